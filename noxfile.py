@@ -1,0 +1,53 @@
+"""What a person runs and what CI runs. ``nox`` alone runs the default sessions; ``nox -l`` lists all."""
+
+import nox
+
+nox.options.sessions = ["lint", "architecture", "types", "install", "tests"]
+nox.options.error_on_missing_interpreters = True
+
+CONSTRAINED = ("-c", "constraints.txt")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*CONSTRAINED, "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def architecture(session: nox.Session) -> None:
+    """Check which room imports which."""
+    session.install(*CONSTRAINED, "import-linter")
+    session.install("--no-deps", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install(*CONSTRAINED, ".", "mypy", "nox")
+    session.run("mypy")
+
+
+@nox.session
+def install(session: nox.Session) -> None:
+    """Run the README's main job from an installed wheel that has no extras."""
+    session.install(*CONSTRAINED, ".")
+    session.run("sfic-bench", "--version")
+    session.run("sfic-bench", "audit")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite; arguments after ``--`` go to pytest."""
+    session.install(*CONSTRAINED, "-e", ".[test,peers]")
+    session.run("pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def cpu_bench(session: nox.Session) -> None:
+    """Run the benchmarks that need no GPU (minutes); JSON goes to reports/."""
+    session.install(*CONSTRAINED, "-e", ".[test,peers]")
+    session.run("pytest", "benchmarks", "--benchmark-json", "reports/cpu_bench.json", *session.posargs)

@@ -1,0 +1,1 @@
+"""Arguments → spec → steps → exit status."""

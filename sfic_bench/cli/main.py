@@ -1,0 +1,65 @@
+"""The command line: arguments → spec → steps → exit status. The only room that prints."""
+
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sfic_bench.cli.audit import audit_command
+from sfic_bench.cli.flops import flops_command
+from sfic_bench.cli.info import env_command, list_command
+from sfic_bench.cli.output import say
+from sfic_bench.errors import SficBenchError
+from sfic_bench.version import __version__
+
+EPILOG = "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used."
+
+app = typer.Typer(
+    help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("flops")(flops_command)
+app.command("audit")(audit_command)
+app.command("list")(list_command)
+app.command("env")(env_command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"sfic-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+# Where typer keeps this class depends on its release; it is what every usage error descends from.
+_UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+def main() -> NoReturn:
+    """Run a command; an error of the caller's is one line on stderr and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except SficBenchError as error:
+        say(f"sfic-bench: {error}")
+        status = 2
+    except _UsageProblem as error:
+        say(f"sfic-bench: {error.format_message()} (see sfic-bench --help)")
+        status = 2
+    except (typer.Abort, KeyboardInterrupt):
+        say("sfic-bench: interrupted")
+        status = 130
+    except BrokenPipeError:  # the reader, such as head, has had enough
+        sys.stderr.close()
+        status = 0
+    sys.exit(status or 0)

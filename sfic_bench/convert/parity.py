@@ -1,0 +1,67 @@
+"""Why an SFIC network does not have exactly as many parameters as its vanilla one."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sfic_bench.nn import MCSConv, Stage1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parity:
+    """``sfic − vanilla`` parameters as named terms.
+
+    Attributes:
+        vanilla, sfic: numbers of parameter elements.
+        mcs: the kernels of MCSConv, 25 for each input channel of Stage 1.
+        grouped_stage1: what Stage 1 adds where it splits a grouped convolution into fewer groups.
+        conv_biases: biases that vanilla has and SFIC has not (negative).
+    """
+
+    vanilla: int
+    sfic: int
+    mcs: int
+    grouped_stage1: int
+    conv_biases: int
+
+    @property
+    def terms(self) -> dict[str, int]:
+        """The terms that are not 0, by name."""
+        named = {
+            "MCSConv": self.mcs,
+            "grouped Stage 1": self.grouped_stage1,
+            "convolution biases": self.conv_biases,
+        }
+        return {name: term for name, term in named.items() if term}
+
+    @property
+    def unexplained(self) -> int:
+        """What no term accounts for; anything but 0 is a defect."""
+        return self.sfic - self.vanilla - sum(self.terms.values())
+
+
+def parity(vanilla: nn.Module, sfic: nn.Module) -> Parity:
+    """Compare an SFIC network with the vanilla network that it was made from."""
+    mcs = sum(m.weight.numel() for m in sfic.modules() if isinstance(m, MCSConv))
+    grouped = 0
+    for name, stage in sfic.named_modules():
+        if isinstance(stage, Stage1):
+            convs = (c for c in (stage.spatial, stage.frequency) if c is not None)
+            conv = vanilla.get_submodule(name)
+            assert isinstance(conv, nn.Conv2d)
+            grouped += sum(c.weight.numel() for c in convs) - conv.weight.numel()
+    return Parity(
+        vanilla=_parameters(vanilla),
+        sfic=_parameters(sfic),
+        mcs=mcs,
+        grouped_stage1=grouped,
+        conv_biases=_conv_biases(sfic) - _conv_biases(vanilla),
+    )
+
+
+def _parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def _conv_biases(model: nn.Module) -> int:
+    return sum(m.bias.numel() for m in model.modules() if isinstance(m, nn.Conv2d) and m.bias is not None)

@@ -1,0 +1,236 @@
+"""What counts as a MAC: named conventions over one trace.
+
+A convention is a rule from an operation to an integer, or to ``None`` where it has no rule; such
+operations are tallied beside the total, never counted as a silent zero. The rules of third-party
+counters were measured on their releases, quirks included, and are held to them by running the real
+tools (see `peers`).
+
+All totals are of the whole batch. One multiply-add is one MAC, except that counters add terms of
+their own for norms, activations and pools.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+from sfic_bench.counting.op import Call, Op
+from sfic_bench.errors import UnknownName
+
+Rule = Callable[[Call], int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Convention:
+    """A named way to count: ``summary`` says whose, ``rule`` how."""
+
+    name: str
+    summary: str
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """A convention's total over a list of operations.
+
+    Attributes:
+        macs: the total.
+        terms: what makes it up, by `Call.label`.
+        unsupported: calls without a rule, by `Call.label`.
+    """
+
+    macs: int
+    terms: Mapping[str, int]
+    unsupported: Mapping[str, int]
+
+
+def total(ops: Iterable[Op], convention: Convention) -> Total:
+    """Add up ``ops`` under ``convention``."""
+    terms: Counter[str] = Counter()
+    unsupported: Counter[str] = Counter()
+    for call, times in Counter(op.call for op in ops).items():
+        macs = convention.rule(call)
+        if macs is None:
+            unsupported[call.label] += times
+        elif macs:
+            terms[call.label] += macs * times
+    return Total(macs=terms.total(), terms=dict(terms), unsupported=dict(unsupported))
+
+
+def get(name: str) -> Convention:
+    """Raises `UnknownName`, with the nearest name."""
+    if name not in CONVENTIONS:
+        raise UnknownName("convention", name, CONVENTIONS)
+    return CONVENTIONS[name]
+
+
+# Terms that several counters share.
+
+
+def _conv_or_linear(call: Call) -> int:
+    return call.macs or 0
+
+
+def _with_bias(call: Call) -> int:
+    return (call.macs or 0) + (call.elements_out if call.bias else 0)
+
+
+def _elements_in(call: Call) -> int:
+    return call.elements_in
+
+
+def _elements_out(call: Call) -> int:
+    return call.elements_out
+
+
+def _zero(call: Call) -> int:
+    return 0
+
+
+def _affine_doubles(call: Call) -> int:
+    return call.elements_in * (2 if call.bias else 1)
+
+
+def _transposed_at_output(call: Call) -> int:
+    """Counts a transposed convolution as if each weight met each *output* position."""
+    weights = prod(call.weight)
+    return call.output[0] * prod(call.output[2:]) * weights + (call.elements_out if call.bias else 0)
+
+
+def _modules(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Call], int]]:
+    return dict.fromkeys(names.split(), rule)
+
+
+# ptflops hooks modules by class and sums over each module's children, so that a module held by two
+# parents counts twice.
+
+_PTFLOPS_MODULES = {
+    **_modules("Conv1d Conv2d Conv3d Linear", _with_bias),
+    **_modules("ConvTranspose1d ConvTranspose2d ConvTranspose3d", _transposed_at_output),
+    **_modules("ReLU PReLU ELU LeakyReLU ReLU6 GELU Upsample", _elements_out),
+    **_modules("MaxPool2d AvgPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d", _elements_in),
+    **_modules("BatchNorm1d BatchNorm2d BatchNorm3d GroupNorm", _affine_doubles),
+    **_modules("LayerNorm", _elements_in),
+    **_modules("Identity Dropout Dropout2d Flatten", _zero),
+}
+
+# Since 0.7.1 it also patches names in torch.nn.functional and a few tensor functions, and so counts a
+# module that calls one of them a second time.
+_PTFLOPS_FUNCTIONS = {
+    **_modules("relu prelu elu relu6 gelu silu softmax", _elements_in),
+    **_modules("max_pool avg_pool adaptive_avg_pool adaptive_max_pool", _elements_in),
+    "matmul": _conv_or_linear,
+}
+
+
+def _ptflops_modules(call: Call) -> int | None:
+    rule = _PTFLOPS_MODULES.get(call.module)
+    return None if rule is None else rule(call) * call.parents
+
+
+def _ptflops_with_functions(interpolate: Callable[[Call], int], transposed: Rule) -> Rule:
+    functions = {**_PTFLOPS_FUNCTIONS, "interpolate": interpolate}
+
+    def rule(call: Call) -> int | None:
+        by_module = transposed(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
+        by_function = functions.get(call.kind)
+        if by_function is None or not (call.in_functional or call.kind == "matmul"):
+            return by_module
+        return (by_module or 0) + by_function(call)
+
+    return rule
+
+
+def _transposed_at_input(call: Call) -> int | None:
+    return _with_bias(call) * call.parents if call.module else None
+
+
+# thop hooks modules by class, without biases, and visits a module once per parent both when it hooks
+# and when it sums.
+
+_THOP_MODULES = {
+    **_modules("Conv1d Conv2d Conv3d Linear", _conv_or_linear),
+    **_modules(
+        "ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+        lambda call: call.elements_out * call.input[1] * prod(call.weight[2:]),
+    ),
+    **_modules("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm", lambda call: 2 * _affine_doubles(call)),
+    **_modules("ReLU ReLU6 LeakyReLU MaxPool2d AdaptiveMaxPool2d Dropout", _zero),
+    **_modules("AvgPool2d", _elements_out),
+    **_modules(
+        "AdaptiveAvgPool2d",
+        lambda call: int((prod(call.input[2:]) / prod(call.output[2:]) + 1) * call.elements_out),
+    ),
+    **_modules("Upsample", _elements_out),
+}
+
+
+def _thop(call: Call) -> int | None:
+    rule = _THOP_MODULES.get(call.module)
+    return None if rule is None else rule(call) * call.parents**2
+
+
+_FVCORE = {
+    **_modules("conv conv_transpose linear matmul", _conv_or_linear),
+    "batch_norm": _affine_doubles,
+    **_modules("group_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
+    "interpolate": _elements_out,
+    "interpolate_bilinear": lambda call: 4 * call.elements_out,
+    "adaptive_avg_pool": _elements_in,
+    **_modules("relu cat", _zero),
+}
+
+
+def _fvcore(call: Call) -> int | None:
+    rule = _FVCORE.get(call.kind)
+    return None if rule is None else rule(call)
+
+
+def _aten(call: Call) -> int | None:
+    return _with_bias(call) if call.macs else call.macs
+
+
+CONVENTIONS: Mapping[str, Convention] = {
+    convention.name: convention
+    for convention in (
+        Convention(
+            name="paper",
+            summary="ptflops up to 0.7.0, which the paper used: modules only, functional calls are missed",
+            rule=_ptflops_modules,
+        ),
+        Convention(
+            name="conv-linear",
+            summary="every convolution, linear and matrix product, functional ones too, without biases "
+            "(= torch FlopCounterMode / 2)",
+            rule=lambda call: call.macs,
+        ),
+        Convention(
+            name="ptflops-0.7.1",
+            summary="ptflops 0.7.1 to 0.7.3: counts activations and pools by module and by function",
+            rule=_ptflops_with_functions(lambda call: prod(call.output[2:]), _ptflops_modules),
+        ),
+        Convention(
+            name="ptflops-0.7.5",
+            summary="ptflops 0.7.5: as 0.7.1, with interpolation and transposed convolutions mended",
+            rule=_ptflops_with_functions(_elements_out, _transposed_at_input),
+        ),
+        Convention(
+            name="ptflops-aten",
+            summary="ptflops' aten backend: conv-linear plus biases",
+            rule=_aten,
+        ),
+        Convention(
+            name="fvcore",
+            summary="fvcore 0.1.5: convolutions, linear, matrix products, norms, some pools and resizes",
+            rule=_fvcore,
+        ),
+        Convention(
+            name="thop",
+            summary="thop 0.1.1: modules only, BatchNorm counted twice, functional calls are missed",
+            rule=_thop,
+        ),
+    )
+}
+"""By name. ``conv-linear`` is what this package calls ``macs`` when nothing else is said."""
+
+DEFAULT = "conv-linear"

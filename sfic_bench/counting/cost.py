@@ -1,0 +1,145 @@
+"""`count`: what a network costs, as integers."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from sfic_bench.counting import conventions
+from sfic_bench.counting.conventions import CONVENTIONS, Total
+from sfic_bench.counting.formulas import Shape
+from sfic_bench.counting.op import Call, Op
+from sfic_bench.counting.trace import trace
+
+BYTES_PER_ELEMENT = 4
+"""Of float32, in which bytes moved are stated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameters:
+    """Numbers of parameter elements.
+
+    Attributes:
+        total: in all parameters.
+        trainable: in those with ``requires_grad``.
+        dead: in trainable ones that no gradient from the output reaches.
+    """
+
+    total: int
+    trainable: int
+    dead: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """Operations of one kind at one module, added up.
+
+    ``macs`` is under the convention asked for, ``None`` where it has no rule.
+    """
+
+    path: str
+    kind: str
+    calls: int
+    input: Shape
+    output: Shape
+    params: int
+    macs: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one forward pass of a network costs in inference.
+
+    Attributes:
+        input_size: ``(B, C, H, W)``; all figures are of the whole batch.
+        output: shape of the result.
+        parameters: see `Parameters`.
+        ops: every operation, in order.
+        params_by_path: parameter elements that a module owns itself.
+    """
+
+    input_size: Shape
+    output: Shape
+    parameters: Parameters
+    ops: tuple[Op, ...]
+    params_by_path: Mapping[str, int]
+
+    @cached_property
+    def totals(self) -> Mapping[str, Total]:
+        """Every convention's total, by name."""
+        return {name: conventions.total(self.ops, c) for name, c in CONVENTIONS.items()}
+
+    @property
+    def macs(self) -> int:
+        """MACs under the convention ``conv-linear``."""
+        return self.totals[conventions.DEFAULT].macs
+
+    @property
+    def activations(self) -> int:
+        """Elements that convolutions, linear layers and matrix products write (as fvcore defines it)."""
+        return sum(call.elements_out for _, call in self.ops if call.macs)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes that all operations read and write in float32, each on its own (nothing fused or cached)."""
+        return BYTES_PER_ELEMENT * sum(call.elements_read + call.elements_out for _, call in self.ops)
+
+    def layers(self, convention: str = conventions.DEFAULT) -> list[Layer]:
+        """The operations grouped by module and kind, in order of the first call.
+
+        Raises:
+            UnknownName: for a convention that does not exist.
+        """
+        rule = conventions.get(convention).rule
+        groups: dict[tuple[str, str], list[Call]] = {}
+        for path, call in self.ops:
+            groups.setdefault((path, call.kind), []).append(call)
+        layers, told = [], set()
+        for (path, kind), calls in groups.items():
+            macs = [rule(call) for call in calls]
+            layers.append(
+                Layer(
+                    path=path,
+                    kind=kind,
+                    calls=len(calls),
+                    input=calls[0].input,
+                    output=calls[-1].output,
+                    params=0 if path in told else self.params_by_path.get(path, 0),
+                    macs=None if None in macs else sum(m for m in macs if m),
+                )
+            )
+            told.add(path)
+        return layers
+
+
+def count(model: nn.Module, input_size: Shape) -> Cost:
+    """Count parameters, MACs, activations and bytes of ``model`` in inference.
+
+    Nothing is computed and the model is left as it was; it may lie on any device, ``meta`` included.
+
+    Args:
+        model: any module with one tensor input.
+        input_size: ``(B, C, H, W)``.
+
+    Raises:
+        InputTooSmall: if the input shrinks below a window; names the module.
+        InvalidValue: if ``input_size`` does not fit the network.
+        UnsupportedModel: if the forward pass needs values, not only shapes.
+    """
+    traced = trace(model, input_size)
+    by_path: Counter[str] = Counter()
+    for weight in traced.weights:
+        by_path[weight.module] += weight.elements
+    return Cost(
+        input_size=tuple(input_size),
+        output=traced.output,
+        parameters=Parameters(
+            total=by_path.total(),
+            trainable=sum(w.elements for w in traced.weights if w.trainable),
+            dead=sum(w.elements for w in traced.weights if w.dead),
+        ),
+        ops=traced.ops,
+        params_by_path=dict(by_path),
+    )

@@ -1,0 +1,111 @@
+"""Shapes in, integers out. One multiply-add is one MAC.
+
+Output sizes follow the formulas in the documentation of `torch.nn` (Conv2d, ConvTranspose2d,
+MaxPool2d, AvgPool2d); a batch axis may be missing where torch lets it be.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+Shape = tuple[int, ...]
+
+
+def as_many(value: int | Sequence[int], dims: int) -> Shape:
+    """``value`` per spatial dimension: torch takes ``3`` or ``(3,)`` for ``(3, 3)``."""
+    if isinstance(value, int):
+        return (value,) * dims
+    return tuple(value) * dims if len(value) == 1 else tuple(value)
+
+
+def conv_output(
+    x: Shape,
+    weight: Shape,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | str = 0,
+    dilation: int | Sequence[int] = 1,
+) -> Shape:
+    """Output of a convolution, ``weight`` ``[c_out, c_in/groups, *kernel]``; sizes below 1 are left for the caller to refuse."""
+    kernel = weight[2:]
+    dims = len(kernel)
+    if padding == "same":
+        return (*x[: -dims - 1], weight[0], *x[-dims:])
+    s, d = as_many(stride, dims), as_many(dilation, dims)
+    p = (0,) * dims if isinstance(padding, str) else as_many(padding, dims)
+    size = ((n + 2 * p[i] - d[i] * (kernel[i] - 1) - 1) // s[i] + 1 for i, n in enumerate(x[-dims:]))
+    return (*x[: -dims - 1], weight[0], *size)
+
+
+def conv_macs(output: Shape, weight: Shape) -> int:
+    """``elements of the output · c_in/groups · kernel area``."""
+    return prod(output) * prod(weight[1:])
+
+
+def conv_transpose_output(
+    x: Shape,
+    weight: Shape,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    groups: int = 1,
+    dilation: int | Sequence[int] = 1,
+) -> Shape:
+    """Output of a transposed convolution, ``weight`` ``[c_in, c_out/groups, *kernel]``."""
+    kernel = weight[2:]
+    dims = len(kernel)
+    s, p, d = as_many(stride, dims), as_many(padding, dims), as_many(dilation, dims)
+    o = as_many(output_padding, dims)
+    size = ((n - 1) * s[i] - 2 * p[i] + d[i] * (kernel[i] - 1) + o[i] + 1 for i, n in enumerate(x[-dims:]))
+    return (*x[: -dims - 1], weight[1] * groups, *size)
+
+
+def conv_transpose_macs(x: Shape, weight: Shape) -> int:
+    """``elements of the input · c_out/groups · kernel area``: each input element meets each weight once."""
+    return prod(x) * prod(weight[1:])
+
+
+def pool_output(
+    x: Shape,
+    kernel: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    dilation: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+    dims: int = 2,
+) -> Shape:
+    """Output of a max or average pool; with ``ceil_mode``, a last window must start inside the padded input."""
+    k, p, d = as_many(kernel, dims), as_many(padding, dims), as_many(dilation, dims)
+    s = as_many(stride, dims) if stride else k
+    sizes = []
+    for i, n in enumerate(x[-dims:]):
+        room = n + 2 * p[i] - d[i] * (k[i] - 1) - 1
+        size = (-(-room // s[i]) if ceil_mode else room // s[i]) + 1
+        if ceil_mode and (size - 1) * s[i] >= n + p[i]:
+            size -= 1
+        sizes.append(size)
+    return (*x[:-dims], *sizes)
+
+
+def linear_macs(x: Shape, weight: Shape) -> int:
+    """``rows · in · out`` for ``x`` ``[…, in]`` and ``weight`` ``[out, in]``."""
+    return prod(x) * weight[0]
+
+
+def matmul_output(a: Shape, b: Shape) -> Shape:
+    """Output of `torch.matmul`, vectors and broadcast batches included."""
+    rows = (a[-2],) if len(a) > 1 else ()
+    columns = (b[-1],) if len(b) > 1 else ()
+    return (*broadcast(a[:-2], b[:-2]), *rows, *columns)
+
+
+def matmul_macs(a: Shape, b: Shape) -> int:
+    """``elements of the output · length of the summed axis``."""
+    return prod(matmul_output(a, b)) * a[-1]
+
+
+def broadcast(a: Shape, b: Shape) -> Shape:
+    """The common shape of two tensors in an elementwise operation."""
+    longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
+    offset = len(longer) - len(shorter)
+    return tuple(
+        n if i < offset or shorter[i - offset] == 1 else shorter[i - offset] for i, n in enumerate(longer)
+    )

@@ -1,0 +1,71 @@
+"""Multi-channel constrained separable convolution, the high-pass filter in front of Stage 1."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+KERNEL_SIZE = 5
+
+McsMode = Literal["learned", "frozen"]
+
+
+class MCSConv(nn.Module):
+    """One constrained 5×5 kernel per channel: ``[B, C, H, W]`` to ``[B, C, H, W]``.
+
+    Eq. (1) of Guo et al., IEEE TIFS 2024: the centre of each kernel is −1 and the other 24 weights
+    sum to 1, so that the layer predicts a pixel from its neighbours and returns the error. The
+    constraint is part of the forward pass: whatever an optimiser does to ``weight``, the kernel
+    that is used is its orthogonal projection onto the constraint. Projecting *subtracts* the
+    excess instead of dividing by the sum, so a sum near 0 is harmless and gradients stay bounded.
+
+    Args:
+        channels: C.
+        mode: ``"learned"`` is the paper's. ``"frozen"`` is what the authors' released code does: a
+            random kernel that satisfies the constraint and is never trained.
+
+    Attributes:
+        weight: ``[C, 1, 5, 5]``, 25·C parameters; use `kernel` for what the layer applies.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        mode: McsMode = "learned",
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"MCSConv needs at least 1 channel, got {channels}")
+        if mode not in ("learned", "frozen"):
+            raise ValueError(f"mode must be 'learned' or 'frozen', got {mode!r}")
+        self.mode = mode
+        self.weight = nn.Parameter(
+            torch.empty(channels, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype),
+            requires_grad=mode == "learned",
+        )
+        ring = torch.ones(1, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype)
+        ring[..., KERNEL_SIZE // 2, KERNEL_SIZE // 2] = 0
+        self.register_buffer("_ring", ring, persistent=False)
+        self.reset_parameters()
+
+    _ring: Tensor
+
+    def reset_parameters(self) -> None:
+        """Draw the weights as a depthwise `torch.nn.Conv2d` does: uniform in ±1/√25."""
+        nn.init.uniform_(self.weight, -1 / KERNEL_SIZE, 1 / KERNEL_SIZE)
+
+    def kernel(self) -> Tensor:
+        """The constrained kernels ``[C, 1, 5, 5]``: centre −1, the other 24 weights sum to 1."""
+        ring = self.weight * self._ring
+        excess = (ring.sum(dim=(2, 3), keepdim=True) - 1) / (KERNEL_SIZE**2 - 1)
+        return ring - excess * self._ring - (1 - self._ring)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel(), padding=KERNEL_SIZE // 2, groups=x.shape[1])
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, mode={self.mode!r}"

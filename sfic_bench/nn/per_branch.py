@@ -1,0 +1,59 @@
+"""Whatever is not a convolution runs on each branch by itself."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from sfic_bench.nn.split import Pair, apply_to, size_of
+
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+
+
+class PerBranch(nn.Module):
+    """Pairs to a pair: one operation for both branches, or one for each.
+
+    ``PerBranch(nn.ReLU())`` applies it to S and to F; ``PerBranch(operator.add)`` takes two pairs
+    and adds S to S and F to F. Arguments that are no pairs go to both branches as they are.
+
+    Args:
+        spatial: a module or a function.
+        frequency: the one for F, where it is another (a norm has each branch's own channels).
+    """
+
+    def __init__(
+        self, spatial: Callable[..., Tensor], frequency: Callable[..., Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.spatial = spatial
+        self.frequency = spatial if frequency is None else frequency
+
+    def forward(self, *args: Any, **options: Any) -> Pair:
+        s, f = ([_branch(a, which) for a in args] for which in (0, 1))
+        if isinstance(self.spatial, _POOLS):
+            return Pair(apply_to(self.spatial, *s), apply_to(_fitted(self.spatial, *f), *f))
+        return Pair(self.spatial(*s, **options), self.frequency(*f, **options))
+
+
+def _branch(value: Any, which: int) -> Any:
+    """One branch of an argument: of a pair, or of a list of pairs (as `torch.cat` takes)."""
+    if isinstance(value, Pair):
+        return value[which]
+    if isinstance(value, list | tuple):
+        return type(value)(_branch(v, which) for v in value)
+    return value
+
+
+def _fitted(pool: nn.MaxPool2d | nn.AvgPool2d, x: Tensor) -> nn.Module:
+    """``pool``, its window cut to what is left of ``x``: a pool never shrinks F below 1×1."""
+    kernel, padding, dilation = (
+        v if isinstance(v, tuple) else (v, v)
+        for v in (pool.kernel_size, pool.padding, getattr(pool, "dilation", 1))
+    )
+    room = [(n + 2 * p - 1) // d + 1 for n, p, d in zip(size_of(x), padding, dilation, strict=True)]
+    if all(k <= n for k, n in zip(kernel, room, strict=True)):
+        return pool
+    fitted = copy.copy(pool)
+    fitted.kernel_size = (min(kernel[0], room[0]), min(kernel[1], room[1]))
+    return fitted

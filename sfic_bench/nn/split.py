@@ -1,0 +1,83 @@
+"""How a feature map is divided into a spatial and a frequency branch.
+
+Notation of the paper (Guo et al., IEEE TIFS 2024, Section III): α is the share of the channels that
+the frequency branch F gets, β the ratio of its height and width to those of the spatial branch S.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Channels of the spatial and of the frequency branch; one of them may be 0."""
+
+    spatial: int
+    frequency: int
+
+    @classmethod
+    def of(cls, channels: int, alpha: float) -> "Split":
+        """F gets ``int(alpha * channels)`` channels and S the rest.
+
+        The only place where α turns into channels. S is a difference, never a second rounded
+        product: ``int(10 * (1 - 0.3))`` is 6, and 6 + 3 is not 10.
+
+        Raises:
+            ValueError: if ``alpha`` lies outside [0, 1].
+        """
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+        frequency = int(alpha * channels)
+        return cls(channels - frequency, frequency)
+
+    @property
+    def total(self) -> int:
+        return self.spatial + self.frequency
+
+    def __mul__(self, factor: int) -> "Split":
+        """The split after a depthwise convolution with ``factor`` outputs per input channel."""
+        return Split(self.spatial * factor, self.frequency * factor)
+
+
+class Pair(NamedTuple):
+    """S ``[B, c_s, H, W]`` and F ``[B, c_f, h, w]``.
+
+    A branch without channels (α = 0 or 1) is a tensor with 0 channels and keeps its height and
+    width, so that no layer needs a special case to know how large the other branch should be.
+    """
+
+    spatial: Tensor
+    frequency: Tensor
+
+
+def scaled_size(size: tuple[int, int], beta: float) -> tuple[int, int]:
+    """Height and width of F beside an S of ``size``: ``max(1, int(beta * n))`` each."""
+    height, width = size
+    return max(1, int(beta * height)), max(1, int(beta * width))
+
+
+def size_of(x: Tensor) -> tuple[int, int]:
+    """Height and width of ``x`` ``[B, C, H, W]``."""
+    height, width = x.shape[-2:]
+    return height, width
+
+
+def apply_to(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``fn(x)`` for a function that treats channels alike, also where ``x`` has none.
+
+    torch's pools and resizes accept a batch of 0 but not 0 channels, so the two axes swap places.
+    """
+    if x.shape[1]:
+        return fn(x)
+    return fn(x.transpose(0, 1)).transpose(0, 1)
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Nearest-neighbour resize to a *target size*; never by a factor, since 1/0.75 loses a pixel."""
+    if size_of(x) == size:
+        return x
+    return apply_to(lambda t: F.interpolate(t, size=size, mode="nearest"), x)

@@ -1,0 +1,244 @@
+"""The three stages of space-frequency interactive convolution (SFIConv).
+
+Guo et al., "Constructing New Backbone Networks via Space-Frequency Interactive Convolution for
+Deepfake Detection", IEEE TIFS 2024, Section III. Stage 1 turns a tensor into a pair, Stage 2 a pair
+into a pair, Stage 3 a pair into a tensor; each stands for a vanilla convolution:
+
+>>> split = Split.of(64, alpha=0.5)
+>>> stages = torch.nn.Sequential(
+...     Stage1(64, split, 3, beta=0.5, padding=1),
+...     Stage2(split, split, 3, padding=1),
+...     Stage3(split, 128, 3, padding=1, stride=2),
+... )
+>>> stages(torch.randn(1, 64, 56, 56)).shape
+torch.Size([1, 128, 28, 28])
+"""
+
+from math import gcd
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench.nn.mcs import MCSConv, McsMode
+from sfic_bench.nn.per_branch import PerBranch
+from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
+
+Size2 = int | tuple[int, ...]
+"""One number for both height and width, or two."""
+
+
+class ConvOptions(TypedDict, total=False):
+    """Of the convolution that a stage stands for, as in `torch.nn.Conv2d`, except where noted.
+
+    stride: default 1. A stride s becomes an s×s average pool in front of a convolution with stride
+        1, and needs padding that keeps the size: 2·padding = dilation·(kernel − 1).
+    bias: default ``False``, as in the paper; otherwise each branch's output gets one.
+    """
+
+    stride: Size2
+    padding: Size2
+    dilation: Size2
+    groups: int
+    bias: bool
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+class _Placed(TypedDict):
+    device: torch.device | str | None
+    dtype: torch.dtype | None
+
+
+def _two(value: Size2) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+class _Stage(nn.Module):
+    """What the stages share: the geometry of the convolution that they stand for."""
+
+    def __init__(self, kernel_size: Size2, options: ConvOptions) -> None:
+        super().__init__()
+        self._placed = _Placed(device=options.get("device"), dtype=options.get("dtype"))
+        self.kernel_size = _two(kernel_size)
+        self.stride = _two(options.get("stride", 1))
+        self.padding = _two(options.get("padding", 0))
+        self.dilation = _two(options.get("dilation", 1))
+        if self.stride != (1, 1) and self._growth != (0, 0):
+            raise ValueError(
+                f"a stage with stride {self.stride} needs padding that keeps the size "
+                f"(2·padding = dilation·(kernel − 1)), got kernel {self.kernel_size}, "
+                f"padding {self.padding}, dilation {self.dilation}"
+            )
+
+    @property
+    def _growth(self) -> tuple[int, int]:
+        """How many rows and columns a stride-1 convolution adds (a negative number where it takes)."""
+        height, width = (
+            2 * p - d * (k - 1) for k, p, d in zip(self.kernel_size, self.padding, self.dilation, strict=True)
+        )
+        return height, width
+
+    def _pool(self) -> nn.Module | None:
+        if self.stride == (1, 1):
+            return None
+        # ceil_mode: an odd size must end where the strided convolution would have ended it.
+        return nn.AvgPool2d(self.stride, ceil_mode=True)
+
+    def _conv(self, inputs: int, outputs: int, groups: int, bias: bool) -> nn.Conv2d | None:
+        """One branch's convolution, stride 1; ``None`` where either side has no channels."""
+        if not inputs or not outputs:
+            return None
+        return nn.Conv2d(
+            inputs,
+            outputs,
+            self.kernel_size,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=groups,
+            bias=bias,
+            **self._placed,
+        )
+
+    def _size_after(self, x: Tensor) -> tuple[int, int]:
+        """Height and width that the stride-1 convolution gives for ``x``."""
+        (height, width), (more_rows, more_columns) = size_of(x), self._growth
+        return height + more_rows, width + more_columns
+
+    def _sum(self, x: Tensor, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
+        """Σ resize(conv(t), size) over the convolutions that exist.
+
+        Where none does, the branch has no channels: an empty tensor beside ``x``.
+        """
+        found = [resize(conv(t), size) for conv, t in terms if conv is not None]
+        if not found:
+            return x.new_empty(x.shape[0], 0, *size)
+        return found[0] if len(found) == 1 else found[0] + found[1]
+
+
+class Stage1(_Stage):
+    """Initial stage: ``[B, c_in, H, W]`` to a pair.
+
+    ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, the
+    resize comes after (Section III-B).
+
+    Args:
+        in_channels: c_in.
+        out: channels of S and F.
+        kernel_size: of the convolution that this stage stands for.
+        beta: height and width of F over those of S, in (0, 1].
+        mcs: see `MCSConv`.
+        options: see `ConvOptions`. Each branch uses ``gcd(groups, its outputs)`` groups.
+
+    Raises:
+        ValueError: for β outside (0, 1], or a stride with padding that does not keep the size.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out: Split,
+        kernel_size: Size2,
+        *,
+        beta: float,
+        mcs: McsMode = "learned",
+        **options: Unpack[ConvOptions],
+    ) -> None:
+        super().__init__(kernel_size, options)
+        if not 0 < beta <= 1:
+            raise ValueError(f"beta must lie in (0, 1], got {beta}")
+        groups, bias = options.get("groups", 1), options.get("bias", False)
+        s, f = out.spatial, out.frequency
+        self.beta = beta
+        self.pool = self._pool()
+        self.mcs = MCSConv(in_channels, mcs, **self._placed) if f else None
+        self.spatial = self._conv(in_channels, s, gcd(groups, s), bias)
+        self.frequency = self._conv(in_channels, f, gcd(groups, f), bias)
+
+    def forward(self, x: Tensor) -> Pair:
+        filtered = x if self.mcs is None else self.mcs(x)
+        if self.pool is not None:
+            x, filtered = self.pool(x), self.pool(filtered)
+        size = self._size_after(x)
+        spatial = self._sum(x, size, (self.spatial, x))
+        frequency = self._sum(x, size, (self.frequency, filtered))
+        return Pair(spatial, resize(frequency, scaled_size(size, self.beta)))
+
+
+class Stage2(_Stage):
+    """Interactive stage, a pair to a pair: Eq. (2)–(5), (8).
+
+    ``S' = f_ss(S) + enlarge(f_fs(F))`` and ``F' = f_ff(F) + reduce(f_sf(S))``. ``f_sf`` runs at the
+    size of S and its output is reduced; ``f_fs`` runs at the size of F and its output is enlarged.
+    A depthwise convolution has no exchange: only ``f_ss`` and ``f_ff``, each on its own branch.
+
+    Args:
+        inputs, outputs: channels of S and F before and after.
+        kernel_size: of the convolution that this stage stands for.
+        options: see `ConvOptions`. ``groups`` is 1, or ``inputs.total`` for a depthwise convolution.
+
+    Raises:
+        ValueError: for any other ``groups``, a depthwise convolution whose outputs are not the same
+            multiple of its inputs on both branches, or a stride with padding that does not keep the size.
+    """
+
+    def __init__(
+        self, inputs: Split, outputs: Split, kernel_size: Size2, **options: Unpack[ConvOptions]
+    ) -> None:
+        super().__init__(kernel_size, options)
+        groups, bias = options.get("groups", 1), options.get("bias", False)
+        depthwise = groups == inputs.total and groups > 1
+        if groups != 1 and not depthwise:
+            raise ValueError(
+                f"Stage 2 stands for a dense (groups=1) or depthwise (groups={inputs.total}) "
+                f"convolution, got groups={groups}"
+            )
+        if depthwise and outputs != inputs * (outputs.total // inputs.total):
+            raise ValueError(f"a depthwise Stage 2 cannot turn {inputs} into {outputs}")
+        pool = self._pool()
+        self.pool = None if pool is None else PerBranch(pool)
+        s, f = inputs.spatial, inputs.frequency
+        self.ss = self._conv(s, outputs.spatial, s if depthwise else 1, bias)
+        self.ff = self._conv(f, outputs.frequency, f if depthwise else 1, bias)
+        # A branch's bias stands on its own convolution, or on the exchange where that is all it has.
+        self.sf = None if depthwise else self._conv(s, outputs.frequency, 1, bias and not f)
+        self.fs = None if depthwise else self._conv(f, outputs.spatial, 1, bias and not s)
+
+    def forward(self, pair: Pair) -> Pair:
+        s, f = pair if self.pool is None else self.pool(pair)
+        return Pair(
+            self._sum(s, self._size_after(s), (self.ss, s), (self.fs, f)),
+            self._sum(f, self._size_after(f), (self.ff, f), (self.sf, s)),
+        )
+
+
+class Stage3(_Stage):
+    """Fusion stage, a pair to ``[B, c_out, H', W']`` at the size of S: Eq. (6)–(7).
+
+    ``f'_ss(S) + enlarge(f'_fs(F))``.
+
+    Args:
+        inputs: channels of S and F.
+        out_channels: c_out.
+        kernel_size: of the convolution that this stage stands for.
+        options: see `ConvOptions`; ``groups`` must be 1.
+
+    Raises:
+        ValueError: for grouped convolutions, or a stride with padding that does not keep the size.
+    """
+
+    def __init__(
+        self, inputs: Split, out_channels: int, kernel_size: Size2, **options: Unpack[ConvOptions]
+    ) -> None:
+        super().__init__(kernel_size, options)
+        if options.get("groups", 1) != 1:
+            raise ValueError(f"Stage 3 needs groups=1, got groups={options['groups']}")
+        bias = options.get("bias", False)
+        pool = self._pool()
+        self.pool = None if pool is None else PerBranch(pool)
+        self.ss = self._conv(inputs.spatial, out_channels, 1, bias)
+        self.fs = self._conv(inputs.frequency, out_channels, 1, bias and not inputs.spatial)
+
+    def forward(self, pair: Pair) -> Tensor:
+        s, f = pair if self.pool is None else self.pool(pair)
+        return self._sum(s, self._size_after(s), (self.ss, s), (self.fs, f))

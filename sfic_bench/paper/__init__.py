@@ -1,0 +1,26 @@
+"""What the paper printed, and the audit against it."""
+
+from sfic_bench.paper.audit import (
+    CLAIMS,
+    Claim,
+    Figures,
+    Recomputed,
+    Verdicted,
+    audit,
+    recompute,
+    variants_needed,
+)
+from sfic_bench.paper.tables import Cell, cost_cells
+
+__all__ = [
+    "CLAIMS",
+    "Cell",
+    "Claim",
+    "Figures",
+    "Recomputed",
+    "Verdicted",
+    "audit",
+    "cost_cells",
+    "recompute",
+    "variants_needed",
+]

@@ -1,0 +1,119 @@
+"""Tables of text, and their renderings: for a terminal, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A heading; numbers stand to the right. An optional column gives way on a narrow terminal."""
+
+    name: str
+    number: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Formatted cells under headings; ``notes`` explain them below, ``sections`` are rows that end a group."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    sections: frozenset[int] = frozenset()
+
+
+STYLES = {
+    "match": "green",
+    "explained": "yellow",
+    "differs": "bold red",
+    "not built": "dim",
+    "ok": "green",
+}
+"""Of cells with exactly this text."""
+
+
+def _renderable(table: Table, columns: Sequence[int]) -> RichTable:
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for i in columns:
+        column = table.columns[i]
+        rich.add_column(column.name, justify="right" if column.number else "left", no_wrap=column.number)
+    for i, row in enumerate(table.rows):
+        # Text, not str: what comes from files is never read as markup.
+        cells = (Text(row[c], STYLES.get(row[c], "")) for c in columns)
+        rich.add_row(*cells, end_section=i in table.sections)
+    return rich
+
+
+def to_terminal(tables: Sequence[Table], console: Console) -> None:
+    """Print with rich; colours only where ``console`` has them."""
+    for table in tables:
+        everything = range(len(table.columns))
+        rich, notes = _renderable(table, everything), list(table.notes)
+        if _width(rich, console) > console.width:
+            kept = [i for i in everything if not table.columns[i].optional]
+            rich = _renderable(table, kept)
+            left_out = [c.name.replace("\n", " ") for c in table.columns if c.optional]
+            if left_out:
+                notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
+        console.print(Text(table.title, "bold"))
+        # A figure cut short is worse than a line that the terminal wraps.
+        console.print(rich, width=max(console.width, _width(rich, console)), crop=False)
+        for note in notes:
+            console.print(Text(note, "dim"))
+        console.print()
+
+
+def _width(rich: RichTable, console: Console) -> int:
+    return Measurement.get(console, console.options.update(max_width=10_000), rich).maximum
+
+
+def to_plain(tables: Sequence[Table]) -> str:
+    """What `to_terminal` prints, without colours and as wide as it needs."""
+    console = Console(file=io.StringIO(), width=200, color_system=None)
+    to_terminal(tables, console)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+
+
+def to_markdown(tables: Sequence[Table]) -> str:
+    """GitHub tables, one heading each; what could be markup is escaped."""
+    parts = []
+    for table in tables:
+        lines = [f"### {_escape(table.title)}", ""]
+        lines.append(_markdown_row([column.name for column in table.columns]))
+        lines.append("| " + " | ".join("---:" if c.number else "---" for c in table.columns) + " |")
+        lines += map(_markdown_row, table.rows)
+        for note in table.notes:
+            lines += ["", _escape(note)]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_escape, cells)) + " |"
+
+
+def _escape(text: str) -> str:
+    for character in ("\\", "|", "<", ">", "*", "_", "`", "["):
+        text = text.replace(character, "\\" + character)
+    return text.replace("\n", " ")
+
+
+def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """One line a row, ``None`` as an empty field; every column that any row has."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

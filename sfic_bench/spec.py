@@ -1,0 +1,93 @@
+"""What can be asked for: a backbone, vanilla or in its SFIC form, and grids of them.
+
+Frozen, keyword-only and validated when made, so that nothing further down checks again.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sfic_bench.errors import InvalidValue
+
+PAPER_ALPHAS = (0.25, 0.5, 0.75)
+"""The channel ratios of the paper's Table II."""
+
+PAPER_BETAS = (0.25, 0.5, 0.75, 1.0)
+"""The scale ratios of the paper's Table II."""
+
+
+def check_alpha(alpha: float) -> None:
+    """Raise `InvalidValue` unless ``alpha``, the share of frequency channels, lies in [0, 1]."""
+    if math.isnan(alpha) or not 0 <= alpha <= 1:
+        raise InvalidValue(f"alpha must lie in [0, 1], got {alpha}")
+
+
+def check_beta(beta: float) -> None:
+    """Raise `InvalidValue` unless ``beta``, the scale of the frequency branch, lies in (0, 1]."""
+    if math.isnan(beta) or not 0 < beta <= 1:
+        raise InvalidValue(f"beta must lie in (0, 1], got {beta}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One network: a vanilla backbone, or its SFIC form at (``alpha``, ``beta``).
+
+    ``alpha`` and ``beta`` are both ``None`` (vanilla) or both numbers.
+
+    Raises:
+        InvalidValue: if only one of the ratios is given, or one is out of range.
+    """
+
+    backbone: str
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.alpha is None) != (self.beta is None):
+            raise InvalidValue(
+                "a network is vanilla (neither alpha nor beta) or SFIC (both), got "
+                f"alpha={self.alpha}, beta={self.beta}"
+            )
+        if self.alpha is not None and self.beta is not None:
+            check_alpha(self.alpha)
+            check_beta(self.beta)
+
+    @property
+    def is_vanilla(self) -> bool:
+        return self.alpha is None
+
+    def __str__(self) -> str:
+        if self.is_vanilla:
+            return self.backbone
+        return f"{self.backbone} α={self.alpha:g} β={self.beta:g}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grid:
+    """Backbones × α × β. Each backbone's vanilla network comes first, then its SFIC forms."""
+
+    backbones: tuple[str, ...]
+    alphas: tuple[float, ...] = PAPER_ALPHAS
+    betas: tuple[float, ...] = PAPER_BETAS
+
+    def __post_init__(self) -> None:
+        for alpha in self.alphas:
+            check_alpha(alpha)
+        for beta in self.betas:
+            check_beta(beta)
+        for axis in ("backbones", "alphas", "betas"):
+            values = getattr(self, axis)
+            if not values:
+                raise InvalidValue(f"{axis} is empty: give at least one value")
+            if len(set(values)) != len(values):
+                raise InvalidValue(f"{axis} names a value twice: {', '.join(map(str, values))}")
+
+    def __iter__(self) -> Iterator[Variant]:
+        for backbone in self.backbones:
+            yield Variant(backbone=backbone)
+            for alpha in self.alphas:
+                for beta in self.betas:
+                    yield Variant(backbone=backbone, alpha=alpha, beta=beta)
+
+    def __len__(self) -> int:
+        return len(self.backbones) * (1 + len(self.alphas) * len(self.betas))

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from torch import nn
+
+from sfic_bench import backbones
+from sfic_bench.errors import InvalidValue, UnknownName
+
+
+def parameters(name: str, classes: int = 2) -> int:
+    return sum(p.numel() for p in backbones.build(name, classes=classes, device="meta").parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # torchvision's published counts for 1000 classes, minus 998 classes of (features + 1) each.
+        ("resnet50", 25_557_032 - 998 * 2049),
+        ("resnet101", 44_549_160 - 998 * 2049),
+        ("resnet152", 60_192_808 - 998 * 2049),
+        # The vgg*_bn features, published total minus the three linear layers
+        # (25088·4096 + 4096, 4096·4096 + 4096, 4096·1000 + 1000), plus Linear(512, 2).
+        ("vgg13", 133_053_736 - 123_642_856 + 1026),
+        ("vgg16", 138_365_992 - 123_642_856 + 1026),
+        ("vgg19", 143_678_248 - 123_642_856 + 1026),
+        # MobileNet v1 has 4,231,976 with 1000 classes.
+        ("mobilenet", 4_231_976 - 998 * 1025),
+        ("resnet26", 13_950_274),
+    ],
+)
+def test_parameter_counts(name: str, expected: int) -> None:
+    assert parameters(name) == expected
+
+
+def test_state_dict_names_are_torchvisions() -> None:
+    resnet = backbones.build("resnet50", device="meta").state_dict()
+    for key, shape in {
+        "conv1.weight": (64, 3, 7, 7),
+        "bn1.running_mean": (64,),
+        "layer1.0.downsample.0.weight": (256, 64, 1, 1),
+        "layer1.0.downsample.1.num_batches_tracked": (),
+        "layer3.5.conv2.weight": (256, 256, 3, 3),
+        "layer4.2.bn3.bias": (2048,),
+        "fc.weight": (2, 2048),
+    }.items():
+        assert tuple(resnet[key].shape) == shape
+    # 53 convolutions and norms: 1 + 16 blocks · 3 + 4 shortcuts; a norm has five tensors; fc has two.
+    assert len(resnet) == 53 + 53 * 5 + 2
+    vgg = backbones.build("vgg16", device="meta").state_dict()
+    for key in ("features.0.weight", "features.0.bias", "features.1.running_var", "features.41.weight"):
+        assert key in vgg
+
+
+@pytest.mark.parametrize("name", backbones.names())
+def test_every_backbone_computes(name: str) -> None:
+    out = backbones.build(name, classes=3)(torch.randn(2, 3, 64, 48))
+    assert out.shape == (2, 3) and out.isfinite().all()
+
+
+def test_building_on_meta_leaves_initialisation_alone_elsewhere() -> None:
+    backbones.build("resnet26", device="meta")
+    torch.manual_seed(0)
+    first = nn.Conv2d(3, 4, 3).weight
+    torch.manual_seed(0)
+    assert torch.equal(first, nn.Conv2d(3, 4, 3).weight) and first.std() > 0
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'resnet50'"):
+        backbones.build("resnet5O")
+
+
+def test_registering_twice_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="'vgg13' is registered already"):
+        backbones.register("vgg13", lambda classes: nn.Linear(1, classes))
+
+
+def test_too_few_classes() -> None:
+    with pytest.raises(InvalidValue, match="classes must be at least 1, got 0"):
+        backbones.build("vgg13", classes=0)

@@ -1,0 +1,204 @@
+"""The command line as a user sees it: a process, its streams and its exit status."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sfic_bench
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sfic_bench", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+    )
+
+
+def test_flops_json() -> None:
+    done = run("flops", "--backbone", "resnet50,vgg13", "--alpha", "0.5", "--beta", "1", "--format", "json")
+    assert done.returncode == 0 and done.stderr == ""
+    document = json.loads(done.stdout)
+    assert document["schema"] == "sfic-bench/cost/1"
+    assert document["environment"]["packages"]["torch"]
+    rows = document["rows"]
+    assert [(r["backbone"], r["alpha"], r["beta"]) for r in rows] == [
+        ("resnet50", None, None),
+        ("resnet50", 0.5, 1.0),
+        ("vgg13", None, None),
+        ("vgg13", 0.5, 1.0),
+    ]
+    row = rows[1]
+    assert (row["input_size"], row["classes"], row["params"]) == (256, 2, 23_513_730)
+    assert row["macs"]["paper"] == 5_383_819_266
+    assert row["unsupported"]["paper"]["conv (functional)"] == 1
+    assert row["params_over_vanilla"] == {"MCSConv": 1600, "unexplained": 0}
+    assert all(isinstance(v, int) for r in rows for v in r["macs"].values())
+
+
+def test_flops_defaults_to_the_papers_grid_of_every_backbone() -> None:
+    done = run("flops", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert len(rows) == 8 * 13
+    assert {(r["alpha"], r["beta"]) for r in rows} == {("", "")} | {
+        (a, b) for a in ("0.25", "0.5", "0.75") for b in ("0.25", "0.5", "0.75", "1.0")
+    }
+    (row,) = (r for r in rows if (r["backbone"], r["alpha"], r["beta"]) == ("resnet26", "0.75", "0.5"))
+    assert row["macs_paper"] == "1610434562"
+
+
+def test_flops_table_in_a_pipe_has_no_colour_and_no_bar() -> None:
+    done = run("flops", "--backbone", "resnet26", "--alpha", "0.5", "--beta", "0.5")
+    assert done.stderr == "" and "\x1b" not in done.stdout
+    assert "0.683" in done.stdout and "conv-linear" in done.stdout
+
+
+def test_per_layer_adds_up() -> None:
+    done = run(
+        "flops",
+        "--backbone",
+        "mobilenet",
+        "--alpha",
+        "0.5",
+        "--beta",
+        "0.5",
+        "--per-layer",
+        "--format",
+        "json",
+    )
+    for row in json.loads(done.stdout)["rows"]:
+        for convention, macs in row["macs"].items():
+            assert sum(layer["macs"][convention] or 0 for layer in row["layers"]) == macs
+        assert sum(layer["params"] for layer in row["layers"]) == row["params"]
+    table = run("flops", "--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--per-layer")
+    assert "features.1.0.mcs" in table.stdout
+
+
+def test_peers_end_in_unexplained_0() -> None:
+    done = run(
+        "flops", "--backbone", "resnet26", "--alpha", "0.5", "--beta", "0.5", "--input-size", "64", "--peers"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("unexplained: 0") == 2
+    assert "counts batch_norm twice" in done.stdout
+
+
+def test_input_size_and_classes() -> None:
+    done = run(
+        *("flops", "--backbone", "resnet26", "--alpha", "0.5", "--beta", "1", "--format", "json"),
+        *("--input-size", "224", "--classes", "1000"),
+    )
+    vanilla = json.loads(done.stdout)["rows"][0]
+    assert (vanilla["input_size"], vanilla["params"]) == (224, 13_950_274 + 998 * 2049)
+
+
+def test_audit() -> None:
+    done = run("audit", "--format", "json")
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    rows = document["rows"]
+    assert list(rows[0]) == [
+        *("table", "model", "alpha", "beta", "quantity", "printed", "measured", "verdict", "note")
+    ]
+    own = [r for r in rows if r["quantity"] == "macs" and r["measured"] is not None]
+    assert len(own) == 32 and {r["verdict"] for r in own} == {"match"}
+    assert all(p["unexplained"] == 0 for p in document["parity"])
+    assert [c["stated"] for c in document["claims"]] == [
+        "reduces FLOPs by 10%",
+        "decreased by 91.30%",
+        "by 37.14%",
+    ]
+
+
+def test_audit_markdown_and_file(tmp_path: Path) -> None:
+    target = tmp_path / "audit.md"
+    done = run("audit", "--format", "markdown", "--output", str(target))
+    assert done.returncode == 0 and done.stdout == "" and f"wrote {target}" in done.stderr
+    assert target.read_text().startswith("### Guo et al.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--backbone", "resnt50"], "unknown backbone 'resnt50'; did you mean 'resnet50'?"),
+        (["--backbone", ","], "backbones is empty"),
+        (["--alpha", "1.5"], "alpha must lie in [0, 1], got 1.5"),
+        (["--alpha", "nan"], "got nan"),
+        (["--alpha", "half"], "--alpha takes numbers separated by commas"),
+        (["--beta", "0"], "beta must lie in (0, 1], got 0.0"),
+        (["--backbone", "vgg13", "--input-size", "20"], "vgg13 needs an input of at least 32 pixels, got 20"),
+        (["--input-size", "0"], "input size must be at least 1, got 0"),
+        (["--classes", "0"], "classes must be at least 1"),
+        (["--convention", "papre"], "unknown convention 'papre'; did you mean 'paper'?"),
+        (["--output", "/nowhere/x.json"], "there is no folder /nowhere"),
+        (["--format", "xml"], "'xml'"),
+        (["--bogus"], "--bogus"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str) -> None:
+    done = run("flops", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_unknown_command_is_one_line() -> None:
+    done = run("flop")
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_list_env_version() -> None:
+    listed = json.loads(run("list", "--format", "json").stdout)["rows"]
+    names = {(r["kind"], r["name"]) for r in listed}
+    assert {("model", "resnet50"), ("convention", "paper"), ("path", "reference")} <= names
+    env = run("env").stdout
+    assert "torch" in env and "cpu (" in env
+    assert run("--version").stdout == f"sfic-bench {sfic_bench.__version__}\n"
+
+
+def test_env_names_the_command_that_adds_what_is_missing() -> None:
+    from sfic_bench.cli import info
+
+    code = (
+        "import sys; from sfic_bench.cli import info, main;"
+        "info.version_of = lambda name: None if name == 'thop' else '1';"
+        "sys.argv = ['sfic-bench', 'env']; main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert info.version_of
+    assert re.search(r"thop +missing +pip install 'sfic-bench\[peers\]'", done.stdout)
+
+
+def test_help_does_not_import_torch() -> None:
+    code = "import sys; sys.argv = ['sfic-bench', '--help']\nfrom sfic_bench.cli.main import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_completion_script() -> None:
+    done = run("flops", "--backbone", "x", _SFIC_BENCH_COMPLETE="")
+    assert done.returncode == 2
+    script = subprocess.run(
+        ["sfic-bench"],
+        env={**os.environ, "_SFIC_BENCH_COMPLETE": "source_bash"},
+        capture_output=True,
+        text=True,
+    )
+    assert "complete" in script.stdout
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m sfic_bench audit | head -1", shell=True, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr

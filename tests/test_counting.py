@@ -1,0 +1,292 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import sfic_bench
+from sfic_bench.counting import CONVENTIONS, InputTooSmall, count, smallest_input, trace
+from sfic_bench.errors import InvalidValue, UnknownName, UnsupportedModel
+
+# Measured with the tools themselves on the released ResNet code, 2 classes, 1×3×256×256.
+# SFIC is α = .5, β = 1. 6,553,600 = MCSConv, 25 · 64 channels · 64 · 64: the counters that hook modules miss it.
+# 2,752,512 = elements that the 2×2 pools of three blocks read: (128 + 256)·64² + (256 + 512)·32² + (512 + 1024)·16².
+GOLDEN = {
+    ("resnet50", None): {
+        "paper": 5_381_066_754,
+        "ptflops-0.7.1": 5_394_796_546,
+        "ptflops-0.7.5": 5_394_796_546,
+        "ptflops-aten": 5_338_304_514,
+        "fvcore": 5_367_468_032,
+        "thop": 5_396_502_528,
+        "conv-linear": 5_338_304_512,
+    },
+    ("resnet50", 0.5): {
+        "paper": 5_381_066_754 + 2_752_512,
+        "ptflops-0.7.1": 5_394_796_546 + 2 * 2_752_512,
+        "ptflops-aten": 5_338_304_514 + 6_553_600,
+        "fvcore": 5_367_468_032 + 6_553_600,
+        "thop": 5_396_502_528 + 2_752_512 // 4,
+        "conv-linear": 5_338_304_512 + 6_553_600,
+    },
+    ("resnet26", None): {"paper": 3_084_619_778},
+    ("resnet26", 0.5): {"paper": 3_087_372_290},
+    ("resnet101", None): {"paper": 10_249_736_194},
+}
+
+
+@pytest.mark.parametrize(("name", "alpha"), GOLDEN)
+def test_golden_values(name: str, alpha: float | None) -> None:
+    model = sfic_bench.build(name, alpha=alpha, device="meta")
+    cost = sfic_bench.count(model, input_size=(1, 3, 256, 256))
+    for convention, macs in GOLDEN[name, alpha].items():
+        assert cost.totals[convention].macs == macs, convention
+    if name == "resnet50":
+        expected = 23_512_130 + (1_600 if alpha else 0)
+        assert (cost.parameters.total, cost.parameters.trainable, cost.parameters.dead) == (
+            expected,
+            expected,
+            0,
+        )
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.sampled_from([1, 3, 5]),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.integers(1, 2),
+    st.booleans(),
+    st.integers(11, 20),
+    st.booleans(),
+)
+def test_shapes_and_macs_are_torchs(
+    batch: int,
+    groups: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    ceil: bool,
+    size: int,
+    bias: bool,
+) -> None:
+    """Against a real forward pass under torch's own counter."""
+    model = nn.Sequential(
+        nn.Conv2d(3, 4 * groups, kernel, stride, padding, dilation, bias=bias),
+        nn.BatchNorm2d(4 * groups),
+        nn.ReLU6(),
+        nn.MaxPool2d(3, stride, padding=1, ceil_mode=ceil),
+        nn.Conv2d(4 * groups, 2 * groups, 1, groups=groups),
+        nn.AvgPool2d(2, stride, ceil_mode=ceil, padding=1),
+        nn.ConvTranspose2d(2 * groups, 3, kernel, 2, padding=kernel // 2, output_padding=1, bias=bias),
+        nn.Upsample(size=(7, 5)),
+        nn.AdaptiveAvgPool2d((2, None)),
+        nn.Flatten(),
+        nn.Linear(3 * 2 * 5, 6),
+        nn.PReLU(),
+    ).eval()
+    x = torch.randn(batch, 3, size, size)
+    with FlopCounterMode(display=False) as counter:
+        real = model(x)
+    cost = count(model, tuple(x.shape))
+    assert cost.output == tuple(real.shape)
+    assert cost.macs == counter.get_total_flops() // 2
+    assert not cost.totals["conv-linear"].unsupported
+
+
+class Functional(nn.Module):
+    """What a network does outside of modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.weight, padding="same")
+        y = torch.cat([x, 1 - x / 2], dim=1) * x.mean((2, 3), keepdim=True).sigmoid().repeat(1, 2, 1, 1)
+        y = F.interpolate(y, scale_factor=0.5) - y[:, :, ::2, ::2].sum(1, keepdim=True)
+        q = y.flatten(2)
+        return F.softmax(q.transpose(1, 2) @ q, dim=-1)
+
+
+def test_functional_operations_are_counted() -> None:
+    model = Functional()
+    x = torch.randn(2, 3, 8, 8)
+    with FlopCounterMode(display=False) as counter:
+        real = model(x)
+    cost = count(model, (2, 3, 8, 8))
+    assert cost.output == tuple(real.shape)
+    assert cost.macs == counter.get_total_flops() // 2 == 2 * 4 * 8 * 8 * 27 + 2 * 16 * 8 * 16
+    # repeat has no rule, so it is told; conv-linear leaves out what has no multiply-adds.
+    assert cost.totals["conv-linear"].unsupported == {"repeat (functional)": 1}
+    assert "conv (functional)" in cost.totals["paper"].unsupported
+    assert cost.totals["paper"].macs == 0
+
+
+def test_unknown_operations_are_never_silently_zero() -> None:
+    class Spectrum(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.fft.rfft2(x).abs()
+
+    totals = count(Spectrum(), (1, 3, 8, 8)).totals
+    for name in CONVENTIONS:
+        assert totals[name].macs == 0
+        assert totals[name].unsupported["fft_rfft2 (functional)"] == 1
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@settings(max_examples=8)
+@given(batch=st.integers(2, 9), alpha=st.floats(0, 1), beta=st.floats(0.1, 1))
+def test_macs_are_linear_in_the_batch(convention: str, batch: int, alpha: float, beta: float) -> None:
+    model = sfic_bench.build("mobilenet", alpha=alpha, beta=beta, device="meta")
+    one, many = (count(model, (b, 3, 64, 64)).totals[convention].macs for b in (1, batch))
+    if convention != "ptflops-0.7.1":  # its interpolation rule forgets channels and batch
+        assert many == batch * one
+
+
+def test_a_shared_module_counts_as_the_tools_count_it() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            relu = nn.ReLU()
+            pool = nn.AvgPool2d(1)
+            self.a, self.b = nn.Sequential(relu, pool), nn.Sequential(relu, pool)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(self.a(x))
+
+    totals = count(Shared(), (1, 8, 16, 16)).totals
+    n = 8 * 16 * 16  # of each of the two calls of each module
+    assert totals["paper"].macs == 2 * 2 * n + 2 * 2 * n  # twice, for two parents
+    assert totals["thop"].macs == 2 * 4 * n  # 4×; relu is 0
+
+
+def test_dead_and_frozen_parameters() -> None:
+    class Partly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused, self.cut, self.added = (nn.Linear(4, 4) for _ in range(4))
+            self.frozen = nn.Linear(4, 4).requires_grad_(False)
+            self.gate = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.frozen(self.used(x)) * self.gate
+            y.add_(self.added(x))
+            with torch.no_grad():
+                self.unused(x)
+            return y + self.cut(x).detach()
+
+    traced = trace(Partly(), (1, 4))
+    dead = {f"{w.module}.{w.name}" for w in traced.weights if w.dead}
+    assert dead == {"unused.weight", "unused.bias", "cut.weight", "cut.bias"}
+    parameters = count(Partly(), (1, 4)).parameters
+    assert (parameters.total, parameters.trainable, parameters.dead) == (104, 84, 40)
+
+
+def test_dead_parameters_agree_with_autograd() -> None:
+    model = sfic_bench.build("resnet26", alpha=0.5, beta=0.5)
+    model(torch.randn(2, 3, 32, 32)).sum().backward()
+    unreached = {name for name, p in model.named_parameters() if p.grad is None}
+    traced = trace(model, (2, 3, 32, 32))
+    assert {f"{w.module}.{w.name}" for w in traced.weights if w.dead} == unreached == set()
+
+
+def test_activations_bytes_and_layers() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 16, 2))
+    cost = count(model, (1, 3, 4, 4))
+    assert cost.activations == 8 * 16 + 2
+    conv = 3 * 16 + (8 * 27 + 8) + 8 * 16  # reads input, weight, bias; writes output
+    relu = 2 * 8 * 16
+    linear = 8 * 16 + (2 * 8 * 16 + 2) + 2
+    assert cost.bytes_moved == 4 * (conv + relu + linear)
+    layers = cost.layers("paper")
+    assert [(x.path, x.kind, x.params, x.macs) for x in layers] == [
+        ("0", "conv", 224, 8 * 16 * 27 + 8 * 16),
+        ("1", "relu", 0, 8 * 16),
+        ("3", "linear", 258, 256 + 2),
+    ]
+    assert sum(x.macs or 0 for x in layers) == cost.totals["paper"].macs
+    with pytest.raises(UnknownName, match="did you mean 'paper'"):
+        cost.layers("papr")
+
+
+class Faulty(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+        self.frozen_norm = nn.BatchNorm2d(3).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.norm(x)
+        raise KeyError("in the middle")
+
+
+def test_the_model_is_left_as_it_was_also_after_an_error() -> None:
+    model = Faulty()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(KeyError):
+        count(model, (1, 3, 8, 8))
+    assert model.training and model.norm.training and not model.frozen_norm.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    assert set(model.state_dict()) == set(before)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key])
+    # Nothing stays intercepted, and the next count is right.
+    assert F.relu(torch.ones(1)).device.type == "cpu"
+    assert count(nn.Conv2d(3, 1, 1), (1, 3, 8, 8)).macs == 3 * 64
+
+
+def test_buffers_are_not_written() -> None:
+    class Counter(nn.Module):
+        calls: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls.copy_(self.calls + 1)
+            return x + self.calls
+
+    model = Counter()
+    count(model, (1, 2))
+    assert model.calls == 0
+
+
+def test_a_model_with_real_weights_may_be_on_any_device() -> None:
+    on_cpu, on_meta = (sfic_bench.build("resnet26", alpha=0.5, beta=0.5, device=d) for d in ("cpu", "meta"))
+    assert count(on_cpu, (1, 3, 64, 64)).ops == count(on_meta, (1, 3, 64, 64)).ops
+
+
+@pytest.mark.parametrize(
+    ("name", "smallest"), [("vgg13", 32), ("vgg19", 32), ("resnet50", 1), ("mobilenet", 1)]
+)
+def test_smallest_input(name: str, smallest: int) -> None:
+    model = sfic_bench.build(name, device="meta")
+    assert smallest_input(model) == smallest
+    trace(sfic_bench.build(name, alpha=0.5, beta=0.1, device="meta"), (1, 3, smallest, smallest))
+
+
+def test_too_small_an_input_names_the_module() -> None:
+    with pytest.raises(InputTooSmall, match=r"max_pool gets 1×1, .*features\.34"):
+        count(sfic_bench.build("vgg13", device="meta"), (1, 3, 31, 31))
+
+
+@pytest.mark.parametrize("size", [(1, 3, 0, 8), (5,), (1, 4, 8, 8)])
+def test_inputs_that_do_not_fit(size: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidValue):
+        count(nn.Conv2d(3, 4, 3), size)
+
+
+def test_networks_that_need_values_say_where() -> None:
+    class Branching(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if x.sum().item() > 0 else -x
+
+    with pytest.raises(UnsupportedModel, match="a count has only shapes"):
+        count(nn.Sequential(Branching()), (1, 3))

@@ -1,0 +1,77 @@
+import pytest
+
+from sfic_bench import api
+from sfic_bench.paper import CLAIMS, Figures, audit, cost_cells, recompute, variants_needed
+from sfic_bench.spec import Variant
+from sfic_bench.units import PrintedCount, format_count
+
+CELLS = list(cost_cells())
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[Variant, Figures]:
+    found = {}
+    for costed in api.costs(variants_needed(CELLS)):
+        found[costed.variant] = Figures(
+            params=costed.cost.parameters.total,
+            macs=costed.cost.totals["paper"].macs,
+            conv_biases=costed.parity.conv_biases if costed.parity else 0,
+        )
+    return found
+
+
+def test_every_gmac_cell_matches_to_the_printed_digit(measured: dict[Variant, Figures]) -> None:
+    own = [v for v in audit(CELLS, measured) if v.cell.quantity == "macs" and v.cell.variant]
+    assert len(own) == 13 + 14 + 5
+    assert {v.verdict for v in own} == {"match"}
+
+
+def test_parameter_cells_match_or_are_explained(measured: dict[Variant, Figures]) -> None:
+    verdicts = audit(CELLS, measured)
+    assert len(verdicts) == 76
+    explained = {v.cell.model: v.note for v in verdicts if v.verdict == "explained"}
+    assert set(explained) == {"ResNet101", "VGGNet16", "SFIC-VGGNet16", "SFIC-VGGNet19"}
+    assert "that of the SFIC network (42,505,858)" in explained["ResNet101"]
+    assert "biases kept (14,725,762)" in explained["SFIC-VGGNet16"]
+    assert sum(v.verdict == "not built" for v in verdicts) == 12
+    assert not any(v.verdict == "differs" for v in verdicts)
+
+
+def test_a_wrong_figure_differs(measured: dict[Variant, Figures]) -> None:
+    variant = Variant(backbone="resnet26", alpha=0.75, beta=0.5)
+    wrong = measured | {variant: Figures(params=1, macs=1_604_999_999, conv_biases=0)}
+    verdicts = [v for v in audit(CELLS, wrong) if v.cell.variant == variant]
+    assert [(v.cell.quantity, v.verdict) for v in verdicts] == [("params", "explained"), ("macs", "differs")]
+    assert verdicts[1].note == "ours prints 1.60G"
+
+
+def test_percentages_stated_in_words(measured: dict[Variant, Figures]) -> None:
+    results = recompute(CLAIMS, CELLS, measured)
+    real = [round(r.reduction, 2) for r in results]
+    # The paper divides by the smaller network's MACs: (3.08 − 1.61)/1.61 = 91.30%.
+    assert [f"{r.over_after:.2f}" for r in results] == ["10.00", "91.30", "37.14"]
+    assert real == [9.22, 47.79, 27.12]
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "agrees"),
+    [
+        ("3.08G", 3_084_619_778, True),
+        ("3.08G", 3_085_000_000, False),  # halves round up
+        ("761M", 761_499_999, True),
+        ("305K", 304_949, True),
+        (">20.81M", 20_810_001, True),
+        (">20.81M", 18_312_524, False),
+    ],
+)
+def test_printed_counts(text: str, count: int, agrees: bool) -> None:
+    assert PrintedCount.parse(text).agrees_with(count) is agrees
+
+
+def test_what_is_no_count_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"such as 3\.08G"):
+        PrintedCount.parse("about 3G")
+
+
+def test_format_count() -> None:
+    assert format_count(5_381_066_754, "G") == "5.38"

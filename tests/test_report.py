@@ -1,0 +1,77 @@
+import io
+import stat
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sfic_bench.report import (
+    Column,
+    Table,
+    UnwritableOutput,
+    to_csv,
+    to_markdown,
+    to_plain,
+    to_terminal,
+    write_atomically,
+)
+
+TABLE = Table(
+    title="A <title>",
+    columns=[
+        Column(name="name"),
+        Column(name="n", number=True),
+        Column(name="extra", number=True, optional=True),
+    ],
+    rows=[["[red]a|b[/red] <script>", "1,234,567", "9"]],
+    notes=["a note"],
+)
+
+
+def test_markup_in_cells_stays_text() -> None:
+    assert "[red]a|b[/red] <script>" in to_plain([TABLE])
+    markdown = to_markdown([TABLE])
+    assert "\\[red]a\\|b\\[/red] \\<script\\>" in markdown
+    assert "| --- | ---: | ---: |" in markdown
+
+
+@pytest.mark.parametrize("width", [20, 45, 120])
+def test_figures_are_never_cut_short(width: int) -> None:
+    out = io.StringIO()
+    to_terminal([TABLE], Console(file=out, width=width))
+    assert "1,234,567" in out.getvalue()
+    assert ("also show: extra" in " ".join(out.getvalue().split())) == (width < 45)
+
+
+def test_csv_has_every_column_and_empty_fields() -> None:
+    assert to_csv([{"a": 1, "b": None}, {"a": 2, "c": "x,y"}]) == 'a,b,c\n1,,\n2,,"x,y"\n'
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "result.json"
+    target.write_text("old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(UnwritableOutput, match="No space left on device"):
+        write_atomically(target, "new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_writing_keeps_permissions_and_links(tmp_path: Path) -> None:
+    target, link = tmp_path / "result.json", tmp_path / "link.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_atomically(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(("path", "words"), [("nowhere/x", "no folder"), (".", "it is a folder")])
+def test_unwritable_paths_say_why(tmp_path: Path, path: str, words: str) -> None:
+    with pytest.raises(UnwritableOutput, match=words):
+        write_atomically(tmp_path / path, "x")
