@@ -321,3 +321,13 @@ def test_untraceable_models_are_named() -> None:
 def test_ratios_out_of_range(alpha: float, beta: float) -> None:
     with pytest.raises(ValueError, match="must lie in"):
         to_sfic(Chain(), alpha=alpha, beta=beta)
+
+
+def test_modes_carry_over() -> None:
+    vanilla = backbones.build("resnet26").train()
+    vanilla.layer1[0].bn1.eval()
+    sfic = to_sfic(vanilla, alpha=0.5, beta=0.5)
+    evaluating = {name for name, m in sfic.named_modules() if not m.training}
+    bn1 = "layer1.0.bn1"
+    assert evaluating == {bn1, f"{bn1}.spatial", f"{bn1}.frequency"}
+    assert not any(m.training for m in to_sfic(vanilla.eval(), alpha=0.5, beta=0.5).modules())

@@ -44,9 +44,12 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
     if isinstance(model, fx.GraphModule):
         return model
     try:
-        return fx.symbolic_trace(model)
+        graph = fx.symbolic_trace(model)
     except (fx.proxy.TraceError, TypeError) as error:
         raise UnsupportedModel(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
+    for name, module in graph.named_modules():
+        module.training = model.get_submodule(name).training  # tracing leaves containers in training mode
+    return graph
 
 
 def to_sfic(
@@ -123,8 +126,17 @@ class _Rewrite:
         for node in self.vanilla.graph.nodes:
             self._visit(node)
         sfic = fx.GraphModule(self.modules, self.graph, f"SFIC{type(self.vanilla).__name__}")
-        sfic.training = self.vanilla.training
+        self._take_over_modes(sfic, "", self.vanilla.training)
         return sfic
+
+    def _take_over_modes(self, module: nn.Module, path: str, training: bool) -> None:
+        """Training or evaluation mode of each module from its vanilla namesake, else from its parent."""
+        if path in self.old_modules:
+            training = self.old_modules[path].training
+        if module.training != training:
+            module.training = training
+        for name, child in module.named_children():
+            self._take_over_modes(child, f"{path}.{name}" if path else name, training)
 
     def _visit(self, node: fx.Node) -> None:
         args = node.args
@@ -176,8 +188,6 @@ class _Rewrite:
             raise self._refusal(node, f"{type(old).__name__} has no meaning on a pair")
         if target not in self.modules:
             self.modules[target] = new
-            if split is not None:
-                new.train(old.training)
         return target, split
 
     def _stage(
