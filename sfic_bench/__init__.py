@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from sfic_bench.version import __version__
 
 if TYPE_CHECKING:
-    from sfic_bench.api import build, count, to_sfic
+    from sfic_bench.api import build, count, fuse, to_sfic
 
-__all__ = ["__version__", "build", "count", "to_sfic"]
+__all__ = ["__version__", "build", "count", "fuse", "to_sfic"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("build", "count", "to_sfic"):
+    if name in ("build", "count", "fuse", "to_sfic"):
         from sfic_bench import api
 
         return getattr(api, name)

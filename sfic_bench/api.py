@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from sfic_bench import backbones
-from sfic_bench.convert import Parity, graph_of, parity, set_beta, to_sfic
+from sfic_bench.convert import Parity, fuse, graph_of, parity, set_beta, to_sfic
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.errors import InvalidValue
 from sfic_bench.nn import McsMode
 from sfic_bench.spec import Variant
 
-__all__ = ["Costed", "build", "costs", "count", "to_sfic"]
+__all__ = ["Costed", "build", "costs", "count", "fuse", "to_sfic"]
 
 
 def build(
@@ -53,18 +53,27 @@ def build(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costed:
-    """What one variant costs, and how its parameters differ from vanilla's (``None`` for vanilla)."""
+    """What one variant costs.
+
+    Attributes:
+        cost: of the network as the paper draws it.
+        parity: how its parameters differ from vanilla's; ``None`` for a vanilla network.
+        fused: cost of its `fuse`d form, where that was asked for.
+    """
 
     variant: Variant
     cost: Cost
     parity: Parity | None
+    fused: Cost | None = None
 
 
-def costs(variants: Iterable[Variant], *, input_size: int = 256, classes: int = 2) -> Iterator[Costed]:
+def costs(
+    variants: Iterable[Variant], *, input_size: int = 256, classes: int = 2, fused: bool = False
+) -> Iterator[Costed]:
     """Count each variant for an input ``[1, 3, input_size, input_size]``, without any weights.
 
     A backbone's graph serves all its variants, and a converted network all its β, as long as they
-    come one after another, as they do in a `Grid`.
+    come one after another, as they do in a `Grid`. With ``fused``, each network's fused form too.
 
     Raises:
         InputTooSmall: naming the smallest ``input_size`` that works.
@@ -75,13 +84,17 @@ def costs(variants: Iterable[Variant], *, input_size: int = 256, classes: int = 
     shape = (1, 3, input_size, input_size)
     name: str | None = None
     alpha: float | None = None
+    cheap: dict[bool, nn.Module] = {}
     for variant in variants:
         if variant.backbone != name:
             name, alpha = variant.backbone, None
             vanilla = backbones.build(name, classes=classes, device="meta").eval()
             # An SFIC network takes whatever its vanilla one takes, so this checks the size for all.
             plain = Costed(
-                variant=Variant(backbone=name), cost=_count_vanilla(name, vanilla, shape), parity=None
+                variant=Variant(backbone=name),
+                cost=_count_vanilla(name, vanilla, shape),
+                parity=None,
+                fused=count(vanilla, shape) if fused else None,
             )
             graph = graph_of(vanilla)
         if variant.alpha is None or variant.beta is None:
@@ -91,8 +104,25 @@ def costs(variants: Iterable[Variant], *, input_size: int = 256, classes: int = 
             alpha = variant.alpha
             sfic = to_sfic(graph, alpha=alpha, beta=variant.beta)
             compared = parity(vanilla, sfic)
+            cheap.clear()
         set_beta(sfic, variant.beta)
-        yield Costed(variant=variant, cost=count(sfic, shape), parity=compared)
+        yield Costed(
+            variant=variant,
+            cost=count(sfic, shape),
+            parity=compared,
+            fused=_count_fused(sfic, variant.beta, shape, cheap) if fused else None,
+        )
+
+
+def _count_fused(
+    sfic: nn.Module, beta: float, shape: tuple[int, int, int, int], cheap: dict[bool, nn.Module]
+) -> Cost:
+    """Joined (β = 1) or not, one fused network serves; the norms, which count nothing, may stay."""
+    joined = beta == 1
+    if joined not in cheap:
+        cheap[joined] = fuse(sfic, for_training=True)
+    set_beta(cheap[joined], beta)
+    return count(cheap[joined], shape)
 
 
 def _count_vanilla(name: str, vanilla: nn.Module, shape: tuple[int, int, int, int]) -> Cost:

@@ -54,7 +54,7 @@ def flops_command(
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
     with progress("counting", len(grid)) as step:
         found = []
-        for costed in api.costs(grid, input_size=input_size, classes=classes):
+        for costed in api.costs(grid, input_size=input_size, classes=classes, fused=True):
             found.append(costed)
             step(str(costed.variant))
     rows = [_row(costed, input_size, classes) for costed in found]
@@ -99,6 +99,7 @@ def _row(costed: "Costed", input_size: int, classes: int) -> dict[str, Any]:
         if parity is None
         else {**parity.terms, "unexplained": parity.unexplained},
         "macs": {name: total.macs for name, total in cost.totals.items()},
+        "macs_fused": None if costed.fused is None else costed.fused.macs,
         "unsupported": {
             name: dict(total.unsupported) for name, total in cost.totals.items() if total.unsupported
         },
@@ -123,6 +124,7 @@ def _table(found: Sequence["Costed"], shown: Sequence[str], input_size: int) -> 
     columns += [Column(name=n, number=True) for n in ("α", "β", "params\nM", "over\nvanilla")]
     for name in shown:
         columns += [Column(name=f"{name}\nGMac", number=True), Column(name="÷\nvanilla", number=True)]
+    columns += [Column(name="fused\nGMac", number=True), Column(name="÷\nvanilla", number=True)]
     columns += [
         Column(name=n, number=True, optional=True) for n in ("activations\nM", "moved\nMB", "dead\nparams")
     ]
@@ -140,10 +142,14 @@ def _table(found: Sequence["Costed"], shown: Sequence[str], input_size: int) -> 
             macs = cost.totals[name].macs
             ratio = "" if variant.is_vanilla else f"{macs / vanilla.totals[name].macs:.3f}"
             row += [format_count(macs, "G"), ratio]
+        assert costed.fused is not None
+        ratio = "" if variant.is_vanilla else f"{costed.fused.macs / vanilla.macs:.3f}"
+        row += [format_count(costed.fused.macs, "G"), ratio]
         row += [format_count(cost.activations, "M"), format_count(cost.bytes_moved, "M", 1)]
         row += [f"{cost.parameters.dead:,}"]
         rows.append(row)
     notes = [_convention_note(name) for name in shown]
+    notes.append("fused: conv-linear MACs of the same function, computing only what its resizes keep")
     notes += _unsupported_notes(found, shown)
     return Table(
         title=f"One image, 3×{input_size}×{input_size}, inference; one multiply-add is one MAC",

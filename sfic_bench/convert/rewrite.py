@@ -7,6 +7,7 @@ each pair's channel split travels along with it and is never worked out anew.
 
 import copy
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from sfic_bench.convert.placement import Placement, placement_of
 from sfic_bench.convert.weights import carry, carry_norm
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import McsMode, PerBranch, Split, Stage1, Stage2, Stage3
+from sfic_bench.nn.fused import ReducedStage1
 from sfic_bench.placing import unfilled
 
 PER_BRANCH_MODULES = (
@@ -86,19 +88,35 @@ def set_beta(model: nn.Module, beta: float) -> None:
     """Change β of an SFIC network in place.
 
     β acts in Stage 1 alone, all later sizes follow from what it gives out, and no weight depends on it.
+    A fused network whose pairs are joined was made for β = 1 and cannot take another one.
 
     Raises:
-        ValueError: for β outside (0, 1].
+        ValueError: for β outside (0, 1], or a joined network.
     """
     _check_beta(beta)
-    for module in model.modules():
-        if isinstance(module, Stage1):
+    modules = list(model.modules())
+    if beta != 1 and any(isinstance(m, ReducedStage1) and m.joined for m in modules):
+        raise ValueError(f"this network was fused for beta = 1 and cannot take beta = {beta}: fuse it anew")
+    for module in modules:
+        if isinstance(module, Stage1) or (isinstance(module, ReducedStage1) and not module.joined):
             module.beta = beta
 
 
 def _check_beta(beta: float) -> None:
     if not 0 < beta <= 1:
         raise ValueError(f"beta must lie in (0, 1], got {beta}")
+
+
+def take_over_modes(
+    old: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
+) -> None:
+    """Set each module's training or evaluation mode: its old namesake's, else its parent's."""
+    if path in old:
+        training = old[path].training
+    if module.training != training:
+        module.training = training
+    for name, child in module.named_children():
+        take_over_modes(old, child, f"{path}.{name}" if path else name, training)
 
 
 class _Rewrite:
@@ -126,17 +144,8 @@ class _Rewrite:
         for node in self.vanilla.graph.nodes:
             self._visit(node)
         sfic = fx.GraphModule(self.modules, self.graph, f"SFIC{type(self.vanilla).__name__}")
-        self._take_over_modes(sfic, "", self.vanilla.training)
+        take_over_modes(self.old_modules, sfic)
         return sfic
-
-    def _take_over_modes(self, module: nn.Module, path: str, training: bool) -> None:
-        """Training or evaluation mode of each module from its vanilla namesake, else from its parent."""
-        if path in self.old_modules:
-            training = self.old_modules[path].training
-        if module.training != training:
-            module.training = training
-        for name, child in module.named_children():
-            self._take_over_modes(child, f"{path}.{name}" if path else name, training)
 
     def _visit(self, node: fx.Node) -> None:
         args = node.args

@@ -54,8 +54,8 @@ def _two(value: Size2) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-class _Stage(nn.Module):
-    """What the stages share: the geometry of the convolution that they stand for."""
+class StageBase(nn.Module):
+    """What all stages share: the geometry of the convolution that they stand for."""
 
     def __init__(self, kernel_size: Size2, options: ConvOptions) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class _Stage(nn.Module):
             **self._placed,
         )
 
-    def _size_after(self, x: Tensor) -> tuple[int, int]:
+    def size_after(self, x: Tensor) -> tuple[int, int]:
         """Height and width that the stride-1 convolution gives for ``x``."""
         (height, width), (more_rows, more_columns) = size_of(x), self._growth
         return height + more_rows, width + more_columns
@@ -116,7 +116,7 @@ class _Stage(nn.Module):
         return found[0] if len(found) == 1 else found[0] + found[1]
 
 
-class Stage1(_Stage):
+class Stage1(StageBase):
     """Initial stage: ``[B, c_in, H, W]`` to a pair.
 
     ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, the
@@ -159,13 +159,13 @@ class Stage1(_Stage):
         filtered = x if self.mcs is None else self.mcs(x)
         if self.pool is not None:
             x, filtered = self.pool(x), self.pool(filtered)
-        size = self._size_after(x)
+        size = self.size_after(x)
         spatial = self._sum(x, size, (self.spatial, x))
         frequency = self._sum(x, size, (self.frequency, filtered))
         return Pair(spatial, resize(frequency, scaled_size(size, self.beta)))
 
 
-class Stage2(_Stage):
+class Stage2(StageBase):
     """Interactive stage, a pair to a pair: Eq. (2)–(5), (8).
 
     ``S' = f_ss(S) + enlarge(f_fs(F))`` and ``F' = f_ff(F) + reduce(f_sf(S))``. ``f_sf`` runs at the
@@ -187,7 +187,7 @@ class Stage2(_Stage):
     ) -> None:
         super().__init__(kernel_size, options)
         groups, bias = options.get("groups", 1), options.get("bias", False)
-        depthwise = groups == inputs.total and groups > 1
+        self.depthwise = depthwise = groups == inputs.total and groups > 1
         if groups != 1 and not depthwise:
             raise ValueError(
                 f"Stage 2 stands for a dense (groups=1) or depthwise (groups={inputs.total}) "
@@ -207,12 +207,12 @@ class Stage2(_Stage):
     def forward(self, pair: Pair) -> Pair:
         s, f = pair if self.pool is None else self.pool(pair)
         return Pair(
-            self._sum(s, self._size_after(s), (self.ss, s), (self.fs, f)),
-            self._sum(f, self._size_after(f), (self.ff, f), (self.sf, s)),
+            self._sum(s, self.size_after(s), (self.ss, s), (self.fs, f)),
+            self._sum(f, self.size_after(f), (self.ff, f), (self.sf, s)),
         )
 
 
-class Stage3(_Stage):
+class Stage3(StageBase):
     """Fusion stage, a pair to ``[B, c_out, H', W']`` at the size of S: Eq. (6)–(7).
 
     ``f'_ss(S) + enlarge(f'_fs(F))``.
@@ -241,4 +241,4 @@ class Stage3(_Stage):
 
     def forward(self, pair: Pair) -> Tensor:
         s, f = pair if self.pool is None else self.pool(pair)
-        return self._sum(s, self._size_after(s), (self.ss, s), (self.fs, f))
+        return self._sum(s, self.size_after(s), (self.ss, s), (self.fs, f))

@@ -1,0 +1,151 @@
+"""`fuse`: the same function in fewer and cheaper operations, by one more rewrite of the graph."""
+
+import copy
+
+import torch
+from torch import fx, nn
+
+from sfic_bench.convert.rewrite import graph_of, take_over_modes
+from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
+from sfic_bench.nn.fused import Dense, ReducedStage1, TwoConvolutions, fold, join_norms
+
+
+def fuse(model: nn.Module, *, for_training: bool = False) -> fx.GraphModule:
+    """An equal and cheaper form of a converted network, or of a vanilla one.
+
+    Equal means the same results and gradients up to the order of floating-point additions. Where S
+    and F are equally large (β = 1), pairs become single tensors and every stage one dense
+    convolution, as in the vanilla network. Otherwise Stage 2 takes two convolutions that compute
+    only what its resizes keep. See `sfic_bench.nn.fused`.
+
+    Args:
+        model: from `to_sfic`, or a vanilla network; not changed.
+        for_training: keep BatchNorms, and with them the way back: the fused network's state dict has
+            the unfused network's names and shapes, and loads the other's. Without it the network is
+            in evaluation mode, and each BatchNorm behind a convolution is folded into it.
+
+    Raises:
+        UnsupportedModel: if torch.fx cannot trace ``model``.
+    """
+    return _Fusion(graph_of(model), for_training).run()
+
+
+class _Fusion:
+    def __init__(self, model: fx.GraphModule, for_training: bool) -> None:
+        self.old = model
+        self.for_training = for_training
+        modules = list(model.modules())
+        stages1 = [m for m in modules if isinstance(m, Stage1)]
+        same_size = all(m.beta == 1 for m in stages1)
+        only_s = not any(m.frequency for m in stages1) and not any(
+            m.sf or m.ff for m in modules if isinstance(m, Stage2)
+        )
+        # Concatenated pairs would interleave as [S F S F], so they stay pairs.
+        concatenates = any(isinstance(m, PerBranch) and m.spatial is torch.cat for m in modules)
+        self.joined = (same_size or only_s) and not concatenates
+        self.uses: dict[str, int] = {}
+        for node in model.graph.nodes:
+            if node.op == "call_module":
+                self.uses[str(node.target)] = self.uses.get(str(node.target), 0) + 1
+        self.graph = fx.Graph()
+        self.new: dict[fx.Node, fx.Node] = {}
+        self.modules: dict[str, object] = {}
+
+    def run(self) -> fx.GraphModule:
+        for node in self.old.graph.nodes:
+            if node not in self.new:
+                self.new[node] = self._visit(node)
+        fused = fx.GraphModule(self.modules, self.graph, f"Fused{type(self.old).__name__}")
+        if not self.for_training:
+            return fused.eval()
+        take_over_modes(dict(self.old.named_modules()), fused)
+        return fused
+
+    def _visit(self, node: fx.Node) -> fx.Node:
+        target = str(node.target)
+        if node.op == "get_attr":
+            module, _, name = target.rpartition(".")
+            self.modules[target] = copy.deepcopy(getattr(self.old.get_submodule(module), name))
+        if node.op != "call_module":
+            return self.graph.node_copy(node, self.new.__getitem__)
+        here = self._module(self.old.get_submodule(target))
+        if isinstance(here, PerBranch) and self.joined:
+            both = here.spatial
+            if not isinstance(both, nn.Module):
+                args, kwargs = fx.map_arg((node.args, node.kwargs), self.new.__getitem__)
+                return self.graph.call_function(both, args, kwargs)
+            here = both
+        norm = self._norm_behind(node)
+        folded = None if norm is None else _fold(here, self.old.get_submodule(str(norm.target)))
+        new = self._call(node, here if folded is None else folded)
+        if norm is not None and folded is not None:
+            self.new[norm] = new
+        return new
+
+    def _call(self, node: fx.Node, module: nn.Module) -> fx.Node:
+        self.modules.setdefault(str(node.target), module)
+        return self.graph.node_copy(node, self.new.__getitem__)
+
+    def _module(self, old: nn.Module) -> nn.Module:
+        """What stands for ``old`` now, with weights of its own."""
+        if isinstance(old, Stage2 | Stage3) and self.joined:
+            return Dense(old)
+        if isinstance(old, Stage1):
+            return ReducedStage1(old, self.joined)
+        if isinstance(old, Stage2) and None not in (old.ss, old.sf, old.fs, old.ff):
+            return TwoConvolutions(old)
+        if isinstance(old, PerBranch) and self.joined and _has_norm(old):
+            return join_norms(old)
+        return copy.deepcopy(old)
+
+    def _norm_behind(self, node: fx.Node) -> fx.Node | None:
+        """The BatchNorm that alone reads ``node``, if it may be folded."""
+        users = list(node.users)
+        if self.for_training or len(users) != 1 or users[0].op != "call_module":
+            return None
+        if self.uses[str(users[0].target)] > 1 or self.uses[str(node.target)] > 1:
+            return None
+        behind = self.old.get_submodule(str(users[0].target))
+        return users[0] if isinstance(behind, nn.BatchNorm2d) or _has_norm(behind) else None
+
+
+def _has_norm(module: nn.Module) -> bool:
+    return isinstance(module, PerBranch) and any(
+        isinstance(m, nn.BatchNorm2d) for m in (module.spatial, module.frequency)
+    )
+
+
+def _fold(module: nn.Module, norm: nn.Module) -> nn.Module | None:
+    """``module`` with ``norm`` folded in, or ``None`` where it must stay."""
+    norms = [m for m in norm.modules() if isinstance(m, nn.BatchNorm2d)]
+    if any(n.running_mean is None for n in norms):
+        return None
+    if isinstance(module, nn.Conv2d):
+        joined = join_norms(norm) if isinstance(norm, PerBranch) else norm
+        assert isinstance(joined, nn.BatchNorm2d)
+        module.weight, module.bias = fold(module.weight, module.bias, joined)
+        return module
+    if isinstance(module, ReducedStage1 | TwoConvolutions) and isinstance(norm, PerBranch):
+        module.fold(norm)
+        return module
+    if isinstance(module, Stage3):
+        _fold_into_sum(module, ("ss", "fs"), norm)
+        return module
+    if isinstance(module, Stage2) and isinstance(norm, PerBranch):
+        _fold_into_sum(module, ("ss", "fs"), norm.spatial)
+        _fold_into_sum(module, ("ff", "sf"), norm.frequency)
+        return module
+    return None
+
+
+def _fold_into_sum(stage: nn.Module, names: tuple[str, str], norm: object) -> None:
+    """Fold ``norm`` into both convolutions of a sum: each is scaled, the first takes the bias."""
+    if not isinstance(norm, nn.BatchNorm2d):  # the branch has no channels
+        return
+    is_first = True
+    for name in names:
+        conv = getattr(stage, name)
+        if conv is not None:
+            weight, bias = fold(conv.weight, conv.bias, norm)
+            conv.weight, conv.bias = weight, bias if is_first else None
+            is_first = False

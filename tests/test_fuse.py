@@ -1,0 +1,280 @@
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_convert import Chain, Residual, randomised
+from torch import Tensor, nn
+
+from sfic_bench import backbones
+from sfic_bench.convert import Placement, fuse, parity, set_beta, to_sfic
+from sfic_bench.counting import count
+from sfic_bench.nn import Pair, PerBranch, Split, Stage1, Stage2, Stage3
+from sfic_bench.nn.fused import Dense, ReducedStage1, TwoConvolutions
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+ratios = {
+    "alpha": st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),
+    "beta": st.one_of(st.sampled_from([0.25, 0.5, 1.0]), st.floats(0.05, 1)),
+}
+
+
+class Stages(nn.Module):
+    """Stage 1, three Stages 2 (one strided, one depthwise) and Stage 3, with norms and a residual sum."""
+
+    def __init__(self, channels: int, kernel: int, stride: int, bias: bool) -> None:
+        super().__init__()
+
+        def conv(c_in: int, c_out: int, stride: int = 1, groups: int = 1, k: int = kernel) -> nn.Conv2d:
+            return nn.Conv2d(c_in, c_out, k, stride, padding=k // 2, groups=groups, bias=bias)
+
+        self.head = conv(3, 4)
+        self.first = conv(4, channels)
+        self.first_norm = nn.BatchNorm2d(channels)
+        self.second = conv(channels, 2 * channels, stride)
+        self.second_norm = nn.BatchNorm2d(2 * channels)
+        self.shortcut = conv(channels, 2 * channels, stride, k=1)
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+        self.depthwise = conv(2 * channels, 2 * channels, groups=2 * channels)
+        self.depthwise_norm = nn.BatchNorm2d(2 * channels)
+        self.last = conv(2 * channels, 5, stride)
+        self.last_norm = nn.BatchNorm2d(5)
+        self.act = nn.SiLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.first_norm(self.first(self.head(x))))
+        x = self.act(self.second_norm(self.second(x)) + self.shortcut(x))
+        x = self.act(self.depthwise_norm(self.depthwise(self.pool(x))))
+        return self.last_norm(self.last(x)).flatten(1)
+
+
+@settings(max_examples=60)
+@given(
+    **ratios,
+    channels=st.integers(1, 7),
+    kernel=st.sampled_from([1, 3, 5]),
+    stride=st.sampled_from([1, 2]),
+    size=st.integers(5, 34),
+    width=st.integers(5, 34),
+    bias=st.booleans(),
+    dtype=st.sampled_from([torch.float64, torch.float32]),
+    for_training=st.booleans(),
+    seed=st.integers(0, 9999),
+)
+def test_fused_is_the_reference(
+    alpha: float,
+    beta: float,
+    channels: int,
+    kernel: int,
+    stride: int,
+    size: int,
+    width: int,
+    bias: bool,
+    dtype: torch.dtype,
+    for_training: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    vanilla = randomised(Stages(channels, kernel, stride, bias), seed).to(dtype)
+    placement = Placement(stage1=("first",), stage3=("last",))
+    reference = to_sfic(vanilla, alpha=alpha, beta=beta, placement=placement)
+    fused = fuse(reference, for_training=for_training)
+    if for_training:
+        reference.train(), fused.train()
+    x = torch.randn(3, 3, size, width, dtype=dtype)
+    x_ref, x_fused = x.clone().requires_grad_(), x.clone().requires_grad_()
+    expected, got = reference(x_ref), fused(x_fused)
+    tolerance = TOLERANCE[dtype]
+    torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+    weights = torch.randn_like(expected)
+    (expected * weights).sum().backward()
+    (got * weights).sum().backward()
+    scale = float(x_ref.grad.abs().max()) + 1
+    torch.testing.assert_close(x_fused.grad, x_ref.grad, rtol=tolerance, atol=tolerance * scale)
+    if for_training:
+        expected_grads = gradients(reference)
+        got_grads = gradients(fused)
+        assert set(got_grads) == set(expected_grads)
+        for name, grad in expected_grads.items():
+            scale = float(grad.abs().max()) + 1
+            torch.testing.assert_close(
+                got_grads[name],
+                grad,
+                rtol=tolerance,
+                atol=tolerance * scale,
+                msg=lambda m, n=name: f"{n}: {m}",
+            )
+        for name, value in reference.state_dict().items():  # running statistics too
+            torch.testing.assert_close(fused.state_dict()[name], value, rtol=tolerance, atol=tolerance)
+
+
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Gradients under the unfused names: put them where the parameters are and ask for the state."""
+    holder = copy.deepcopy(model)
+    for (_, p), q in zip(model.named_parameters(), holder.parameters(), strict=True):
+        q.data = torch.zeros_like(p) if p.grad is None else p.grad.clone()
+    return {
+        k: v
+        for k, v in holder.state_dict().items()
+        if not k.endswith(("running_mean", "running_var", "tracked"))
+    }
+
+
+@pytest.mark.parametrize("name", backbones.names())
+@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (0.25, 0.5), (0.5, 0.75), (0.0, 0.5), (1.0, 0.5)])
+def test_whole_networks(name: str, alpha: float, beta: float) -> None:
+    vanilla = randomised(backbones.build(name))
+    reference = to_sfic(vanilla, alpha=alpha, beta=beta)
+    fused = fuse(reference)
+    x = torch.randn(1, 3, 70, 64, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), reference(x), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(fuse(vanilla)(x), vanilla(x), rtol=1e-10, atol=1e-10)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
+
+
+@pytest.mark.parametrize("name", ["resnet26", "vgg13", "mobilenet"])
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_state_dicts_go_both_ways(name: str, beta: float) -> None:
+    reference = to_sfic(randomised(backbones.build(name)), alpha=0.3, beta=beta)
+    other = to_sfic(randomised(backbones.build(name), seed=1), alpha=0.3, beta=beta)
+    fused = fuse(other, for_training=True)
+    assert set(fused.state_dict()) == set(reference.state_dict())
+    fused.load_state_dict(reference.state_dict())
+    for key, value in fused.state_dict().items():
+        assert torch.equal(value, reference.state_dict()[key]), key
+    other.load_state_dict(fused.state_dict())
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    torch.testing.assert_close(other(x), reference(x), rtol=0, atol=0)
+    torch.testing.assert_close(fused(x), reference(x))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        fused.load_state_dict({})
+
+
+def test_training_fused_is_training_unfused() -> None:
+    torch.manual_seed(0)
+    reference = to_sfic(randomised(Chain()), alpha=0.5, beta=1.0).train()
+    fused = fuse(reference, for_training=True)
+    assert fused.training
+    optimisers = [torch.optim.Adam(m.parameters(), lr=1e-2) for m in (reference, fused)]
+    for _ in range(5):
+        x = torch.randn(4, 3, 12, 12, dtype=torch.float64)
+        for model, optimiser in zip((reference, fused), optimisers, strict=True):
+            optimiser.zero_grad()
+            model(x).square().mean().backward()
+            optimiser.step()
+    for key, value in reference.state_dict().items():
+        torch.testing.assert_close(fused.state_dict()[key], value, rtol=1e-8, atol=1e-8)
+
+
+def test_at_beta_1_there_are_no_pairs_left() -> None:
+    fused = fuse(to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=1.0))
+    kinds = {type(m) for m in fused.modules()}
+    assert not kinds & {Stage2, Stage3, PerBranch, TwoConvolutions, nn.BatchNorm2d}
+    assert {Dense, ReducedStage1} <= kinds
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("beta", [0.25, 0.5])
+def test_stage_2_costs_what_the_method_says(alpha: float, beta: float) -> None:
+    """(1−α)² + β²(1 − (1−α)²) of vanilla, for every Stage 2 of SFIC-ResNet26."""
+    vanilla = backbones.build("resnet26", device="meta")
+    fused = fuse(to_sfic(vanilla, alpha=alpha, beta=beta))
+    stages = {name for name, m in fused.named_modules() if isinstance(m, TwoConvolutions)}
+    # layer1: conv2, conv3, shortcut + 3; layer2 and layer3: 4 + 3 each; layer4.0: conv1, conv2.
+    assert len(stages) == 6 + 7 + 7 + 2
+    shape = (1, 3, 256, 256)
+    ours = {layer.path: layer.macs for layer in count(fused, shape).layers() if layer.macs}
+    theirs = {layer.path: layer.macs for layer in count(vanilla, shape).layers() if layer.macs}
+    expected = (1 - alpha) ** 2 + beta**2 * (1 - (1 - alpha) ** 2)
+    for name in stages:
+        if name != "layer1.0.downsample.0":
+            assert ours[name] / theirs[name] == pytest.approx(expected, rel=1e-12)
+
+
+def test_fused_is_never_dearer() -> None:
+    for name in backbones.names():
+        vanilla = backbones.build(name, device="meta")
+        for beta in (0.25, 0.6, 1.0):
+            sfic = to_sfic(vanilla, alpha=0.5, beta=beta)
+            assert count(fuse(sfic), (1, 3, 97, 64)).macs <= count(sfic, (1, 3, 97, 64)).macs
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    reference = to_sfic(backbones.build("resnet26"), alpha=0.5, beta=0.5).train()
+    before = copy.deepcopy(reference.state_dict())
+    modules = {n: type(m) for n, m in reference.named_modules()}
+    fused = fuse(reference)
+    with torch.no_grad():
+        for p in fused.parameters():
+            p.zero_()
+    assert {n: type(m) for n, m in reference.named_modules()} == modules
+    assert all(m.training for m in reference.modules())
+    for key, value in reference.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_functions_on_joined_tensors() -> None:
+    vanilla = Residual(lambda a, b, _: a + b).double()
+    placement = Placement(stage1=("b",), stage3=("d",))
+    reference = to_sfic(vanilla, alpha=0.3, beta=1.0, placement=placement)
+    x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(fuse(reference)(x), reference(x))
+
+
+def test_concatenated_pairs() -> None:
+    class Concatenating(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+            self.c, self.d = nn.Conv2d(6, 5, 3, padding=1), nn.Conv2d(11, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.b(self.a(x))
+            return self.d(torch.cat([x, self.c(x)], 1))
+
+    placement = Placement(stage1=("b",), stage3=("d",))
+    for beta in (0.5, 1.0):
+        reference = to_sfic(Concatenating().double(), alpha=0.4, beta=beta, placement=placement)
+        x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+        torch.testing.assert_close(fuse(reference)(x), reference(x))
+
+
+def test_parity_of_a_fused_network() -> None:
+    vanilla = backbones.build("resnet26", device="meta")
+    sfic = to_sfic(vanilla, alpha=0.5, beta=0.5)
+    fused = fuse(sfic, for_training=True)
+    assert sum(p.numel() for p in fused.parameters()) == parity(vanilla, sfic).sfic
+
+
+def test_pair_is_what_two_convolutions_give() -> None:
+    split = Split(3, 2)
+    stage = Stage2(split, split, 3, padding=1)
+    pair = Pair(torch.randn(1, 3, 9, 9), torch.randn(1, 2, 4, 4))
+    for got, expected in zip(TwoConvolutions(stage)(pair), stage(pair), strict=True):
+        torch.testing.assert_close(got, expected)
+    assert isinstance(Stage1(3, split, 1, beta=1.0)(torch.randn(1, 3, 4, 4)), Pair)
+    assert isinstance(Stage3(split, 4, 1), nn.Module)
+
+
+def test_beta_of_a_fused_network() -> None:
+    reference = to_sfic(randomised(backbones.build("resnet26")), alpha=0.5, beta=0.25)
+    fused = fuse(reference)
+    set_beta(reference, 0.5)
+    set_beta(fused, 0.5)
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    torch.testing.assert_close(fused(x), reference(x))
+    joined = fuse(to_sfic(Chain(), alpha=0.5, beta=1.0))
+    set_beta(joined, 1.0)
+    with pytest.raises(ValueError, match="fuse it anew"):
+        set_beta(joined, 0.5)
+
+
+def test_modes_of_a_network_fused_for_training() -> None:
+    reference = to_sfic(Chain(), alpha=0.5, beta=1.0).train()
+    reference.get_submodule("body.1").eval()
+    fused = fuse(reference, for_training=True)
+    assert {n for n, m in fused.named_modules() if not m.training} == {"body.1"}
+    assert not any(m.training for m in fuse(reference).modules())
