@@ -102,7 +102,7 @@ def costs(
             continue
         if variant.alpha != alpha:
             alpha = variant.alpha
-            sfic = to_sfic(graph, alpha=alpha, beta=variant.beta)
+            sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, share=True)
             compared = parity(vanilla, sfic)
             cheap.clear()
         set_beta(sfic, variant.beta)
@@ -120,7 +120,7 @@ def _count_fused(
     """Joined (β = 1) or not, one fused network serves; the norms, which count nothing, may stay."""
     joined = beta == 1
     if joined not in cheap:
-        cheap[joined] = fuse(sfic, for_training=True)
+        cheap[joined] = fuse(sfic, for_training=True, share=True)
     set_beta(cheap[joined], beta)
     return count(cheap[joined], shape)
 

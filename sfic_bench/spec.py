@@ -16,6 +16,40 @@ PAPER_BETAS = (0.25, 0.5, 0.75, 1.0)
 """The scale ratios of the paper's Table II."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutionPath:
+    """A way to execute a network: as drawn or fused, and run by which maker of `sfic_bench.measure`."""
+
+    fused: bool
+    maker: str
+    summary: str
+
+
+EXECUTION_PATHS = {
+    "reference": ExecutionPath(
+        fused=False,
+        maker="eager",
+        summary="as the paper draws it: four convolutions and two resizes in Stage 2, eager",
+    ),
+    "fused": ExecutionPath(fused=True, maker="eager", summary="fused, eager"),
+    "compiled": ExecutionPath(fused=True, maker="compiled", summary="fused, torch.compile"),
+    "compiled-reduce-overhead": ExecutionPath(
+        fused=True,
+        maker="compiled-reduce-overhead",
+        summary="fused, torch.compile in mode reduce-overhead (CUDA)",
+    ),
+    "compiled-max-autotune": ExecutionPath(
+        fused=True,
+        maker="compiled-max-autotune",
+        summary="fused, torch.compile in mode max-autotune",
+    ),
+    "cuda-graph": ExecutionPath(
+        fused=True, maker="cuda-graph", summary="fused, captured by hand and replayed (CUDA)"
+    ),
+}
+"""By name, for SFIC and vanilla networks alike (fusing a vanilla one folds its BatchNorms)."""
+
+
 def check_alpha(alpha: float) -> None:
     """Raise `InvalidValue` unless ``alpha``, the share of frequency channels, lies in [0, 1]."""
     if math.isnan(alpha) or not 0 <= alpha <= 1:

@@ -278,3 +278,13 @@ def test_modes_of_a_network_fused_for_training() -> None:
     fused = fuse(reference, for_training=True)
     assert {n for n, m in fused.named_modules() if not m.training} == {"body.1"}
     assert not any(m.training for m in fuse(reference).modules())
+
+
+def test_sharing_is_for_looking_only() -> None:
+    reference = to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=0.5)
+    looked_at = fuse(reference, for_training=True, share=True)
+    copied = fuse(reference, for_training=True)
+    shape = (1, 3, 64, 64)
+    assert count(looked_at, shape).macs == count(copied, shape).macs
+    with pytest.raises(ValueError, match="for_training"):
+        fuse(reference, share=True)

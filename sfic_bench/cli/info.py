@@ -5,9 +5,7 @@ from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, Result
 from sfic_bench.report import Column, Table, environment
 from sfic_bench.report.environment import PACKAGES, version_of
-
-PATHS = {"reference": "eager, Stage 2 as the paper draws it: four convolutions and two resizes"}
-"""Ways to execute an SFIC network."""
+from sfic_bench.spec import EXECUTION_PATHS
 
 
 def list_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
@@ -19,7 +17,7 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
     for name, convention in CONVENTIONS.items():
         default = " (default)" if name == DEFAULT else ""
         records.append({"kind": "convention", "name": name, "summary": convention.summary + default})
-    records += [{"kind": "path", "name": n, "summary": s} for n, s in PATHS.items()]
+    records += [{"kind": "path", "name": n, "summary": p.summary} for n, p in EXECUTION_PATHS.items()]
     models = [[r["name"]] for r in records if r["kind"] == "model"]
 
     def table(title: str, kind: str) -> Table:

@@ -10,7 +10,7 @@ from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.fused import Dense, ReducedStage1, TwoConvolutions, fold, join_norms
 
 
-def fuse(model: nn.Module, *, for_training: bool = False) -> fx.GraphModule:
+def fuse(model: nn.Module, *, for_training: bool = False, share: bool = False) -> fx.GraphModule:
     """An equal and cheaper form of a converted network, or of a vanilla one.
 
     Equal means the same results and gradients up to the order of floating-point additions. Where S
@@ -23,15 +23,21 @@ def fuse(model: nn.Module, *, for_training: bool = False) -> fx.GraphModule:
         for_training: keep BatchNorms, and with them the way back: the fused network's state dict has
             the unfused network's names and shapes, and loads the other's. Without it the network is
             in evaluation mode, and each BatchNorm behind a convolution is folded into it.
+        share: use the modules that stay as they are instead of copies of them. For a network that is
+            only looked at; needs ``for_training``, since folding changes modules.
 
     Raises:
+        ValueError: for ``share`` without ``for_training``.
         UnsupportedModel: if torch.fx cannot trace ``model``.
     """
-    return _Fusion(graph_of(model), for_training).run()
+    if share and not for_training:
+        raise ValueError("share needs for_training: folding a BatchNorm would change the shared module")
+    return _Fusion(graph_of(model), for_training, share).run()
 
 
 class _Fusion:
-    def __init__(self, model: fx.GraphModule, for_training: bool) -> None:
+    def __init__(self, model: fx.GraphModule, for_training: bool, share: bool) -> None:
+        self.share = share
         self.old = model
         self.for_training = for_training
         modules = list(model.modules())
@@ -96,7 +102,7 @@ class _Fusion:
             return TwoConvolutions(old)
         if isinstance(old, PerBranch) and self.joined and _has_norm(old):
             return join_norms(old)
-        return copy.deepcopy(old)
+        return old if self.share else copy.deepcopy(old)
 
     def _norm_behind(self, node: fx.Node) -> fx.Node | None:
         """The BatchNorm that alone reads ``node``, if it may be folded."""

@@ -61,6 +61,7 @@ def to_sfic(
     beta: float,
     placement: Placement | None = None,
     mcs: McsMode = "learned",
+    share: bool = False,
 ) -> fx.GraphModule:
     """The SFIC form of a vanilla network, a new module with weights of its own.
 
@@ -73,6 +74,8 @@ def to_sfic(
         beta: height and width of the frequency branch over those of the spatial one, in (0, 1].
         placement: where Stage 1 and Stage 3 go; by default what the paper has for this structure.
         mcs: see `sfic_bench.nn.MCSConv`.
+        share: use the modules that stay as they are instead of copies of them, for a network that is
+            only looked at.
 
     Raises:
         ValueError: for a ratio out of range.
@@ -81,7 +84,7 @@ def to_sfic(
     Split.of(0, alpha)
     _check_beta(beta)
     vanilla = graph_of(model)
-    return _Rewrite(vanilla, placement or placement_of(vanilla), alpha, beta, mcs).run()
+    return _Rewrite(vanilla, placement or placement_of(vanilla), alpha, beta, mcs, share).run()
 
 
 def set_beta(model: nn.Module, beta: float) -> None:
@@ -121,8 +124,15 @@ def take_over_modes(
 
 class _Rewrite:
     def __init__(
-        self, vanilla: fx.GraphModule, placement: Placement, alpha: float, beta: float, mcs: McsMode
+        self,
+        vanilla: fx.GraphModule,
+        placement: Placement,
+        alpha: float,
+        beta: float,
+        mcs: McsMode,
+        share: bool,
     ) -> None:
+        self.share = share
         self.vanilla = vanilla
         self.placement = placement
         self.alpha, self.beta, self.mcs = alpha, beta, mcs
@@ -190,6 +200,7 @@ class _Rewrite:
             new = self._norm(target, old, split)
         elif isinstance(old, PER_BRANCH_MODULES):
             split = self.splits[inputs[0]]
+            # A copy even where modules are shared: with two parents, counters would count it twice.
             new = PerBranch(copy.deepcopy(old))
             # One module may serve single tensors here and pairs there (a ResNet block's relu).
             target = f"{target}_pair"
@@ -251,8 +262,10 @@ class _Rewrite:
 
     def _single(self, target: str, old: nn.Module) -> nn.Module:
         """A module that stays as it is, except for a bias that BatchNorm makes redundant."""
-        new = copy.deepcopy(old)
         bias = self.dropped_biases.get(target)
+        if self.share and bias is None:
+            return old
+        new = copy.deepcopy(old)
         if bias is not None and isinstance(new, nn.Conv2d):
             new.bias = None
         elif bias is not None and isinstance(old, nn.BatchNorm2d) and isinstance(new, nn.BatchNorm2d):
