@@ -2,7 +2,7 @@
 
 Source: Guo et al., "Constructing New Backbone Networks via Space-Frequency Interactive Convolution
 for Deepfake Detection", IEEE TIFS 2024. ``cost.csv``: parameters and FLOPs of Tables II, III and V.
-``accuracy.csv``: AUC and balanced accuracy in percent of Tables II to VII.
+``accuracy.csv``: AUC and balanced accuracy in percent of Tables II to IX.
 """
 
 import csv
