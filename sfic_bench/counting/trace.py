@@ -20,6 +20,7 @@ from torch.nn.modules.module import (
 )
 from torch.overrides import TorchFunctionMode
 
+from sfic_bench.counting.flow import Flow, Weight, weights_of
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Call, Op
 from sfic_bench.counting.rules import RULES, VIEWS, Effect, InputTooSmall
@@ -38,25 +39,7 @@ class Trace:
 
     ops: tuple[Op, ...]
     output: Shape
-    weights: tuple["Weight", ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weight:
-    """One parameter tensor.
-
-    Attributes:
-        module, name: qualified name of the module that owns it, and its name there.
-        elements: how many numbers it holds.
-        trainable: whether it requires a gradient.
-        dead: whether it is trainable and no gradient from the result reaches it.
-    """
-
-    module: str
-    name: str
-    elements: int
-    trainable: bool
-    dead: bool
+    weights: tuple[Weight, ...]
 
 
 def trace(model: nn.Module, input_size: Shape) -> Trace:
@@ -91,7 +74,7 @@ def trace(model: nn.Module, input_size: Shape) -> Trace:
     return Trace(
         ops=tuple(recorder.ops),
         output=tuple(outputs[0].shape),
-        weights=_weights(modules, recorder.flow.reached_from(outputs)),
+        weights=weights_of(modules, recorder.flow.reached_from(outputs)),
     )
 
 
@@ -141,53 +124,13 @@ def _tensors(values: Iterable[Any]) -> list[Tensor]:
     return found
 
 
-class _Flow:
-    """Which tensor was made from which, as far as a gradient would flow back."""
-
-    def __init__(self) -> None:
-        self._sources: dict[int, list[int]] = {}
-        self._made: list[Tensor] = []  # keeps ids from being used again
-
-    def link(self, sources: list[Tensor], result: Tensor) -> None:
-        if not torch.is_grad_enabled() or not result.is_floating_point():
-            return
-        self._made.append(result)
-        self._sources.setdefault(id(result), []).extend([id(t) for t in sources])
-
-    def reached_from(self, outputs: list[Tensor]) -> set[int]:
-        """Ids of all tensors that ``outputs`` depend on."""
-        reached: set[int] = set()
-        front = [id(t) for t in outputs]
-        while front:
-            tensor = front.pop()
-            if tensor not in reached:
-                reached.add(tensor)
-                front += self._sources.get(tensor, ())
-        return reached
-
-
-def _weights(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
-    found: dict[int, Weight] = {}
-    for path, module in modules.items():
-        for name, p in module._parameters.items():
-            if p is not None and id(p) not in found:
-                found[id(p)] = Weight(
-                    module=path,
-                    name=name,
-                    elements=p.numel(),
-                    trainable=p.requires_grad,
-                    dead=p.requires_grad and id(p) not in reached,
-                )
-    return tuple(found.values())
-
-
 class _Recorder(TorchFunctionMode):
     """Records operations while it is entered."""
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.ops: list[Op] = []
-        self.flow = _Flow()
+        self.flow = Flow()
         self.path = ""
         self._stack: list[tuple[str, str, int]] = [("", "", 1)]
         self._names: dict[int, str] = {}

@@ -16,8 +16,7 @@ State dicts have the names of the unfused stages, in both directions.
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +24,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.nn.mcs import MCSConv
+from sfic_bench.nn.naming import Piece, name_as_unfused
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
 from sfic_bench.nn.stages import ConvOptions, Stage1, Stage2, Stage3, StageBase
-
-Piece = tuple[str, tuple[slice, ...]]
-"""A tensor's name here and the part of it that an unfused stage holds."""
 
 
 class Dense(nn.Conv2d):
@@ -300,35 +297,3 @@ def _integer_ratio(size: tuple[int, int], reduced: tuple[int, int]) -> tuple[int
     if height % low_height or width % low_width:
         return None
     return height // low_height, width // low_width
-
-
-def name_as_unfused(module: nn.Module, pieces: Mapping[str, Piece]) -> None:
-    """Let ``module`` write and read state dicts with the names and shapes of what it stands for."""
-    module.register_state_dict_post_hook(partial(_take_apart, dict(pieces)))  # type: ignore[no-untyped-call]
-    module.register_load_state_dict_pre_hook(partial(_put_together, dict(pieces)))  # type: ignore[no-untyped-call]
-
-
-def _take_apart(
-    pieces: Mapping[str, Piece], module: nn.Module, state: dict[str, Any], prefix: str, _: Any
-) -> None:
-    own = {name: state.pop(prefix + name) for name in {name for name, _ in pieces.values()}}
-    for name, (source, part) in pieces.items():
-        # A copy: saving a view would save all of its base.
-        state[prefix + name] = own[source][part].clone() if part else own[source].clone()
-
-
-def _put_together(
-    pieces: Mapping[str, Piece],
-    module: nn.Module,
-    state: dict[str, Any],
-    prefix: str,
-    *_: Any,
-) -> None:
-    if not all(prefix + name in state for name in pieces):
-        return  # the loader names what is missing
-    for source in {source for source, _ in pieces.values()}:
-        whole = getattr(module, source).detach().clone()
-        for name, (of, part) in pieces.items():
-            if of == source:
-                whole[part or ...] = state.pop(prefix + name)
-        state[prefix + source] = whole
