@@ -44,3 +44,8 @@ class PrintedCount:
 def format_count(count: int, unit: str, decimals: int = 2) -> str:
     """``format_count(5381066754, "G")`` is ``"5.38"``: the number alone, for a column whose head has the unit."""
     return f"{count / _FACTOR[unit]:,.{decimals}f}"
+
+
+def format_ratio(ratio: float | None) -> str:
+    """α or β as short as it goes; nothing for a vanilla network."""
+    return "" if ratio is None else f"{ratio:g}"

@@ -18,6 +18,7 @@ from sfic_bench.paper import (
     variants_needed,
 )
 from sfic_bench.report import Column, Table, environment
+from sfic_bench.units import format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.api import Costed
@@ -110,10 +111,6 @@ def _claim_row(result: Recomputed) -> dict[str, Any]:
     }
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
 def _table(verdicts: Sequence[Verdicted]) -> Table:
     names = ("table", "model", "α", "β", "figure", "printed", "measured", "verdict")
     rows, sections, remarks = [], set(), []
@@ -127,8 +124,8 @@ def _table(verdicts: Sequence[Verdicted]) -> Table:
             [
                 cell.table,
                 cell.model,
-                _number(cell.alpha),
-                _number(cell.beta),
+                format_ratio(cell.alpha),
+                format_ratio(cell.beta),
                 cell.quantity,
                 cell.printed.text,
                 "" if verdict.measured is None else f"{verdict.measured:,}",
@@ -166,7 +163,7 @@ def _parity_table(compared: Sequence["Costed"]) -> Table:
         rows.append(
             [
                 backbone,
-                ", ".join(_number(a) for a in sorted(found)),
+                ", ".join(format_ratio(a) for a in sorted(found)),
                 f"{parity.vanilla:,}",
                 *(f"{term:+,}" if term else "" for term in terms),
                 f"{parity.sfic:,}",

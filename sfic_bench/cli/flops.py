@@ -10,7 +10,7 @@ from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, Result, progress
 from sfic_bench.report import Column, Table, environment
 from sfic_bench.spec import Grid
-from sfic_bench.units import format_count
+from sfic_bench.units import format_count, format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.api import Costed
@@ -115,10 +115,6 @@ def _flat(row: dict[str, Any]) -> dict[str, object]:
     return flat | {f"macs_{name}": macs for name, macs in row["macs"].items()}
 
 
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
-
-
 def _table(found: Sequence["Costed"], shown: Sequence[str], input_size: int) -> Table:
     columns = [Column(name="backbone")]
     columns += [Column(name=n, number=True) for n in ("α", "β", "params\nM", "over\nvanilla")]
@@ -136,7 +132,7 @@ def _table(found: Sequence["Costed"], shown: Sequence[str], input_size: int) -> 
             vanilla = cost
             sections.add(i - 1)
         more = cost.parameters.total - vanilla.parameters.total
-        row = [variant.backbone, _ratio(variant.alpha), _ratio(variant.beta)]
+        row = [variant.backbone, format_ratio(variant.alpha), format_ratio(variant.beta)]
         row += [format_count(cost.parameters.total, "M"), "" if variant.is_vanilla else f"{more:+,}"]
         for name in shown:
             macs = cost.totals[name].macs

@@ -45,7 +45,8 @@ def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None
         version = version_of(name)
         command = f"pip install 'sfic-bench[{extra}]'" if extra else f"pip install {name}"
         records.append({"what": name, "found": version or "missing", "to add it": "" if version else command})
-    records += [{"what": "device", "found": d, "to add it": ""} for d in _devices()]
+    devices = _devices()
+    records += [{"what": "device", "found": d, "to add it": ""} for d in devices]
     facts = environment()
     rows = [[k, str(facts[k])] for k in ("sfic_bench", "python", "platform", "cpu_count")]
     columns = [Column(name=n) for n in ("what", "found", "to add it")]
@@ -54,7 +55,7 @@ def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None
             document={
                 "schema": "sfic-bench/environment/1",
                 "environment": facts,
-                "devices": _devices(),
+                "devices": devices,
             },
             tables=[
                 Table(

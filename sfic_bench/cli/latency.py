@@ -11,7 +11,7 @@ from sfic_bench.cli.output import Format, Output, Result, progress, say
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.report import Column, Table, environment
 from sfic_bench.spec import EXECUTION_PATHS
-from sfic_bench.units import format_count
+from sfic_bench.units import format_count, format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.latency import Conditions, Family, Row
@@ -204,8 +204,8 @@ def _cells(row: "Row") -> list[str]:
     remark = row.reason or ("fewer MACs but slower" if row.fewer_macs_but_slower else "")
     return [
         variant.backbone,
-        "" if variant.alpha is None else f"{variant.alpha:g}",
-        "" if variant.beta is None else f"{variant.beta:g}",
+        format_ratio(variant.alpha),
+        format_ratio(variant.beta),
         row.path,
         row.status if row.latency is None else f"{row.latency.median:.2f}",
         *ratio,

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import fx, nn
 
-from sfic_bench.convert.rewrite import graph_of, take_over_modes
+from sfic_bench.convert.rewrite import attribute_of, graph_of, take_over_modes
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.fused import Dense, ReducedStage1, TwoConvolutions, fold, join_norms
 
@@ -70,8 +70,7 @@ class _Fusion:
     def _visit(self, node: fx.Node) -> fx.Node:
         target = str(node.target)
         if node.op == "get_attr":
-            module, _, name = target.rpartition(".")
-            self.modules[target] = copy.deepcopy(getattr(self.old.get_submodule(module), name))
+            self.modules[target] = copy.deepcopy(attribute_of(self.old, target))
         if node.op != "call_module":
             return self.graph.node_copy(node, self.new.__getitem__)
         here = self._module(self.old.get_submodule(target))

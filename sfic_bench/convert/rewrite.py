@@ -171,7 +171,7 @@ class _Rewrite:
             target, split = self._function(node, inputs)
         else:
             if node.op == "get_attr":
-                self.modules[str(node.target)] = copy.deepcopy(_attribute(self.vanilla, str(node.target)))
+                self.modules[str(node.target)] = copy.deepcopy(attribute_of(self.vanilla, str(node.target)))
             self.new[node] = self.graph.node_copy(node, self.new.__getitem__)
             return
         self.new[node] = self.graph.call_module(
@@ -319,7 +319,8 @@ def _nodes(*arguments: Any) -> list[fx.Node]:
     return found
 
 
-def _attribute(model: nn.Module, path: str) -> Any:
+def attribute_of(model: nn.Module, path: str) -> Any:
+    """What a graph's ``get_attr`` node reads: a parameter, buffer or constant, by qualified name."""
     module, _, name = path.rpartition(".")
     return getattr(model.get_submodule(module), name)
 
