@@ -41,13 +41,28 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite; arguments after ``--`` go to pytest."""
+    """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
     session.install(*CONSTRAINED, "-e", ".[test,peers]")
     session.run("pytest", "-n", "2", *session.posargs)
+    once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
+    session.run("pytest", "-q", "--benchmark-disable", *once)
 
 
 @nox.session
 def cpu_bench(session: nox.Session) -> None:
-    """Run the benchmarks that need no GPU (minutes); JSON goes to reports/."""
+    """Run the benchmarks on the CPU (minutes); JSON goes to reports/."""
     session.install(*CONSTRAINED, "-e", ".[test,peers]")
-    session.run("pytest", "benchmarks", "--benchmark-json", "reports/cpu_bench.json", *session.posargs)
+    json = "reports/cpu_bench.json"
+    session.run("pytest", "benchmarks", "-m", "not gpu", "--benchmark-json", json, *session.posargs)
+
+
+@nox.session
+def gpu_bench(session: nox.Session) -> None:
+    """Run the tests, benchmarks and table that need a CUDA device; JSON goes to reports/."""
+    session.install(*CONSTRAINED, "-e", ".[test,gpu]")
+    found = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
+    if str(found).strip() != "True":
+        session.skip("torch finds no CUDA device on this machine, so nothing was measured")
+    json = "reports/gpu_bench.json"
+    session.run("pytest", "benchmarks", "-m", "gpu", "--benchmark-json", json, *session.posargs)
+    session.run("python", "benchmarks/gpu_table.py", "reports")

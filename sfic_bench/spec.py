@@ -62,6 +62,20 @@ def check_beta(beta: float) -> None:
         raise InvalidValue(f"beta must lie in (0, 1], got {beta}")
 
 
+def _check_ratios(what: str, alpha: float | None, beta: float | None) -> None:
+    if (alpha is None) != (beta is None):
+        raise InvalidValue(
+            f"{what} is vanilla (neither alpha nor beta) or SFIC (both), got alpha={alpha}, beta={beta}"
+        )
+    if alpha is not None and beta is not None:
+        check_alpha(alpha)
+        check_beta(beta)
+
+
+def _with_ratios(name: str, alpha: float | None, beta: float | None) -> str:
+    return name if alpha is None or beta is None else f"{name} α={alpha:g} β={beta:g}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """One network: a vanilla backbone, or its SFIC form at (``alpha``, ``beta``).
@@ -77,23 +91,19 @@ class Variant:
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.alpha is None) != (self.beta is None):
-            raise InvalidValue(
-                "a network is vanilla (neither alpha nor beta) or SFIC (both), got "
-                f"alpha={self.alpha}, beta={self.beta}"
-            )
-        if self.alpha is not None and self.beta is not None:
-            check_alpha(self.alpha)
-            check_beta(self.beta)
+        _check_ratios("a network", self.alpha, self.beta)
 
     @property
     def is_vanilla(self) -> bool:
         return self.alpha is None
 
+    @property
+    def name(self) -> str:
+        """Of the network without its ratios."""
+        return self.backbone
+
     def __str__(self) -> str:
-        if self.is_vanilla:
-            return self.backbone
-        return f"{self.backbone} α={self.alpha:g} β={self.beta:g}"
+        return _with_ratios(self.name, self.alpha, self.beta)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,3 +135,39 @@ class Grid:
 
     def __len__(self) -> int:
         return len(self.backbones) * (1 + len(self.alphas) * len(self.betas))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layer:
+    """One Stage 2 at (``alpha``, ``beta``), or the vanilla convolution it replaces (both ``None``).
+
+    ``channels`` in and out, stride 1, padding that keeps the size, no bias.
+
+    Raises:
+        InvalidValue: if only one of the ratios is given, one is out of range, there are no channels,
+            or the kernel size is not odd.
+    """
+
+    channels: int
+    kernel_size: int = 3
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise InvalidValue(f"channels must be at least 1, got {self.channels}")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise InvalidValue(f"kernel size must be odd, such as 1 or 3, got {self.kernel_size}")
+        _check_ratios("a layer", self.alpha, self.beta)
+
+    @property
+    def is_vanilla(self) -> bool:
+        return self.alpha is None
+
+    @property
+    def name(self) -> str:
+        """Of the layer without its ratios."""
+        return f"stage2 {self.channels}ch {self.kernel_size}×{self.kernel_size}"
+
+    def __str__(self) -> str:
+        return _with_ratios(self.name, self.alpha, self.beta)

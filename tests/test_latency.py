@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,22 +12,34 @@ from torch import Tensor, nn
 
 from sfic_bench import latency
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.measure import CpuClock, Ready, Stop
-from sfic_bench.spec import EXECUTION_PATHS, Grid
+from sfic_bench.latency import forms
+from sfic_bench.latency import run as engine
+from sfic_bench.measure import MAKERS, CpuClock, Peak, Ready, Stop
+from sfic_bench.spec import EXECUTION_PATHS, Grid, Layer, Variant
 
 SMALL = latency.Conditions(batch_size=2, input_size=48)
 QUICK = Stop(max_seconds=2, min_rounds=3, max_rounds=5)
 GRID = Grid(backbones=("mobilenet",), alphas=(0.5,), betas=(0.5,))
+MACHINE = latency.Machine(clock=CpuClock(), peak=Peak(macs_per_s=1e12, bytes_per_s=1e12))
 
 
-def measure(paths: list[str], conditions: latency.Conditions = SMALL) -> latency.Family:
-    (family,) = latency.measure(GRID, paths, conditions, CpuClock(), QUICK)
+def measure(
+    paths: list[str],
+    conditions: latency.Conditions = SMALL,
+    asked: Iterable[Variant | Layer] = GRID,
+    machine: latency.Machine = MACHINE,
+) -> latency.Family:
+    (family,) = latency.measure(asked, paths, conditions, machine, QUICK)
     return family
+
+
+def instead(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
+    monkeypatch.setattr(engine, "MAKERS", {**MAKERS, path: maker})
 
 
 def test_rows_are_checked_and_paired() -> None:
     family = measure(["reference", "fused", "cuda-graph"])
-    assert [(str(r.variant), r.path) for r in family.rows] == [
+    assert [(str(r.what), r.path) for r in family.rows] == [
         (v, p) for v in ("mobilenet", "mobilenet α=0.5 β=0.5") for p in ("reference", "fused", "cuda-graph")
     ]
     assert family.noise is not None and family.noise.low <= family.noise.high
@@ -41,10 +55,10 @@ def test_rows_are_checked_and_paired() -> None:
 
 
 def test_a_wrong_path_is_told_and_gets_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def off_by_one(model: nn.Module, x: Tensor, training: bool) -> Ready:
-        return Ready(run=lambda: model(x).detach() + 1, setup_s=0.0)
+    def off_by_a_hundredth(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+        return Ready(run=lambda: model(*inputs).detach() * 1.01)
 
-    monkeypatch.setattr(latency, "MAKERS", {**latency.MAKERS, "compiled": off_by_one})
+    instead(monkeypatch, "compiled", off_by_a_hundredth)
     family = measure(["reference", "compiled"])
     wrong = [r for r in family.rows if r.path == "compiled"]
     assert {r.status for r in wrong} == {"wrong"}
@@ -52,10 +66,10 @@ def test_a_wrong_path_is_told_and_gets_no_time(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_running_out_of_memory_is_a_rows_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(model: nn.Module, x: Tensor, training: bool) -> Ready:
+    def greedy(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         raise torch.OutOfMemoryError("tried to allocate 1 TiB")
 
-    monkeypatch.setattr(latency, "MAKERS", {**latency.MAKERS, "compiled": greedy})
+    instead(monkeypatch, "compiled", greedy)
     family = measure(["reference", "compiled"])
     assert {r.status for r in family.rows if r.path == "compiled"} == {"unavailable"}
     assert {r.status for r in family.rows if r.path == "reference"} == {"ok"}
@@ -65,6 +79,119 @@ def test_training_steps() -> None:
     conditions = latency.Conditions(batch_size=2, input_size=64, training=True, channels_last=True)
     family = measure(["reference", "fused"], conditions)
     assert {r.status for r in family.rows} == {"ok"}
+    assert all(r.gradient_error is not None and 0 < r.gradient_error < 0.1 for r in family.rows)
+    inference = measure(["reference"])
+    floors = [f.rows[0].floor_ms for f in (family, inference)]
+    assert floors[0] is not None and floors[1] is not None and floors[0] > floors[1]
+
+
+def test_a_wrong_gradient_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+        ready = MAKERS["eager"](model, inputs, training)
+
+        def run() -> object:
+            result = ready.run()
+            for p in list(model.parameters())[:40]:
+                p.grad = None
+            return result
+
+        return Ready(run=run)
+
+    instead(monkeypatch, "compiled", forgetful)
+    conditions = latency.Conditions(batch_size=2, input_size=64, training=True)
+    rows = measure(["reference", "compiled"], conditions).rows
+    assert [r.status for r in rows] == ["ok", "wrong"] * 2
+    assert "gradients differ from the float64 reference" in rows[1].reason
+
+
+LAYERS = [
+    Layer(channels=8),
+    *(Layer(channels=8, alpha=a, beta=b) for a in (0.0, 0.5, 1.0) for b in (0.3, 0.5, 1.0)),
+]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_single_layers(training: bool) -> None:
+    conditions = latency.Conditions(batch_size=2, input_size=12, training=training)
+    family = measure(["reference", "fused"], conditions, LAYERS)
+    assert [r.status for r in family.rows] == ["ok"] * 20
+    vanilla = family.rows[0]
+    assert vanilla.macs == 2 * 12 * 12 * 8 * 8 * 9 and vanilla.what.name == "stage2 8ch 3×3"
+    by_cell = {(r.what.alpha, r.what.beta, r.path): r for r in family.rows}
+    assert by_cell[0.5, 0.5, "fused"].macs == (1 / 4 + 3 / 4 / 4) * vanilla.macs
+    assert by_cell[0.5, 0.5, "reference"].macs == (1 / 2 + 1 / 2 / 4) * vanilla.macs
+    assert by_cell[0.5, 1.0, "fused"].macs == vanilla.macs
+    assert len(family.best) == 9 and all(b.vanilla.what.is_vanilla for b in family.best)
+
+
+def test_best_is_the_fastest_path_of_each() -> None:
+    family = measure(["reference", "fused"])
+    (best,) = family.best
+    for row, of_sfic in ((best.row, True), (best.vanilla, False)):
+        medians = [r.latency.median for r in family.rows if r.what.is_vanilla != of_sfic and r.latency]
+        assert row.latency is not None and row.latency.median == min(medians)
+
+
+def test_floors_and_their_ratio() -> None:
+    family = measure(["reference"])
+    row = family.rows[0]
+    # Arithmetic at 1e12 MAC/s is what the floor of a large layer is made of; memory adds to small ones.
+    assert row.macs is not None and row.floor_ms is not None and row.floor_ms >= row.macs / 1e9
+    assert row.latency is not None and row.over_floor == row.latency.median / row.floor_ms
+
+
+def test_a_flushed_cache_and_a_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs are timed both ways; here in a CPU's eager clothes."""
+    flushes = []
+    instead(monkeypatch, "cuda-graph", MAKERS["eager"])
+    machine = latency.Machine(clock=CpuClock(), flush=lambda: flushes.append(1))
+    family = measure(["fused", "cuda-graph"], machine=machine)
+    assert [(r.path, r.l2) for r in family.rows[:3]] == [
+        ("fused", "flushed"),
+        ("cuda-graph", "flushed"),
+        ("cuda-graph", "warm"),
+    ]
+    # One of three rows does without; vanilla's first row runs twice.
+    rounds = family.rounds + 3
+    assert len(flushes) >= 5 * rounds and len(flushes) % 5 == 0
+    assert all(r.ratio is not None for r in family.rows[3:])
+    assert {b.row.l2 for b in family.best} == {"flushed"}
+
+
+def test_what_runs_out_of_memory_later_loses_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+        ready, calls = MAKERS["eager"](model, inputs, training), iter(range(100))
+
+        def run() -> object:
+            if next(calls) > 4:
+                raise torch.OutOfMemoryError("tried to allocate 1 TiB")
+            return ready.run()
+
+        return Ready(run=run)
+
+    instead(monkeypatch, "compiled", later)
+    family = measure(["compiled", "reference"])
+    assert [r.status for r in family.rows] == ["unavailable", "ok"] * 2
+    assert family.rows[0].reason == "out of memory: tried to allocate 1 TiB"
+    assert family.rows[3].ratio is not None and family.noise is None
+
+
+def test_drawing_leaves_the_random_numbers_alone() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    forms.drawn(Variant(backbone="mobilenet"), SMALL)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_layers_are_validated() -> None:
+    with pytest.raises(InvalidValue, match="kernel size must be odd"):
+        Layer(channels=8, kernel_size=2)
+    with pytest.raises(InvalidValue, match="channels must be at least 1"):
+        Layer(channels=0)
+    with pytest.raises(InvalidValue, match="a layer is vanilla"):
+        Layer(channels=8, alpha=0.5)
+    assert str(Layer(channels=8, alpha=0.5, beta=1.0)) == "stage2 8ch 3×3 α=0.5 β=1"
 
 
 def test_conditions_are_validated() -> None:
@@ -77,12 +204,12 @@ def test_conditions_are_validated() -> None:
 
 
 def test_every_path_has_a_maker() -> None:
-    assert {p.maker for p in EXECUTION_PATHS.values()} <= set(latency.MAKERS)
+    assert {p.maker for p in EXECUTION_PATHS.values()} <= set(MAKERS)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, command: str = "latency") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sfic_bench", "latency", *arguments], capture_output=True, text=True
+        [sys.executable, "-m", "sfic_bench", command, *arguments], capture_output=True, text=True
     )
 
 
@@ -97,6 +224,61 @@ def test_command_line() -> None:
     assert (row["path"], row["status"], row["batch_size"], row["device"]) == ("fused", "ok", 2, "cpu")
     assert row["latency_ms"]["median"] > 0 and len(row["ratio_to_vanilla"]["ci95"]) == 2
     assert document["families"][0]["vanilla_against_itself"]["median"] > 0
+    assert document["families"][0]["best"][0]["alpha"] == 0.5
+    assert document["peak"]["macs_per_s"] > 0 and row["floor_ms"] > 0
+
+
+def test_one_layer_from_the_command_line() -> None:
+    cell = ("--channels", "8", "--size", "12", "--alpha", "0.5", "--beta", "0.5", "--kernel", "1")
+    done = run(*cell, "--max-seconds", "1", "--format", "json", command="stage2")
+    assert done.returncode == 0 and done.stderr == ""
+    rows = json.loads(done.stdout)["rows"]
+    assert [(r["alpha"], r["path"], r["status"]) for r in rows] == [
+        (None, "reference", "ok"),
+        (None, "fused", "ok"),
+        (0.5, "reference", "ok"),
+        (0.5, "fused", "ok"),
+    ]
+    assert (rows[0]["layer"], rows[0]["channels"], rows[0]["kernel_size"]) == ("stage2", 8, 1)
+    assert rows[3]["ratio_to_vanilla"]["median"] > 0
+
+
+def test_what_this_machine_lacks_is_said_in_every_row() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    done = run("--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
+    assert done.returncode == 0
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == 4
+    assert {(r["status"], r["reason"]) for r in rows} == {("unavailable", "this machine has no CUDA device")}
+
+
+@pytest.mark.parametrize("moment", ["preparing", "sampling"])
+def test_ctrl_c_keeps_what_was_finished(moment: str, tmp_path: Path) -> None:
+    """The second backbone is interrupted; the first is on disk, and in the table."""
+    path = tmp_path / "kept.json"
+    code = f"""
+import sys
+from sfic_bench.latency import run
+from sfic_bench.cli.main import main
+calls = 0
+owner, name = (run.forms, "drawn") if {moment == "preparing"} else (run, "sample")
+original = getattr(owner, name)
+def interrupted(*arguments):
+    global calls
+    calls += 1
+    if calls > {2 if moment == "preparing" else 1}:
+        raise KeyboardInterrupt
+    return original(*arguments)
+setattr(owner, name, interrupted)
+sys.argv = "sfic-bench latency --backbone mobilenet,resnet26 --alpha .5 --beta .5 --batch-size 2".split()
+sys.argv += "--input-size 48 --path fused --max-seconds 1 --format json --output {path}".split()
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130 and "interrupted" in done.stderr
+    rows = json.loads(path.read_text())["rows"]
+    assert [(r["backbone"], r["status"]) for r in rows] == [("mobilenet", "ok")] * 2
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Sampling under a clock that the tests wind, and execution on the CPU."""
 
+import subprocess
+import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -7,8 +10,25 @@ import pytest
 import torch
 from torch import nn
 
-from sfic_bench.measure import MAKERS, CpuClock, Stop, Unavailable, sample
-from sfic_bench.measure.memory import held, peak_of
+from sfic_bench.measure import (
+    MAKERS,
+    Contender,
+    CpuClock,
+    CudaClock,
+    NoMonitor,
+    NvmlMonitor,
+    Peak,
+    Reading,
+    Sampled,
+    Stop,
+    Unavailable,
+    l2_flush,
+    measure_peak,
+    sample,
+    tensors_of,
+)
+from sfic_bench.measure.memory import DEFINITIONS, held, out_of_memory, peak_of
+from sfic_bench.measure.monitor import energy_per_call_j
 from sfic_bench.report.statistics import median_of, paired_ratio
 
 
@@ -22,17 +42,19 @@ class FakeClock:
     def now_s(self) -> float:
         return self.seconds
 
-    def time_ms(self, run: Callable[[], object]) -> float:
+    def time_ms(self, run: Callable[[], object], before: Callable[[], object] | None = None) -> float:
+        if before is not None:
+            before()
         name, ms = run()  # type: ignore[misc]  # the fake's contenders say who they are
         self.order.append(name)
         self.seconds += ms / 1e3
         return ms
 
 
-def takes(name: str, *times: float) -> Callable[[], object]:
+def takes(name: str, *times: float) -> Contender:
     """A contender that takes ``times`` in turn, then the last of them for ever."""
     left = list(times)
-    return lambda: (name, left.pop(0) if len(left) > 1 else left[0])
+    return Contender(run=lambda: (name, left.pop(0) if len(left) > 1 else left[0]))
 
 
 def never(_: Mapping[str, Sequence[float]]) -> float:
@@ -42,7 +64,7 @@ def never(_: Mapping[str, Sequence[float]]) -> float:
 def test_rounds_alternate_in_order() -> None:
     clock = FakeClock()
     sampled = sample({"a": takes("a", 1.0), "b": takes("b", 2.0)}, clock, Stop(max_rounds=4), never)
-    assert "".join(clock.order) == "ababab" + "abbaabba"  # three warm-up rounds first
+    assert "".join(clock.order) == "abbaab" + "abbaabba"  # three warm-up rounds first
     assert sampled.samples == {"a": [1.0] * 4, "b": [2.0] * 4}
     assert (sampled.warmup_rounds, sampled.stopped_by) == (3, "rounds")
 
@@ -85,9 +107,156 @@ def test_ctrl_c_keeps_whole_rounds() -> None:
             raise KeyboardInterrupt
         return "b", 1.0
 
-    sampled = sample({"a": takes("a", 1.0), "b": interrupted}, FakeClock(), Stop(), never)
+    sampled = sample({"a": takes("a", 1.0), "b": Contender(run=interrupted)}, FakeClock(), Stop(), never)
     assert sampled.stopped_by == "interrupt"
     assert len(sampled.samples["a"]) == len(sampled.samples["b"]) == 5
+
+
+def test_what_runs_before_is_not_timed() -> None:
+    flushes: list[str] = []
+    cold = Contender(run=lambda: ("a", 1.0), before=lambda: flushes.append("flushed"))
+    sampled = sample({"cold": cold, "warm": takes("b", 2.0)}, FakeClock(), Stop(max_rounds=4), never)
+    assert sampled.samples == {"cold": [1.0] * 4, "warm": [2.0] * 4}
+    assert len(flushes) == 4 + sampled.warmup_rounds
+    clock = CpuClock()
+    assert clock.time_ms(lambda: None, before=lambda: sum(range(2_000_000))) < 5
+
+
+def test_running_out_of_memory_drops_a_contender_and_not_the_run() -> None:
+    calls = 0
+
+    def greedy() -> object:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB\nmore words")
+        return "greedy", 1.0
+
+    contenders = {"a": takes("a", 1.0), "greedy": Contender(run=greedy)}
+    sampled = sample(contenders, FakeClock(), Stop(max_rounds=6), never)
+    assert sampled.samples == {"a": [1.0] * 6}
+    assert sampled.dropped == {"greedy": "out of memory: CUDA out of memory. Tried to allocate 1 TiB"}
+
+
+def test_other_failures_are_not_hidden() -> None:
+    def broken() -> object:
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        sample({"a": Contender(run=broken)}, FakeClock(), Stop(), never)
+
+
+def test_nobody_to_time() -> None:
+    assert sample({}, FakeClock(), Stop(), never) == Sampled(
+        samples={}, warmup_rounds=0, stopped_by="nothing to time"
+    )
+
+
+def test_each_sample_has_its_reading() -> None:
+    clocks = iter(range(1000, 3000))
+    sampled = sample(
+        {"a": takes("a", 1.0), "b": takes("b", 1.0)},
+        FakeClock(),
+        Stop(max_rounds=4),
+        never,
+        lambda: Reading(sm_clock_mhz=next(clocks), throttled=("power cap",)),
+    )
+    assert [len(r) for r in sampled.readings.values()] == [4, 4]
+    read = sorted(r.sm_clock_mhz for rs in sampled.readings.values() for r in rs)
+    assert read == list(range(1006, 1014))  # warm-up's six are forgotten
+    assert sampled.readings["a"][0].throttled == ("power cap",)
+
+
+def test_lack_of_memory_is_told_from_other_errors() -> None:
+    on_cpu = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …")
+    assert "out of memory" in (out_of_memory(on_cpu) or "")
+    assert out_of_memory(MemoryError()) == "out of memory: MemoryError"
+    assert out_of_memory(RuntimeError("expected scalar type Half")) is None
+
+
+class FakeNvml(types.ModuleType):
+    """NVML of a device that is capped by power and 5 J further at each look."""
+
+    NVML_CLOCK_SM = 1
+    nvmlClocksThrottleReasonSwPowerCap = 4  # noqa: N815 (NVML's names)
+    nvmlClocksThrottleReasonHwSlowdown = 8  # noqa: N815
+    nvmlClocksThrottleReasonSwThermalSlowdown = 32  # noqa: N815
+    nvmlClocksThrottleReasonHwThermalSlowdown = 64  # noqa: N815
+    nvmlClocksThrottleReasonHwPowerBrakeSlowdown = 128  # noqa: N815
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self, reasons: int, uuid: str = "GPU-1-2-3") -> None:
+        super().__init__("pynvml")
+        self.reasons, self.uuid, self.energy_mj = reasons, uuid, 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        pass
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        if uuid != self.uuid:
+            raise self.NVMLError("Not Found")
+        return uuid
+
+    def nvmlDeviceGetClockInfo(self, handle: str, which: int) -> int:  # noqa: N802
+        return 1980
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:  # noqa: N802
+        return self.reasons
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
+        self.energy_mj += 5000
+        return self.energy_mj
+
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "580.1"
+
+
+def monitor(monkeypatch: pytest.MonkeyPatch, nvml: FakeNvml | None) -> NvmlMonitor:
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    device = types.SimpleNamespace(uuid="1-2-3")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    return NvmlMonitor(torch.device("cuda"))
+
+
+def test_throttling_is_told_from_idling(monkeypatch: pytest.MonkeyPatch) -> None:
+    idle_and_capped = monitor(monkeypatch, FakeNvml(0x1 | 0x2 | 0x4 | 0x20))
+    assert idle_and_capped.read() == Reading(sm_clock_mhz=1980, throttled=("power cap", "software thermal"))
+    assert monitor(monkeypatch, FakeNvml(0x1 | 0x2)).read().throttled == ()
+    assert idle_and_capped.driver == "580.1"
+
+
+def test_a_device_that_cannot_be_watched_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoMonitor, match=r"pip install 'sfic-bench\[gpu\]'"):
+        monitor(monkeypatch, None)
+    with pytest.raises(NoMonitor, match="does not serve this device: Not Found"):
+        monitor(monkeypatch, FakeNvml(0, uuid="GPU-other"))
+
+
+def test_energy_is_of_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+
+    def run() -> None:
+        clock.seconds += 0.02
+
+    watched = monitor(monkeypatch, FakeNvml(0))
+    joules = energy_per_call_j(run, lambda: None, watched.energy_j, clock.now_s, seconds=1.0)
+    assert joules == pytest.approx(5.0 / 50, rel=0.25)  # whole tens of calls, until a second is over
+    assert energy_per_call_j(run, lambda: None, lambda: None, clock.now_s) is None
+
+
+def test_the_floor_is_the_larger_of_two_times_for_each_operation() -> None:
+    peak = Peak(macs_per_s=1e9, bytes_per_s=1e8)
+    # 2 ms of arithmetic against 1 ms of memory, then 1 ms against 3 ms.
+    assert peak.floor_ms([(2_000_000, 100_000), (1_000_000, 300_000)]) == pytest.approx(5.0)
+
+
+def test_the_peak_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfic_bench.measure.roofline.MATRIX", {"cpu": 256})
+    monkeypatch.setattr("sfic_bench.measure.roofline.COPIED_BYTES", {"cpu": 2**22})
+    peak = measure_peak(torch.device("cpu"), torch.float32, CpuClock())
+    assert 1e8 < peak.macs_per_s < 1e14 and 1e7 < peak.bytes_per_s < 1e14
 
 
 def test_drift_cancels_in_paired_ratios() -> None:
@@ -127,15 +296,15 @@ def test_cpu_clock_measures_time() -> None:
 
 def test_eager_runs_and_trains() -> None:
     model, x = nn.Linear(3, 2), torch.randn(4, 3)
-    ready = MAKERS["eager"](model, x, False)
+    ready = MAKERS["eager"](model, (x,), False)
     assert torch.equal(ready.run(), model(x)) and not ready.run().requires_grad
-    MAKERS["eager"](model, x, True).run()
+    MAKERS["eager"](model, (x,), True).run()
     assert model.weight.grad is not None
 
 
 def test_compiled_runs_and_tells_its_set_up() -> None:
     model, x = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), torch.randn(1, 3, 8, 8)
-    ready = MAKERS["compiled"](model, x, False)
+    ready = MAKERS["compiled"](model, (x,), False)
     torch.testing.assert_close(ready.run(), model(x))
     assert ready.setup_s > 0
 
@@ -143,18 +312,83 @@ def test_compiled_runs_and_tells_its_set_up() -> None:
 @pytest.mark.parametrize("maker", ["cuda-graph", "compiled-reduce-overhead"])
 def test_what_a_cpu_lacks_says_so(maker: str) -> None:
     with pytest.raises(Unavailable, match="CUDA"):
-        MAKERS[maker](nn.Linear(3, 2), torch.randn(4, 3), False)
+        MAKERS[maker](nn.Linear(3, 2), (torch.randn(4, 3),), False)
+
+
+def test_a_compiler_that_fails_makes_the_path_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> object:
+        raise NotImplementedError("no code for this")
+
+    model = nn.Linear(3, 2)
+    monkeypatch.setattr(torch, "compile", lambda model, mode: fail)
+    with pytest.raises(Unavailable, match=r"torch\.compile failed: NotImplementedError: no code for this"):
+        MAKERS["compiled"](model, (torch.randn(4, 3),), False)
+
+
+def test_several_inputs_and_results() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.weight * a, b[:, :0]
+
+    a, b = torch.ones(1, 3, requires_grad=True), torch.ones(1, 3)
+    results = MAKERS["eager"](Two(), (a, b), True).run()
+    assert [t.tolist() for t in tensors_of(results)] == [[[2.0, 2.0, 2.0]]]  # what is empty is left out
+    assert a.grad is not None and a.grad[0, 0] == pytest.approx(2 * 2 * 2 / 3)  # of the mean of (2a)²
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_graph_replays() -> None:
-    model, x = nn.Conv2d(3, 4, 3).cuda().eval(), torch.randn(2, 3, 8, 8, device="cuda")
-    torch.testing.assert_close(MAKERS["cuda-graph"](model, x, False).run(), model(x))
+@needs_cuda
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("maker", [m for m in MAKERS if m != "eager"])
+def test_every_maker_computes_what_eager_does(maker: str, training: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).cuda().train(training)
+    x = torch.randn(2, 3, 16, 16, device="cuda")
+    expected = tensors_of(MAKERS["eager"](model, (x,), training).run())[0].clone()
+    gradient = None if model[0].weight.grad is None else model[0].weight.grad.clone()
+    ready = MAKERS[maker](model, (x,), training)
+    for _ in range(3):
+        torch.testing.assert_close(tensors_of(ready.run())[0], expected, rtol=1e-3, atol=1e-3)
+    if gradient is not None:
+        torch.testing.assert_close(model[0].weight.grad, gradient, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_the_cuda_clock_times_the_device() -> None:
+    device = torch.device("cuda")
+    a = torch.randn(4096, 4096, device=device)
+    clock, flush = CudaClock(device), l2_flush(device)
+    small = min(clock.time_ms(lambda: a[:64] @ a, flush) for _ in range(5))
+    assert 0 < small < min(clock.time_ms(lambda: a @ a, flush) for _ in range(5))
 
 
 def test_memory_is_what_tensors_take() -> None:
     model = nn.Linear(100, 50)
     assert held(model) == 4 * (100 * 50 + 50)
-    peak = peak_of(lambda: torch.empty(1000, 1000).add_(1).mul(2), torch.device("cpu"))["peak_allocated"]
-    assert 8_000_000 <= peak < 8_100_000  # two float32 tensors of a million elements at once
+    peaks = peak_of(lambda: torch.empty(1000, 1000).add_(1).mul(2), torch.device("cpu"))
+    assert (
+        8_000_000 <= peaks["peak_allocated"] < 8_100_000
+    )  # two float32 tensors of a million elements at once
+    assert set(peaks) <= set(DEFINITIONS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's peak")
+def test_the_processs_peak_is_of_this_call() -> None:
+    code = """
+import torch
+from sfic_bench.measure.memory import peak_of
+cpu = torch.device("cpu")
+for run in (lambda: None, lambda: torch.ones(50_000_000), lambda: None):
+    print(peak_of(run, cpu)["process_rss"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    small, large, again = map(int, done.stdout.split())
+    assert large - small > 150_000_000 and large - again > 150_000_000  # 200 MB

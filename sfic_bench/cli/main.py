@@ -8,7 +8,7 @@ import typer
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.info import env_command, list_command
-from sfic_bench.cli.latency import latency_command
+from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("flops")(flops_command)
 app.command("audit")(audit_command)
 app.command("latency")(latency_command)
+app.command("stage2")(stage2_command)
 app.command("list")(list_command)
 app.command("env")(env_command)
 

@@ -7,8 +7,8 @@ import typer
 
 from sfic_bench import backbones
 from sfic_bench.cli.output import Format
-from sfic_bench.errors import InvalidValue
-from sfic_bench.spec import PAPER_ALPHAS, PAPER_BETAS, Grid
+from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.spec import EXECUTION_PATHS, PAPER_ALPHAS, PAPER_BETAS, Grid
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
@@ -42,6 +42,27 @@ Betas = Annotated[
 ]
 InputSize = Annotated[int, typer.Option(metavar="N", help="Height and width of the input, pixels.")]
 Classes = Annotated[int, typer.Option(metavar="N", help="Number of logits.")]
+PathsOption = Annotated[
+    str, typer.Option("--path", metavar="NAME[,NAME…]|all", help="Execution paths; see `sfic-bench list`.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to run.")]
+DtypeOption = Annotated[str, typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16", help="Number format.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
+ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="Store tensors channels last.")]
+Training = Annotated[
+    bool, typer.Option("--training", help="Time a training step: forward and backward pass.")
+]
+MaxSeconds = Annotated[
+    float,
+    typer.Option("--max-seconds", metavar="S", help="Time limit of the samples, for each table section."),
+]
+FlushL2 = Annotated[
+    bool,
+    typer.Option(
+        "--flush-l2/--warm-l2",
+        help="Overwrite a CUDA device's L2 cache before each call. Graphs are timed both ways.",
+    ),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
 OutputOption = Annotated[
     Path | None,
@@ -58,10 +79,34 @@ def grid(names: str, alphas: str | None, betas: str | None) -> Grid:
     wanted = backbones.names() if names == "all" else tuple(_parts(names))
     for name in wanted:
         backbones.check_name(name)
-    return Grid(
-        backbones=wanted,
-        alphas=PAPER_ALPHAS if alphas is None else _numbers("--alpha", alphas),
-        betas=PAPER_BETAS if betas is None else _numbers("--beta", betas),
+    for_alpha, for_beta = ratios(alphas, betas)
+    return Grid(backbones=wanted, alphas=for_alpha, betas=for_beta)
+
+
+def paths(names: str) -> tuple[str, ...]:
+    """The execution paths that ``--path`` asks for.
+
+    Raises:
+        UnknownName, InvalidValue: for a path that does not exist, or none.
+    """
+    wanted = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(_parts(names)))
+    for name in wanted:
+        if name not in EXECUTION_PATHS:
+            raise UnknownName("execution path", name, EXECUTION_PATHS)
+    if not wanted:
+        raise InvalidValue("--path names no path; see `sfic-bench list`")
+    return wanted
+
+
+def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The α and β that ``--alpha`` and ``--beta`` ask for, the paper's by default.
+
+    Raises:
+        InvalidValue: for what is no number.
+    """
+    return (
+        PAPER_ALPHAS if alphas is None else _numbers("--alpha", alphas),
+        PAPER_BETAS if betas is None else _numbers("--beta", betas),
     )
 
 

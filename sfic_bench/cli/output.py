@@ -59,25 +59,33 @@ class Output:
         if self.path is not None:
             check_writable(self.path)
 
+    def keep(self, result: Result) -> None:
+        """Write an unfinished ``result`` to ``--output`` if there is one, so that no end loses it."""
+        if self.path is not None:
+            write_atomically(self.path, self._text(result))
+
     def emit(self, result: Result) -> None:
         if self.path is None and self.format is Format.TABLE:
             # In a pipe there is no width to fit into; cutting columns would lose figures.
             to_terminal(result.tables, Console(width=None if sys.stdout.isatty() else 200))
             return
-        match self.format:
-            case Format.TABLE:
-                text = to_plain(result.tables)
-            case Format.JSON:
-                text = json.dumps(result.document, indent=1, allow_nan=False) + "\n"
-            case Format.CSV:
-                text = to_csv(result.records)
-            case Format.MARKDOWN:
-                text = to_markdown(result.tables)
+        text = self._text(result)
         if self.path is None:
             sys.stdout.write(text)
         else:
             write_atomically(self.path, text)
             say(f"wrote {self.path}")
+
+    def _text(self, result: Result) -> str:
+        match self.format:
+            case Format.TABLE:
+                return to_plain(result.tables)
+            case Format.JSON:
+                return json.dumps(result.document, indent=1, allow_nan=False) + "\n"
+            case Format.CSV:
+                return to_csv(result.records)
+            case Format.MARKDOWN:
+                return to_markdown(result.tables)
 
 
 def say(message: str) -> None:

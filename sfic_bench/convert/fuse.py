@@ -7,7 +7,7 @@ from torch import fx, nn
 
 from sfic_bench.convert.rewrite import attribute_of, graph_of, take_over_modes
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
-from sfic_bench.nn.fused import Dense, ReducedStage1, TwoConvolutions, fold, join_norms
+from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, fold, join_norms
 
 
 def fuse(model: nn.Module, *, for_training: bool = False, share: bool = False) -> fx.GraphModule:
@@ -15,8 +15,7 @@ def fuse(model: nn.Module, *, for_training: bool = False, share: bool = False) -
 
     Equal means the same results and gradients up to the order of floating-point additions. Where S
     and F are equally large (β = 1), pairs become single tensors and every stage one dense
-    convolution, as in the vanilla network. Otherwise Stage 2 takes two convolutions that compute
-    only what its resizes keep. See `sfic_bench.nn.fused`.
+    convolution, as in the vanilla network. Otherwise the stages compute only what their resizes keep. See `sfic_bench.nn.fused`.
 
     Args:
         model: from `to_sfic`, or a vanilla network; not changed.
@@ -73,7 +72,7 @@ class _Fusion:
             self.modules[target] = copy.deepcopy(attribute_of(self.old, target))
         if node.op != "call_module":
             return self.graph.node_copy(node, self.new.__getitem__)
-        here = self._module(self.old.get_submodule(target))
+        here = self._cheaper(self.old.get_submodule(target))
         if isinstance(here, PerBranch) and self.joined:
             both = here.spatial
             if not isinstance(both, nn.Module):
@@ -87,21 +86,13 @@ class _Fusion:
             self.new[norm] = new
         return new
 
+    def _cheaper(self, old: nn.Module) -> nn.Module:
+        new = cheaper(old, joined=self.joined)
+        return copy.deepcopy(old) if new is old and not self.share else new
+
     def _call(self, node: fx.Node, module: nn.Module) -> fx.Node:
         self.modules.setdefault(str(node.target), module)
         return self.graph.node_copy(node, self.new.__getitem__)
-
-    def _module(self, old: nn.Module) -> nn.Module:
-        """What stands for ``old`` now, with weights of its own."""
-        if isinstance(old, Stage2 | Stage3) and self.joined:
-            return Dense(old)
-        if isinstance(old, Stage1):
-            return ReducedStage1(old, self.joined)
-        if isinstance(old, Stage2) and None not in (old.ss, old.sf, old.fs, old.ff):
-            return TwoConvolutions(old)
-        if isinstance(old, PerBranch) and self.joined and _has_norm(old):
-            return join_norms(old)
-        return old if self.share else copy.deepcopy(old)
 
     def _norm_behind(self, node: fx.Node) -> fx.Node | None:
         """The BatchNorm that alone reads ``node``, if it may be folded."""
@@ -112,6 +103,24 @@ class _Fusion:
             return None
         behind = self.old.get_submodule(str(users[0].target))
         return users[0] if isinstance(behind, nn.BatchNorm2d) or _has_norm(behind) else None
+
+
+def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
+    """What computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
+
+    Args:
+        layer: a stage, or anything else.
+        joined: S and F are one tensor ``[S; F]`` wherever a pair would be; needs β = 1, or no F.
+    """
+    if isinstance(layer, Stage2 | Stage3) and joined:
+        return Dense(layer)
+    if isinstance(layer, Stage1):
+        return ReducedStage1(layer, joined)
+    if isinstance(layer, Stage2) and layer.sf is not None:
+        return ReducedStage2(layer)
+    if isinstance(layer, PerBranch) and joined and _has_norm(layer):
+        return join_norms(layer)
+    return layer
 
 
 def _has_norm(module: nn.Module) -> bool:
@@ -130,7 +139,7 @@ def _fold(module: nn.Module, norm: nn.Module) -> nn.Module | None:
         assert isinstance(joined, nn.BatchNorm2d)
         module.weight, module.bias = fold(module.weight, module.bias, joined)
         return module
-    if isinstance(module, ReducedStage1 | TwoConvolutions) and isinstance(norm, PerBranch):
+    if isinstance(module, ReducedStage1) and isinstance(norm, PerBranch):
         module.fold(norm)
         return module
     if isinstance(module, Stage3):

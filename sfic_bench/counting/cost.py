@@ -81,6 +81,18 @@ class Cost:
         """Elements that convolutions, linear layers and matrix products write (as fvcore defines it)."""
         return sum(call.elements_out for _, call in self.ops if call.macs)
 
+    def work(self, bytes_per_element: int = BYTES_PER_ELEMENT) -> list[tuple[int, int]]:
+        """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
+
+        Bytes are of the tensors it reads and writes; all other operations are left out, since they
+        can be done on the way.
+        """
+        return [
+            (call.macs, bytes_per_element * (call.elements_read + call.elements_out))
+            for _, call in self.ops
+            if call.macs
+        ]
+
     @property
     def bytes_moved(self) -> int:
         """Bytes that all operations read and write in float32, each on its own (nothing fused or cached)."""
@@ -114,21 +126,22 @@ class Cost:
         return layers
 
 
-def count(model: nn.Module, input_size: Shape) -> Cost:
+def count(model: nn.Module, input_size: Shape, *more: Shape) -> Cost:
     """Count parameters, MACs, activations and bytes of ``model`` in inference.
 
     Nothing is computed and the model is left as it was; it may lie on any device, ``meta`` included.
 
     Args:
-        model: any module with one tensor input.
+        model: any module with tensor inputs.
         input_size: ``(B, C, H, W)``.
+        more: sizes of further inputs.
 
     Raises:
         InputTooSmall: if the input shrinks below a window; names the module.
         InvalidValue: if ``input_size`` does not fit the network.
         UnsupportedModel: if the forward pass needs values, not only shapes.
     """
-    traced = trace(model, input_size)
+    traced = trace(model, input_size, *more)
     by_path: Counter[str] = Counter()
     for weight in traced.weights:
         by_path[weight.module] += weight.elements

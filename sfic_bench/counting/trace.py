@@ -42,23 +42,24 @@ class Trace:
     weights: tuple[Weight, ...]
 
 
-def trace(model: nn.Module, input_size: Shape) -> Trace:
-    """The operations of ``model.eval()`` for one float input of ``input_size``.
+def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
+    """The operations of ``model.eval()`` for one float input of each of ``input_sizes``.
 
     Raises:
         InputTooSmall: if the input shrinks below a window; names the module.
-        InvalidValue: if ``input_size`` does not fit the network.
+        InvalidValue: if an input size does not fit the network.
         UnsupportedModel: if the forward pass needs values, not only shapes.
     """
-    if len(input_size) < 2 or min(input_size) < 1:
-        raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {input_size}")
+    for size in input_sizes:
+        if len(size) < 2 or min((size[0], *size[2:])) < 1:  # a branch may have no channels
+            raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {size}")
     modules = dict(model.named_modules())
     with _evaluating(model, modules.values()), _Recorder(modules) as recorder:
-        x = torch.empty(input_size, device="meta")
+        inputs = [torch.empty(size, device="meta") for size in input_sizes]
         try:
             # A GraphModule's __call__ prints a traceback of its own before it raises.
             forward = model.forward if isinstance(model, torch.fx.GraphModule) else model
-            result = forward(x)
+            result = forward(*inputs)
         except (InputTooSmall, InvalidValue) as error:
             raise type(error)(f"{error} (at {recorder.path or 'the network itself'})") from None
         except (RuntimeError, NotImplementedError) as error:

@@ -6,9 +6,12 @@ A way that this machine lacks raises `Unavailable` with the reason; it is never 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from sfic_bench.measure.memory import out_of_memory, peak_of
 
 
 class Unavailable(Exception):
@@ -22,74 +25,136 @@ class Ready:
     Attributes:
         run: one inference, or one training step; returns the network's result.
         setup_s: what compiling or capturing took.
+        peak_bytes: what only set-up can tell, see `sfic_bench.measure.memory.DEFINITIONS`.
     """
 
-    run: Callable[[], Tensor]
-    setup_s: float
+    run: Callable[[], Any]
+    setup_s: float = 0.0
+    peak_bytes: Mapping[str, int] | None = None
 
 
-Maker = Callable[[nn.Module, Tensor, bool], Ready]
+Maker = Callable[[nn.Module, tuple[Tensor, ...], bool], Ready]
+"""Takes a network, its inputs, and whether to train."""
+
+
+def tensors_of(result: Any) -> tuple[Tensor, ...]:
+    """A network's result as tensors: itself, or what it holds; those without elements are left out."""
+    return tuple(t for t in ((result,) if isinstance(result, Tensor) else result) if t.numel())
 
 
 def _step(
-    model: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor, training: bool
-) -> Callable[[], Tensor]:
-    """One inference without autograd, or forward, backward and fresh gradients of all parameters."""
+    model: nn.Module, forward: Callable[..., Any], inputs: tuple[Tensor, ...], training: bool
+) -> Callable[[], Any]:
+    """One inference without autograd, or a forward and a backward pass with fresh gradients.
 
-    def infer() -> Tensor:
+    Gradients are of all parameters, and of the inputs that require one; the loss is the mean
+    square of the result.
+    """
+    leaves = [*model.parameters(), *(x for x in inputs if x.requires_grad)]
+
+    def infer() -> Any:
         with torch.no_grad():
-            return forward(x)
+            return forward(*inputs)
 
-    def train() -> Tensor:
-        for p in model.parameters():
-            p.grad = None
-        result = forward(x)
-        result.float().square().mean().backward()  # type: ignore[no-untyped-call]
-        return result.detach()
+    def train() -> Any:
+        for leaf in leaves:
+            leaf.grad = None
+        result = forward(*inputs)
+        tensors = tensors_of(result)
+        # Of all elements together: S and F apart weigh as much as in the one tensor that joins them.
+        elements = sum(t.numel() for t in tensors)
+        loss = torch.stack([t.float().square().sum() for t in tensors]).sum() / elements
+        loss.backward()  # type: ignore[no-untyped-call]
+        return tuple(t.detach() for t in tensors)
 
     return train if training else infer
 
 
-def eager(model: nn.Module, x: Tensor, training: bool) -> Ready:
+def eager(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
     """Operation by operation."""
-    return Ready(run=_step(model, model, x, training), setup_s=0.0)
+    return Ready(run=_step(model, model, inputs, training))
 
 
 def compiled(mode: str) -> Maker:
     """`torch.compile` in ``mode``; compile time is set-up."""
 
-    def make(model: nn.Module, x: Tensor, training: bool) -> Ready:
-        if mode == "reduce-overhead" and x.device.type != "cuda":
+    def make(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+        device = inputs[0].device
+        if mode == "reduce-overhead" and device.type != "cuda":
             raise Unavailable("reduce-overhead captures CUDA graphs, and this is no CUDA device")
-        run = _step(model, torch.compile(model, mode=mode), x, training)
+        run = _step(model, torch.compile(model, mode=mode), inputs, training)
+        if mode != "default":
+            run = _marking_steps(run)
         start = time.perf_counter()
-        run()
-        return Ready(run=run, setup_s=time.perf_counter() - start)
+        before = _reserved(device)
+        try:
+            for _ in range(3):  # graphs are captured in the second call, not in the first
+                run()
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            # Whatever the compiler's stages raise, the network itself has run before: the path is
+            # what failed.
+            told = (str(error).splitlines() or [""])[0]
+            raise Unavailable(f"torch.compile failed: {type(error).__name__}: {told}") from error
+        kept = _kept(device, before) if mode != "default" else None
+        return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes=kept)
 
     return make
 
 
-def cuda_graph(model: nn.Module, x: Tensor, training: bool) -> Ready:
+def _marking_steps(run: Callable[[], Any]) -> Callable[[], Any]:
+    """Tell torch's own graphs that the last result is done with, so that they may write over it."""
+
+    def marked() -> Any:
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        return run()
+
+    return marked
+
+
+def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
     """One capture into a CUDA graph with static buffers, then replay."""
-    if x.device.type != "cuda":
+    device = inputs[0].device
+    if device.type != "cuda":
         raise Unavailable("CUDA graphs need a CUDA device")
     start = time.perf_counter()
-    step = _step(model, model, x, training)
-    side = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream(x.device))
+    step = _step(model, model, inputs, training)
+    side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    side.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(side):  # lazy initialisation must not be captured
         for _ in range(3):
             step()
-    torch.cuda.current_stream(x.device).wait_stream(side)
+    torch.cuda.current_stream(device).wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = step()
+    result: Any = None
 
-    def replay() -> Tensor:
+    def capture() -> None:
+        nonlocal result
+        with torch.cuda.graph(graph):
+            result = step()
+
+    before = _reserved(device)
+    peaks = peak_of(capture, device)
+    peaks |= _kept(device, before) or {}
+
+    def replay() -> Any:
         graph.replay()
         return result
 
-    return Ready(run=replay, setup_s=time.perf_counter() - start)
+    return Ready(run=replay, setup_s=time.perf_counter() - start, peak_bytes=peaks)
+
+
+def _reserved(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved(device)
+
+
+def _kept(device: torch.device, before: int) -> dict[str, int] | None:
+    return {"graph_pool": _reserved(device) - before} if device.type == "cuda" else None
 
 
 MAKERS: Mapping[str, Maker] = {

@@ -1,15 +1,20 @@
-"""Memory under named definitions, all in bytes.
+"""Memory under named definitions, all in bytes; see `DEFINITIONS`."""
 
-``parameters``: parameters and buffers. ``peak_allocated``: the most that torch's allocator had given
-out at once during one call, above what was there before it. ``peak_reserved`` (CUDA): the most that
-it had taken from the device.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
+
+DEFINITIONS: Mapping[str, str] = {
+    "parameters": "parameters and buffers of the network",
+    "peak_allocated": "the most that torch's allocator had given out at once during one call, above what "
+    "was held before; of a CUDA graph, during its capture",
+    "peak_reserved": "the most that torch's allocator had taken from the CUDA device, whatever for",
+    "graph_pool": "what set-up has taken from the CUDA device and keeps for replay",
+    "process_rss": "the most that the process had resident during one call, everything in it included",
+}
 
 
 def held(model: nn.Module) -> int:
@@ -19,7 +24,7 @@ def held(model: nn.Module) -> int:
 
 
 def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
-    """Peaks during one call of ``run``."""
+    """Peaks during one call of ``run``, under those of the `DEFINITIONS` that ``device`` has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
@@ -30,6 +35,7 @@ def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
             "peak_allocated": torch.cuda.max_memory_allocated(device) - before,
             "peak_reserved": torch.cuda.max_memory_reserved(device),
         }
+    rss = _peak_rss(run)
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run()
     assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
@@ -38,4 +44,29 @@ def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
         if event.name() == "[memory]":
             held_now += event.nbytes()
             peak = max(peak, held_now)
-    return {"peak_allocated": peak}
+    return {"peak_allocated": peak} | ({} if rss is None else {"process_rss": rss})
+
+
+def _peak_rss(run: Callable[[], object]) -> int | None:
+    """Peak resident size of the process during one call; ``None`` where the system cannot tell.
+
+    Linux forgets the peak so far when 5 is written to ``clear_refs`` (man 5 proc).
+    """
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return None
+    run()
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What to tell if ``error`` is a lack of memory, of the device or of the machine; else ``None``."""
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    # The CPU's allocator raises a bare RuntimeError.
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first:
+        return f"out of memory: {first}"
+    return None

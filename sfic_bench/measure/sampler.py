@@ -1,10 +1,12 @@
 """Taking turns: contenders are timed in interleaved rounds, so that drift cancels in their ratios."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sfic_bench.measure.clock import Clock
+from sfic_bench.measure.memory import out_of_memory
+from sfic_bench.measure.monitor import Reading
 
 SETTLED_SPREAD = 0.05
 """Warm-up ends when the last three times lie within this share of their median."""
@@ -31,68 +33,140 @@ class Stop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Contender:
+    """What to call, and what to call untimed before each call of it."""
+
+    run: Callable[[], object]
+    before: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sampled:
     """Raw times in milliseconds.
 
     Attributes:
         samples: by contender, one for each round; the i-th of all were taken in the same round.
+        readings: of the device right after each sample, as far as a monitor was given.
+        dropped: contenders that ran out of memory, and what was said; they have no samples.
         warmup_rounds: rounds before those.
         stopped_by: which condition ended it.
     """
 
     samples: Mapping[str, Sequence[float]]
+    readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
     warmup_rounds: int
-    stopped_by: Literal["interval", "time", "rounds", "interrupt"]
+    stopped_by: Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
+
+    @property
+    def rounds(self) -> int:
+        return len(next(iter(self.samples.values()), ()))
 
 
 def sample(
-    contenders: Mapping[str, Callable[[], object]],
+    contenders: Mapping[str, Contender],
     clock: Clock,
     stop: Stop,
     widths: Callable[[Mapping[str, Sequence[float]]], float],
+    monitor: Callable[[], Reading] | None = None,
 ) -> Sampled:
     """Time ``contenders`` in rounds that alternate in order: A B C, C B A, A B C and so on.
 
     Args:
-        contenders: what to call, by name.
+        contenders: by name.
         clock: how to time and how to tell when the time is up.
         stop: when to stop.
         widths: the widest relative interval that the samples so far give.
+        monitor: reads the device after each sample.
 
     Ctrl-C ends sampling early; the rounds that were finished are returned.
     """
+    rounds = _Rounds(contenders, clock, monitor)
+    warmup, stopped_by = 0, None
     start = clock.now_s()
-    samples: dict[str, list[float]] = {name: [] for name in contenders}
-    warmup = 0
     try:
-        warmup = _warm_up(contenders, clock, start + stop.max_seconds * WARMUP_SHARE)
-        while True:
-            rounds = len(next(iter(samples.values())))
-            if rounds >= stop.max_rounds:
-                return Sampled(samples=samples, warmup_rounds=warmup, stopped_by="rounds")
-            if rounds >= stop.min_rounds and rounds % 5 == 0 and widths(samples) <= stop.relative_width:
-                return Sampled(samples=samples, warmup_rounds=warmup, stopped_by="interval")
-            if rounds and clock.now_s() - start >= stop.max_seconds:
-                return Sampled(samples=samples, warmup_rounds=warmup, stopped_by="time")
-            order = list(contenders)[:: 1 if rounds % 2 == 0 else -1]
-            times = {name: clock.time_ms(contenders[name]) for name in order}
-            for name, ms in times.items():  # whole rounds only
-                samples[name].append(ms)
+        while not rounds.settled(start + stop.max_seconds * WARMUP_SHARE):
+            rounds.take()
+            warmup += 1
+        rounds.forget()
+        while (stopped_by := _stopped_by(rounds, stop, clock.now_s() - start, widths)) is None:
+            rounds.take()
     except KeyboardInterrupt:
-        return Sampled(samples=samples, warmup_rounds=warmup, stopped_by="interrupt")
+        stopped_by = "interrupt"
+    return Sampled(
+        samples=rounds.samples,
+        readings=rounds.readings,
+        dropped=rounds.dropped,
+        warmup_rounds=warmup,
+        stopped_by=stopped_by,
+    )
 
 
-def _warm_up(contenders: Mapping[str, Callable[[], object]], clock: Clock, until_s: float) -> int:
-    """Rounds until every contender's time has settled, or the time for it is up; three at least."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    rounds = 0
-    while rounds < 3 or not (all(map(_settled, times.values())) or clock.now_s() >= until_s):
-        for name, run in contenders.items():
-            times[name].append(clock.time_ms(run))
-        rounds += 1
-    return rounds
+Reason = Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
 
 
-def _settled(times: Sequence[float]) -> bool:
-    last = sorted(times[-3:])
-    return last[2] - last[0] <= SETTLED_SPREAD * last[1]
+def _stopped_by(
+    rounds: "_Rounds",
+    stop: Stop,
+    seconds: float,
+    widths: Callable[[Mapping[str, Sequence[float]]], float],
+) -> Reason | None:
+    taken = len(next(iter(rounds.samples.values()), ()))
+    if not rounds.samples:
+        return "nothing to time"
+    if taken >= stop.max_rounds:
+        return "rounds"
+    if taken >= stop.min_rounds and taken % 5 == 0 and widths(rounds.samples) <= stop.relative_width:
+        return "interval"
+    return "time" if taken and seconds >= stop.max_seconds else None
+
+
+class _Rounds:
+    def __init__(
+        self, contenders: Mapping[str, Contender], clock: Clock, monitor: Callable[[], Reading] | None
+    ) -> None:
+        self.contenders, self.clock, self.monitor = dict(contenders), clock, monitor
+        self.dropped: dict[str, str] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        self.samples: dict[str, list[float]] = {name: [] for name in self.contenders}
+        self.readings: dict[str, list[Reading]] = {name: [] for name in self.contenders if self.monitor}
+
+    def take(self) -> None:
+        """One round; Ctrl-C in the middle of it leaves nothing of it."""
+        taken = len(next(iter(self.samples.values()), ()))
+        times: dict[str, float] = {}
+        readings: dict[str, Reading] = {}
+        for name in list(self.contenders)[:: 1 if taken % 2 == 0 else -1]:
+            contender = self.contenders[name]
+            try:
+                times[name] = self.clock.time_ms(contender.run, contender.before)
+            except Exception as error:
+                if (told := out_of_memory(error)) is None:
+                    raise
+                self._drop(name, told)
+                continue
+            if self.monitor is not None:
+                readings[name] = self.monitor()
+        for name, ms in times.items():
+            self.samples[name].append(ms)
+        for name, reading in readings.items():
+            self.readings[name].append(reading)
+
+    def _drop(self, name: str, told: str) -> None:
+        self.dropped[name] = told
+        for held in (self.contenders, self.samples, self.readings):
+            held.pop(name, None)
+
+    def settled(self, until_s: float) -> bool:
+        """Whether every contender's time has, or the time for that is up; not before three rounds."""
+        last = [times[-3:] for times in self.samples.values()]
+        if last and len(last[0]) < 3:
+            return False
+        return all(_spread(times) <= SETTLED_SPREAD for times in last) or self.clock.now_s() >= until_s
+
+
+def _spread(times: Sequence[float]) -> float:
+    low, middle, high = sorted(times)
+    return (high - low) / middle

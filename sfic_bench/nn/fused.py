@@ -5,17 +5,17 @@ columns for inputs, S before F. Then, up to the order of additions:
 
 1. Where F is as large as S (β = 1), the pair is one tensor [S; F] and Stage 2 *is* the dense
    convolution with W (`Dense`); so are Stage 3, with [[ss, fs]], and a depthwise Stage 2.
-2. Otherwise each input is convolved once, S with the first columns of W and F with the rest.
-3. Nearest-neighbour reduction by an integer factor r keeps every r-th pixel, so that part of the
-   convolution of S which goes to F takes a stride of r.
-4. A 1×1 convolution and a resize commute: reduce first.
-5. In inference a BatchNorm scales the rows of W and adds a bias; a constant passes a resize unchanged.
+2. Otherwise nearest-neighbour reduction by an integer factor r keeps every r-th pixel, so that the
+   convolution from S to F takes a stride of r.
+3. A 1×1 convolution and a resize commute: reduce first.
+4. In inference a BatchNorm scales the rows of W and adds a bias; a constant passes a resize unchanged.
 
 State dicts have the names of the unfused stages, in both directions.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -25,8 +25,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.nn.mcs import MCSConv
 from sfic_bench.nn.naming import Piece, name_as_unfused
-from sfic_bench.nn.per_branch import PerBranch
-from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
+from sfic_bench.nn.per_branch import PerBranch, pooled
+from sfic_bench.nn.recompute import Derived
+from sfic_bench.nn.split import Pair, resize, scaled_size
 from sfic_bench.nn.stages import ConvOptions, Stage1, Stage2, Stage3, StageBase
 
 
@@ -50,65 +51,49 @@ class Dense(nn.Conv2d):
             self.bias = nn.Parameter(bias, requires_grad=_trained(stage))
         pool = stage.pool
         self.pool = copy.deepcopy(pool.spatial) if isinstance(pool, PerBranch) else None
-        name_as_unfused(self, _pieces(stage, {None: "weight"}, "bias"))
+        name_as_unfused(self, _pieces(stage))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.pool is None else self.pool(x))
+        if self.pool is None:
+            return super().forward(x)
+        return Derived.of(x).then(self.pool).into(super().forward)
 
 
-class TwoConvolutions(StageBase):
-    """Stage 2 on a pair whose F is smaller than S: one convolution of S and one of F.
+class ReducedStage2(Stage2):
+    """Stage 2 on a pair whose F is smaller than S: of what is reduced, only what is kept is computed.
 
-    Attributes:
-        on_spatial: first columns of the block weight, ``[c_s' + c_f', c_s, k, k]``.
-        on_frequency: the other columns, ``[c_s' + c_f', c_f, k, k]``.
-        bias: of both outputs, ``[c_s' + c_f']``, or ``None``.
+    The four convolutions stay four. Joining those that read the same branch saves no time, and takes
+    memory: parts of their results have to be copied before they can be enlarged or added.
     """
 
-    bias: nn.Parameter | None
-
     def __init__(self, stage: Stage2) -> None:
-        super().__init__(stage.kernel_size, _geometry(stage))
-        weight, bias, _ = block(stage)
-        inputs, self.outputs = _splits(stage)
-        trained = _trained(stage)
-        s = inputs.spatial
-        self.on_spatial = nn.Parameter(weight[:, :s].contiguous(), requires_grad=trained)
-        self.on_frequency = nn.Parameter(weight[:, s:].contiguous(), requires_grad=trained)
-        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=trained)
-        self.pool = copy.deepcopy(stage.pool)
-        self.pointwise = stage.kernel_size == (1, 1) and stage.padding == (0, 0)
-        name_as_unfused(self, _pieces(stage, {0: "on_spatial", 1: "on_frequency"}, "bias"))
-
-    def fold(self, norm: PerBranch) -> None:
-        """Take up the BatchNorms of both outputs, for inference."""
-        joined = join_norms(norm)
-        self.on_spatial, self.bias = fold(self.on_spatial, self.bias, joined)
-        self.on_frequency, _ = fold(self.on_frequency, None, joined)
+        StageBase.__init__(self, stage.kernel_size, _geometry(stage))
+        self.depthwise = stage.depthwise
+        for name, part in stage.named_children():
+            setattr(self, name, copy.deepcopy(part))
+        for name in ("pool", "ss", "sf", "fs", "ff"):
+            if getattr(stage, name) is None:
+                setattr(self, name, None)
 
     def forward(self, pair: Pair) -> Pair:
-        s, f = pair if self.pool is None else self.pool(pair)
-        s_size, f_size = self.size_after(s), self.size_after(f)
-        n = self.outputs.spatial
-        ratio = _integer_ratio(size_of(s), size_of(f))
-        low = self._convolve(f, self.on_frequency, None)
-        if self.pointwise or ratio is not None:
-            to_s, to_f = (None, None) if self.bias is None else (self.bias[:n], self.bias[n:])
-            spatial = self._convolve(s, self.on_spatial[:n], to_s)
-            if self.pointwise:
-                frequency = self._convolve(resize(s, f_size), self.on_spatial[n:], to_f)
-            else:
-                assert ratio is not None
-                frequency = self._convolve(s, self.on_spatial[n:], to_f, ratio)
-        else:
-            high = self._convolve(s, self.on_spatial, self.bias)
-            spatial, frequency = high[:, :n], resize(high[:, n:], f_size)
-        return Pair(spatial + resize(low[:, :n], s_size), low[:, n:] + frequency)
+        s, f = map(Derived.of, pair)
+        if self.pool is not None:
+            pool = partial(pooled, cast(nn.Module, self.pool.spatial))
+            s, f = s.then(pool), f.then(pool)
+        s_size, f_size = self.size_after(s.value), self.size_after(f.value)
+        return Pair(
+            self._sum_in_place(s_size, (self.fs, f), (self.ss, s)),
+            self._sum_in_place(f_size, (self.sf, s), (self.ff, f)),
+        )
 
-    def _convolve(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int] = (1, 1)
-    ) -> Tensor:
-        return F.conv2d(x, weight, bias, stride, self.padding, self.dilation)
+    def _sum_in_place(self, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Derived]) -> Tensor:
+        """As `_sum`, with less in memory at once: what is resized comes first, and the sum is in place."""
+        found = [reduced(conv, x, self.size_after(x.value), size) for conv, x in terms if conv is not None]
+        if not found:
+            return terms[0][1].value.new_empty(len(terms[0][1].value), 0, *size)
+        for term in found[1:]:
+            found[0] += term
+        return found[0]
 
 
 class ReducedStage1(StageBase):
@@ -142,24 +127,40 @@ class ReducedStage1(StageBase):
         return torch.cat((spatial, frequency), 1) if self.joined else Pair(spatial, frequency)
 
     def _frequency(self, x: Tensor, size: tuple[int, int], scaled: tuple[int, int]) -> Tensor:
-        conv = self.frequency
-        if conv is None:
+        if self.frequency is None:
             return x.new_empty(x.shape[0], 0, *scaled)
         assert self.mcs is not None
         ratio = _integer_ratio(size, scaled)
-        pointwise = conv.kernel_size == (1, 1) and conv.padding == (0, 0)
-        if pointwise and self.pool is None and ratio is not None and isinstance(self.mcs, MCSConv):
+        if (
+            self.pool is None
+            and ratio is not None
+            and _pointwise(self.frequency)
+            and isinstance(self.mcs, MCSConv)
+        ):
             kernel = self.mcs.kernel()
             filtered = F.conv2d(x, kernel, None, ratio, kernel.shape[-1] // 2, groups=x.shape[1])
-            return cast(Tensor, conv(filtered))
+            return cast(Tensor, self.frequency(filtered))
         filtered = self.mcs(x)
-        if self.pool is not None:
-            filtered = self.pool(filtered)
-        if pointwise:
-            return cast(Tensor, conv(resize(filtered, scaled)))
-        if ratio is not None:
-            return F.conv2d(filtered, conv.weight, conv.bias, ratio, conv.padding, conv.dilation, conv.groups)
-        return resize(conv(filtered), scaled)
+        filtered = filtered if self.pool is None else self.pool(filtered)
+        return reduced(self.frequency, Derived.of(filtered), size, scaled)
+
+
+def reduced(conv: nn.Conv2d, x: Derived, size: tuple[int, int], target: tuple[int, int]) -> Tensor:
+    """``resize(conv(x), target)`` for a stride-1 ``conv`` whose result has ``size``, for less where that can be."""
+    ratio = _integer_ratio(size, target)
+    if ratio is not None:
+        stride = conv.stride if ratio == (1, 1) else ratio
+        return x.into(
+            lambda t: F.conv2d(t, conv.weight, conv.bias, stride, conv.padding, conv.dilation, conv.groups)
+        )
+    # Towards a larger size, resizing first would be the dearer way round.
+    if _pointwise(conv) and target[0] * target[1] < size[0] * size[1]:
+        return x.then(partial(resize, size=target)).into(conv)
+    return resize(x.into(conv), target)
+
+
+def _pointwise(conv: nn.Conv2d) -> bool:
+    return conv.kernel_size == (1, 1) and conv.padding == (0, 0)
 
 
 def block(stage: Stage2 | Stage3) -> tuple[Tensor, Tensor | None, int]:
@@ -248,44 +249,26 @@ def _names(stage: Stage2 | Stage3) -> list[list[str]]:
     return [["ss", "fs"]] if isinstance(stage, Stage3) else [["ss", "fs"], ["sf", "ff"]]
 
 
-def _splits(stage: Stage2) -> tuple[Split, Split]:
-    """Channels of a Stage 2's inputs and outputs, read off its convolutions."""
-
-    def channels(convs: tuple[nn.Conv2d | None, ...], attribute: str) -> int:
-        return next((int(getattr(c, attribute)) for c in convs if c is not None), 0)
-
-    inputs = Split(
-        channels((stage.ss, stage.sf), "in_channels"), channels((stage.fs, stage.ff), "in_channels")
-    )
-    outputs = Split(
-        channels((stage.ss, stage.fs), "out_channels"), channels((stage.sf, stage.ff), "out_channels")
-    )
-    return inputs, outputs
-
-
 def _trained(stage: Stage2 | Stage3) -> bool:
     return any(p.requires_grad for p in stage.parameters())
 
 
-def _pieces(stage: Stage2 | Stage3, weights: Mapping[int | None, str], bias: str) -> dict[str, Piece]:
-    """Where each convolution of ``stage`` lies in the block weight, whole or held by columns."""
+def _pieces(stage: Stage2 | Stage3) -> dict[str, Piece]:
+    """Where each convolution of ``stage`` lies in the block weight and its bias."""
     pieces: dict[str, Piece] = {}
     row_start = 0
-    by_columns = None not in weights
     depthwise = isinstance(stage, Stage2) and stage.depthwise
     for convs, names in zip(_rows(stage), _names(stage), strict=True):
         column_start, height = 0, 0
-        for column, (conv, name) in enumerate(zip(convs, names, strict=True)):
+        for conv, name in zip(convs, names, strict=True):
             if conv is None:
                 continue
             height, width = conv.weight.shape[:2]
             rows = slice(row_start, row_start + height)
-            columns = (
-                slice(0, width) if by_columns or depthwise else slice(column_start, column_start + width)
-            )
-            pieces[f"{name}.weight"] = (weights[column if by_columns else None], (rows, columns))
+            start = 0 if depthwise else column_start
+            pieces[f"{name}.weight"] = ("weight", (rows, slice(start, start + width)))
             if conv.bias is not None:
-                pieces[f"{name}.bias"] = (bias, (rows,))
+                pieces[f"{name}.bias"] = ("bias", (rows,))
             column_start += width
         row_start += height
     return pieces

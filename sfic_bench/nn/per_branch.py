@@ -32,7 +32,7 @@ class PerBranch(nn.Module):
     def forward(self, *args: Any, **options: Any) -> Pair:
         s, f = ([_branch(a, which) for a in args] for which in (0, 1))
         if isinstance(self.spatial, _POOLS):
-            return Pair(apply_to(self.spatial, *s), apply_to(_fitted(self.spatial, *f), *f))
+            return Pair(apply_to(self.spatial, *s), pooled(self.spatial, *f))
         return Pair(self.spatial(*s, **options), self.frequency(*f, **options))
 
 
@@ -45,8 +45,13 @@ def _branch(value: Any, which: int) -> Any:
     return value
 
 
+def pooled(pool: nn.Module, x: Tensor) -> Tensor:
+    """``pool(x)``, its window cut to what is left of ``x``: a pool never shrinks F below 1×1."""
+    assert isinstance(pool, _POOLS)
+    return apply_to(_fitted(pool, x), x)
+
+
 def _fitted(pool: nn.MaxPool2d | nn.AvgPool2d, x: Tensor) -> nn.Module:
-    """``pool``, its window cut to what is left of ``x``: a pool never shrinks F below 1×1."""
     kernel, padding, dilation = (
         v if isinstance(v, tuple) else (v, v)
         for v in (pool.kernel_size, pool.padding, getattr(pool, "dilation", 1))

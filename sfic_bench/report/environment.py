@@ -2,8 +2,10 @@
 
 import os
 import platform
+import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 from sfic_bench.version import __version__
 
@@ -15,6 +17,7 @@ PACKAGES = {
     "fvcore": "peers",
     "thop": "peers",
     "ptflops": "peers",
+    "nvidia-ml-py": "gpu",
 }
 """Distributions that matter to a result, and the extra that brings each optional one."""
 
@@ -35,6 +38,40 @@ def environment() -> dict[str, object]:
         "packages": {name: version_of(name) for name in PACKAGES},
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": _processor(),
         "cpu_count": os.cpu_count(),
         "argv": sys.argv[1:],
+        "git_commit": _git_commit(),
     }
+
+
+def _processor() -> str:
+    """As Linux names it, or what the platform says."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _git_commit() -> str | None:
+    """Of this package, if it runs from a checkout that holds it; with ``+`` where that has changes."""
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", here.name) is None:
+        return None
+    commit, changes = (
+        git("rev-parse", "HEAD"),
+        git("status", "--porcelain", "-uno", here.parents[1].as_posix()),
+    )
+    return None if commit is None else commit + ("+" if changes else "")

@@ -1,0 +1,284 @@
+"""Timing from a command line: run, keep what is finished, and write it as document, tables and records."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sfic_bench.cli.output import Output, Result, progress, say
+from sfic_bench.errors import InvalidValue
+from sfic_bench.report import Column, Table, environment
+from sfic_bench.report.environment import version_of
+from sfic_bench.spec import Layer, Variant
+from sfic_bench.units import format_count, format_ratio
+
+if TYPE_CHECKING:
+    from sfic_bench.latency import Best, Conditions, Family, Machine, Row
+    from sfic_bench.report.statistics import Estimate
+
+SCHEMA = "sfic-bench/measurement/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The options of a measuring command; see `sfic_bench.latency.Conditions`, which imports torch."""
+
+    device: str
+    dtype: str
+    batch_size: int
+    input_size: int
+    channels_last: bool
+    training: bool
+    flush_l2: bool
+    max_seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.max_seconds > 0:
+            raise InvalidValue(f"--max-seconds must be above 0, got {self.max_seconds}")
+
+    def conditions(self) -> "Conditions":
+        from sfic_bench.latency import Conditions
+
+        return Conditions(**{f.name: getattr(self, f.name) for f in fields(Conditions)})
+
+
+def run(what: Sequence[Variant | Layer], paths: Sequence[str], asked: Asked, out: Output) -> None:
+    """Time everything asked for; each family's rows are safe in ``--output`` before the next begins.
+
+    Raises:
+        typer.Exit: 130 after Ctrl-C, with what was finished written.
+    """
+    # torch's memory profiler announces each start and stop on stderr; both are read when torch loads.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from sfic_bench import latency
+    from sfic_bench.measure import Stop
+
+    conditions = asked.conditions()
+    families: list[Family] = []
+    interrupted = False
+    machine: Machine | None = None
+    with progress("timing", len({w.name for w in what})) as step:
+        try:
+            machine = latency.Machine.for_conditions(conditions)
+            for family in latency.measure(
+                what, paths, conditions, machine, Stop(max_seconds=asked.max_seconds)
+            ):
+                families.append(family)
+                step(family.name)
+                out.keep(result(families, conditions, machine))
+        except KeyboardInterrupt:
+            interrupted = True
+    interrupted |= any(family.stopped_by == "interrupt" for family in families)
+    if families and machine is not None:
+        out.emit(result(families, conditions, machine))
+    if interrupted:
+        say("sfic-bench: interrupted; the rows hold the rounds that were finished")
+        raise typer.Exit(130)
+
+
+def result(families: "Sequence[Family]", conditions: "Conditions", machine: "Machine") -> Result:
+    """What was found so far, in every form it can be asked for."""
+    facts = environment() | _device_facts(conditions, machine)
+    rows = [_row(row, conditions) for family in families for row in family.rows]
+    peak = machine.peak
+    tables = [_table(families, conditions, machine, facts)]
+    if any(family.best for family in families):
+        tables.append(_best_table(families))
+    return Result(
+        document={
+            "schema": SCHEMA,
+            "environment": facts,
+            "peak": None
+            if peak is None
+            else {"macs_per_s": peak.macs_per_s, "bytes_per_s": peak.bytes_per_s},
+            "families": [_family(family) for family in families],
+            "rows": rows,
+        },
+        tables=tables,
+        records=[_flat(row) for row in rows],
+    )
+
+
+def _device_facts(conditions: "Conditions", machine: "Machine") -> dict[str, object]:
+    import torch
+
+    facts: dict[str, object] = {"threads": torch.get_num_threads()}
+    if conditions.device == "cuda" and torch.cuda.is_available():
+        facts |= {"processor": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
+        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        facts["triton"] = version_of("triton")
+    if machine.monitor is not None:
+        facts["driver"] = machine.monitor.driver
+    return facts
+
+
+def _estimate(estimate: "Estimate | None") -> dict[str, Any] | None:
+    if estimate is None:
+        return None
+    return {"median": estimate.median, "ci95": [estimate.low, estimate.high]}
+
+
+def _identity(what: Variant | Layer) -> dict[str, Any]:
+    ratios = {"alpha": what.alpha, "beta": what.beta}
+    if isinstance(what, Variant):
+        return {"backbone": what.backbone, **ratios}
+    layer = {"layer": "stage2", "channels": what.channels, "kernel_size": what.kernel_size}
+    return {"backbone": None, **layer, **ratios}
+
+
+def _row(row: "Row", conditions: "Conditions") -> dict[str, Any]:
+    latency = None
+    if row.latency is not None:
+        latency = {"samples": list(row.samples), **(_estimate(row.latency) or {})}
+        if row.readings:
+            latency["sm_clock_mhz"] = [r.sm_clock_mhz for r in row.readings]
+            latency["throttled"] = [list(r.throttled) for r in row.readings]
+    return {
+        **_identity(row.what),
+        "path": row.path,
+        "l2": row.l2,
+        "device": conditions.device,
+        "dtype": conditions.dtype,
+        "batch_size": conditions.batch_size,
+        "input_size": conditions.input_size,
+        "channels_last": conditions.channels_last,
+        "training": conditions.training,
+        "status": row.status,
+        "reason": row.reason,
+        "latency_ms": latency,
+        "ratio_to_vanilla": _estimate(row.ratio),
+        "floor_ms": row.floor_ms,
+        "setup_s": row.setup_s,
+        "energy_per_image_j": row.energy_j,
+        "peak_bytes": dict(row.peak_bytes),
+        "macs": row.macs,
+        "max_abs_error": _finite(row.max_abs_error),
+        "gradient_error": _finite(row.gradient_error),
+        "fewer_macs_but_slower": row.fewer_macs_but_slower,
+    }
+
+
+def _finite(value: float | None) -> float | str | None:
+    """JSON has no infinity and no NaN; their names tell more than nothing."""
+    return value if value is None or abs(value) < float("inf") else str(value)
+
+
+def _family(family: "Family") -> dict[str, Any]:
+    return {
+        "name": family.name,
+        "rounds": family.rounds,
+        "stopped_by": family.stopped_by,
+        "vanilla_against_itself": _estimate(family.noise),
+        "best": [
+            {
+                **_identity(best.row.what),
+                "path": best.row.path,
+                "vanilla_path": best.vanilla.path,
+                "ratio_to_vanilla": _estimate(best.ratio),
+            }
+            for best in family.best
+        ],
+    }
+
+
+def _flat(row: dict[str, Any]) -> dict[str, object]:
+    """A row for CSV: medians and intervals; the samples stay in JSON."""
+    flat = {k: v for k, v in row.items() if not isinstance(v, dict)}
+    for name in ("latency_ms", "ratio_to_vanilla"):
+        value = row[name]
+        flat.pop(name, None)
+        for part in ("median", "low", "high"):
+            flat[f"{name}_{part}"] = None
+        if value is not None:
+            flat[f"{name}_median"] = value["median"]
+            flat[f"{name}_low"], flat[f"{name}_high"] = value["ci95"]
+    return flat | {f"bytes_{k}": v for k, v in row["peak_bytes"].items()}
+
+
+def _table(
+    families: "Sequence[Family]", conditions: "Conditions", machine: "Machine", facts: dict[str, Any]
+) -> Table:
+    columns = [Column(name="")]
+    columns += [Column(name=n, number=True) for n in ("α", "β")]
+    columns += [Column(name="path"), Column(name="L2", optional=True)]
+    columns += [Column(name=n, number=True) for n in ("ms", "÷ vanilla", "95% interval", "GMac")]
+    optional = ("÷ floor", "peak MB", "mJ/image", "error", "set-up s")
+    columns += [Column(name=n, number=True, optional=True) for n in optional]
+    columns += [Column(name="remark")]
+    rows: list[list[str]] = []
+    sections, notes = set(), []
+    for family in families:
+        rows += [_cells(row) for row in family.rows]
+        sections.add(len(rows) - 1)
+        noise = ""
+        if family.noise is not None:
+            noise = f"; vanilla against itself: {family.noise.low:.3f} to {family.noise.high:.3f}"
+        notes.append(f"{family.name}: {family.rounds} rounds, stopped by {family.stopped_by}{noise}")
+    kept = [i for i in range(len(columns)) if i < 4 or any(row[i] for row in rows)]
+    notes.append(f"{facts['processor']}, {facts['threads']} threads, torch {facts['packages']['torch']}")
+    if machine.unwatched and conditions.device == "cuda":
+        notes.append(f"no SM clock, throttling or energy: {machine.unwatched}")
+    notes.append("÷ vanilla: median of ratios paired by round, same path; bootstrap interval")
+    if machine.peak is not None:
+        notes.append(
+            f"÷ floor: over the roofline of {machine.peak.macs_per_s / 1e9:,.0f} GMac/s (matrix product) "
+            f"and {machine.peak.bytes_per_s / 1e9:,.0f} GB/s (copy), both measured in this run"
+        )
+    what = "training step" if conditions.training else "inference"
+    layout = "channels last" if conditions.channels_last else "contiguous"
+    size = f"batch {conditions.batch_size}, {conditions.input_size}×{conditions.input_size}"
+    return Table(
+        title=f"{what}, {size}, {conditions.dtype}, {layout}, {conditions.device}",
+        columns=[columns[i] for i in kept],
+        rows=[[row[i] for i in kept] for row in rows],
+        notes=notes,
+        sections=frozenset(sections),
+    )
+
+
+def _cells(row: "Row") -> list[str]:
+    remarks = [row.reason] if row.reason else []
+    if row.fewer_macs_but_slower:
+        remarks.append("fewer MACs but slower")
+    if row.throttled:
+        remarks.append(f"{row.throttled} of {len(row.samples)} samples throttled")
+    over = row.over_floor
+    return [
+        row.what.name,
+        format_ratio(row.what.alpha),
+        format_ratio(row.what.beta),
+        row.path,
+        row.l2 or "",
+        row.status if row.latency is None else f"{row.latency.median:.2f}",
+        *_ratio_cells(row.ratio),
+        "" if row.macs is None else format_count(row.macs, "G"),
+        "" if over is None else f"{over:.2f}",
+        format_count(row.peak_bytes["peak_allocated"], "M", 1) if "peak_allocated" in row.peak_bytes else "",
+        "" if row.energy_j is None else f"{1e3 * row.energy_j:.1f}",
+        "" if row.max_abs_error is None else f"{row.max_abs_error:.1e}",
+        f"{row.setup_s:.1f}" if row.setup_s else "",
+        "; ".join(remarks),
+    ]
+
+
+def _ratio_cells(ratio: "Estimate | None") -> tuple[str, str]:
+    return ("", "") if ratio is None else (f"{ratio.median:.3f}", f"{ratio.low:.3f}–{ratio.high:.3f}")
+
+
+def _best_table(families: "Sequence[Family]") -> Table:
+    """Best path against vanilla's best path."""
+    best: list[Best] = [b for family in families for b in family.best]
+    columns = [Column(name="")]
+    columns += [Column(name=n, number=True) for n in ("α", "β")]
+    columns += [Column(name="path"), Column(name="vanilla's path")]
+    columns += [Column(name=n, number=True) for n in ("÷ vanilla", "95% interval", "MACs ÷")]
+    rows = []
+    for b in best:
+        what = b.row.what
+        macs = "" if b.row.macs is None or not b.vanilla.macs else f"{b.row.macs / b.vanilla.macs:.3f}"
+        ratios = (format_ratio(what.alpha), format_ratio(what.beta))
+        rows.append([what.name, *ratios, b.row.path, b.vanilla.path, *_ratio_cells(b.ratio), macs])
+    return Table(title="The fastest path of each against vanilla's fastest", columns=columns, rows=rows)

@@ -1,0 +1,49 @@
+"""The least time that a piece of work can take on a machine, from what the machine is seen to do.
+
+Williams, Waterman & Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", CACM 52(4), 2009, applied to each operation by itself: a convolution takes at least
+as long as its multiply-adds at the machine's best rate, and as its tensors' one trip to memory.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from sfic_bench.measure.clock import Clock
+
+MATRIX = {"cpu": 1536, "cuda": 8192}
+"""Rows and columns of the matrices that are multiplied: large enough to keep the device busy."""
+
+COPIED_BYTES = {"cpu": 2**28, "cuda": 2**30}
+"""More than any cache holds."""
+
+REPEATS = 15
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peak:
+    """The best of one large matrix product and of one large copy."""
+
+    macs_per_s: float
+    bytes_per_s: float
+
+    def floor_ms(self, work: Iterable[tuple[int, int]]) -> float:
+        """The least milliseconds for operations of ``(MACs, bytes)``, one after another.
+
+        An algorithm that needs fewer multiply-adds (Winograd's for 3×3 convolutions), or a cache
+        that still holds what the operation before has written, can be faster.
+        """
+        return 1e3 * sum(max(macs / self.macs_per_s, size / self.bytes_per_s) for macs, size in work)
+
+
+def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak:
+    """Multiply two square matrices and copy a buffer on ``device``; the shortest time of each counts."""
+    n = MATRIX.get(device.type, MATRIX["cpu"])
+    a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
+    product = torch.empty(n, n, device=device, dtype=dtype)
+    source = torch.ones(COPIED_BYTES.get(device.type, COPIED_BYTES["cpu"]), dtype=torch.int8, device=device)
+    target = torch.zeros_like(source)
+    multiply_ms = min(clock.time_ms(lambda: torch.mm(a, b, out=product)) for _ in range(REPEATS))
+    copy_ms = min(clock.time_ms(lambda: target.copy_(source)) for _ in range(REPEATS))
+    return Peak(macs_per_s=1e3 * n**3 / multiply_ms, bytes_per_s=1e3 * 2 * source.numel() / copy_ms)

@@ -1,0 +1,72 @@
+"""Trading a cheap operation done twice for the memory that its result would hold until the backward pass."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+
+class _Kept(NamedTuple):
+    """What stands for a tensor until the backward pass: where it came from, in which state, and how."""
+
+    source: Tensor
+    version: int
+    steps: tuple[Callable[[Tensor], Tensor], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A tensor, and how to get it anew: ``steps`` lead from ``source`` to ``value``."""
+
+    value: Tensor
+    source: Tensor
+    steps: tuple[Callable[[Tensor], Tensor], ...] = ()
+
+    @classmethod
+    def of(cls, x: Tensor) -> Self:
+        return cls(x, x)
+
+    def then(self, step: Callable[[Tensor], Tensor]) -> "Derived":
+        return Derived(step(self.value), self.source, (*self.steps, step))
+
+    def into(self, conv: Callable[[Tensor], Tensor]) -> Tensor:
+        """``conv(value)``, which keeps the source for its backward pass instead of the value.
+
+        Saves memory where something else keeps the source anyway, as an activation function keeps
+        its result. Gradients are the same, higher ones too. A compiler recomputes by itself, so
+        under `torch.compile` nothing is done here.
+
+        Raises:
+            RuntimeError: in the backward pass, if the source has been changed in place since.
+        """
+        if not self.steps or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return conv(self.value)
+        value = [self.value]
+        kept = _Kept(self.source.detach(), self.source._version, self.steps)
+
+        def pack(saved: Tensor) -> Tensor | _Kept:
+            same = value and saved.data_ptr() == value[0].data_ptr() and saved.shape == value[0].shape
+            return kept if same else saved
+
+        try:
+            with torch.autograd.graph.saved_tensors_hooks(pack, _unpack):
+                return conv(value[0])
+        finally:
+            value.clear()  # autograd holds on to its hooks, which must not hold on to the value
+
+
+def _unpack(kept: Any) -> Tensor:
+    if not isinstance(kept, _Kept):
+        return kept  # type: ignore[no-any-return]
+    if kept.source._version != kept.version:
+        raise RuntimeError(
+            "the input of a fused stage was changed in place after the stage had read it, and its "
+            "backward pass needs it as it was: make that operation out of place"
+        )
+    x = kept.source
+    with torch.no_grad():
+        for step in kept.steps:
+            x = step(x)
+    return x
