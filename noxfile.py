@@ -2,7 +2,7 @@
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "install", "tests"]
+nox.options.sessions = ["lint", "architecture", "types", "install", "tests", "zoo"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -42,10 +42,22 @@ def install(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
-    session.install(*CONSTRAINED, "-e", ".[test,peers]")
+    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx]")
     session.run("pytest", "-n", "2", *session.posargs)
     once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
     session.run("pytest", "-q", "--benchmark-disable", *once)
+
+
+@nox.session
+def zoo(session: nox.Session) -> None:
+    """Convert other people's networks, in an environment of their own.
+
+    torchvision's extension is built for another build of torch than the one for CPUs; it needs no more
+    than operators' names here, and brings none of its dependencies.
+    """
+    session.install(*CONSTRAINED, "-e", ".[test]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
+    session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
+    session.run("pytest", "-n", "2", "tests/zoo", *session.posargs)
 
 
 @nox.session

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from sfic_bench.version import __version__
 
 if TYPE_CHECKING:
-    from sfic_bench.api import build, count, fuse, to_sfic
+    from sfic_bench.api import build, count, explain_placement, fuse, to_sfic
+    from sfic_bench.released import import_released
 
-__all__ = ["__version__", "build", "count", "fuse", "to_sfic"]
+__all__ = ["__version__", "build", "count", "explain_placement", "fuse", "import_released", "to_sfic"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("build", "count", "fuse", "to_sfic"):
+    if name in ("build", "count", "explain_placement", "fuse", "to_sfic"):
         from sfic_bench import api
 
         return getattr(api, name)
+    if name == "import_released":
+        from sfic_bench import released
+
+        return released.import_released
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

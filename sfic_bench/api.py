@@ -1,19 +1,34 @@
 """The rooms joined, for Python and for the command line: name → network → cost."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from sfic_bench import backbones
-from sfic_bench.convert import Parity, fuse, graph_of, parity, set_beta, to_sfic
+from sfic_bench.convert import (
+    OnUnsupported,
+    Parity,
+    Placement,
+    Rewrite,
+    Step,
+    fuse,
+    graph_of,
+    parity,
+    placement_of,
+    set_beta,
+    to_sfic,
+)
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.errors import InvalidValue
 from sfic_bench.nn import McsMode
 from sfic_bench.spec import Variant
+from sfic_bench.state import load, read_state
 
-__all__ = ["Costed", "build", "costs", "count", "fuse", "to_sfic"]
+__all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
 
 
 def build(
@@ -23,32 +38,48 @@ def build(
     beta: float | None = None,
     classes: int = 2,
     mcs: McsMode = "learned",
+    on_unsupported: OnUnsupported = "error",
+    weights: Path | str | None = None,
     device: torch.device | str | None = None,
 ) -> nn.Module:
-    """A registered backbone, vanilla or, with ``alpha``, in its SFIC form.
+    """A backbone, vanilla or, with ``alpha``, in its SFIC form.
 
     >>> build("resnet50", alpha=0.5, beta=1.0)(torch.randn(1, 3, 256, 256)).shape
     torch.Size([1, 2])
 
     Args:
-        backbone: a name from ``sfic-bench list``.
+        backbone: a name from ``sfic-bench list``, ``timm:NAME``, ``torchvision:NAME`` or
+            ``FILE.py:FUNCTION``.
         alpha: share of the frequency channels, in [0, 1]; ``None`` for the vanilla network.
         beta: scale of the frequency branch, in (0, 1]; 1 if only ``alpha`` is given.
         classes: number of logits.
         mcs: see `sfic_bench.nn.MCSConv`.
+        on_unsupported: see `to_sfic`.
+        weights: file with a state dict, of this network or of its vanilla form, whose weights carry
+            over into the blocks. Only tensors are read from it (``weights_only``).
         device: ``"meta"`` gives shapes without weights, in milliseconds.
 
     Raises:
         UnknownName: for a backbone that is not registered, with the nearest name.
-        InvalidValue: for a ratio out of range, or ``beta`` without ``alpha``.
+        InvalidValue: for a ratio out of range, ``beta`` without ``alpha``, or weights that do not fit.
     """
     if alpha is not None and beta is None:
         beta = 1.0
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta)
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=on_unsupported)
     vanilla = backbones.build(backbone, classes=classes, device=device)
+    state = None if weights is None else read_state(weights)
+    is_vanilla = variant.alpha is None or variant.beta is None
+    carries = state is not None and (is_vanilla or set(state) & set(vanilla.state_dict()) == set(state))
+    if state is not None and carries:
+        load(vanilla, state, f"{weights}")
     if variant.alpha is None or variant.beta is None:
         return vanilla
-    return to_sfic(vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs)
+    sfic = to_sfic(
+        vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported
+    )
+    if state is not None and not carries:
+        load(sfic, state, f"{weights}")
+    return sfic
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +122,7 @@ def costs(
             vanilla = backbones.build(name, classes=classes, device="meta").eval()
             # An SFIC network takes whatever its vanilla one takes, so this checks the size for all.
             plain = Costed(
-                variant=Variant(backbone=name),
+                variant=Variant(backbone=name, on_unsupported=variant.on_unsupported),
                 cost=_count_vanilla(name, vanilla, shape),
                 parity=None,
                 fused=count(vanilla, shape) if fused else None,
@@ -102,7 +133,9 @@ def costs(
             continue
         if variant.alpha != alpha:
             alpha = variant.alpha
-            sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, share=True)
+            sfic = to_sfic(
+                graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True
+            )
             compared = parity(vanilla, sfic)
             cheap.clear()
         set_beta(sfic, variant.beta)
@@ -132,3 +165,54 @@ def _count_vanilla(name: str, vanilla: nn.Module, shape: tuple[int, int, int, in
         raise InputTooSmall(
             f"{name} needs an input of at least {smallest_input(vanilla)} pixels, got {shape[-1]}: {error}"
         ) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What `to_sfic` would do to a network. ``print`` it for a table.
+
+    Attributes:
+        placement: where Stage 1 and Stage 3 go.
+        steps: what becomes of each operation that a pair reaches and of each convolution, in order.
+    """
+
+    placement: Placement
+    steps: tuple[Step, ...]
+
+    @property
+    def summary(self) -> str:
+        """How many of each there are."""
+        counts = Counter(step.role for step in self.steps)
+        return ", ".join(f"{role}: {count}" for role, count in counts.items())
+
+    def __str__(self) -> str:
+        rows = [
+            (s.role, s.path, s.operation, "" if s.split is None else f"{s.split.spatial}+{s.split.frequency}")
+            for s in self.steps
+            if s.role != "per branch"
+        ]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+        lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return "\n".join([*lines, self.summary])
+
+
+def explain_placement(
+    model: nn.Module,
+    *,
+    alpha: float = 0.5,
+    placement: Placement | None = None,
+    on_unsupported: OnUnsupported = "error",
+) -> Explanation:
+    """What `to_sfic` would make of ``model``, which is not changed.
+
+    >>> print(explain_placement(build("vgg13", device="meta")).placement.stage3)
+    ('features.31',)
+
+    Raises:
+        UnsupportedModel: as `to_sfic` does.
+    """
+    graph = graph_of(model)
+    found = placement or placement_of(graph)
+    rewrite = Rewrite(graph, found, alpha, 1.0, "learned", on_unsupported, share=True)
+    rewrite.run()
+    return Explanation(placement=found, steps=tuple(rewrite.steps))

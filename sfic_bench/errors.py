@@ -16,6 +16,10 @@ class InvalidValue(SficBenchError, ValueError):
     """A value outside its range, or two values that do not go together."""
 
 
+LISTED = 20
+"""Known names that a message lists at most."""
+
+
 class UnknownName(SficBenchError, LookupError):
     """A name that no registry has."""
 
@@ -23,7 +27,8 @@ class UnknownName(SficBenchError, LookupError):
         known = tuple(known)
         near = get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        super().__init__(f"unknown {what} {name!r}; {hint}known: {', '.join(known)}")
+        more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+        super().__init__(f"unknown {what} {name!r}; {hint}known: {', '.join(known[:LISTED])}{more}")
 
 
 class UnsupportedModel(SficBenchError):

@@ -6,8 +6,11 @@ Frozen, keyword-only and validated when made, so that nothing further down check
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from sfic_bench.errors import InvalidValue
+from sfic_bench.errors import InvalidValue, UnknownName
+
+OnUnsupported = Literal["error", "keep"]
 
 PAPER_ALPHAS = (0.25, 0.5, 0.75)
 """The channel ratios of the paper's Table II."""
@@ -46,6 +49,9 @@ EXECUTION_PATHS = {
     "cuda-graph": ExecutionPath(
         fused=True, maker="cuda-graph", summary="fused, captured by hand and replayed (CUDA)"
     ),
+    "onnxruntime": ExecutionPath(
+        fused=True, maker="onnxruntime", summary="fused, as ONNX, run by ONNX Runtime (CPU, fp32)"
+    ),
 }
 """By name, for SFIC and vanilla networks alike (fusing a vanilla one folds its BatchNorms)."""
 
@@ -80,18 +86,23 @@ def _with_ratios(name: str, alpha: float | None, beta: float | None) -> str:
 class Variant:
     """One network: a vanilla backbone, or its SFIC form at (``alpha``, ``beta``).
 
-    ``alpha`` and ``beta`` are both ``None`` (vanilla) or both numbers.
+    ``alpha`` and ``beta`` are both ``None`` (vanilla) or both numbers. ``on_unsupported`` says what
+    happens to an operation without a meaning on a pair: ``"error"``, or ``"keep"`` it vanilla.
 
     Raises:
         InvalidValue: if only one of the ratios is given, or one is out of range.
+        UnknownName: for another ``on_unsupported``.
     """
 
     backbone: str
     alpha: float | None = None
     beta: float | None = None
+    on_unsupported: OnUnsupported = "error"
 
     def __post_init__(self) -> None:
         _check_ratios("a network", self.alpha, self.beta)
+        if self.on_unsupported not in ("error", "keep"):
+            raise UnknownName("value of on_unsupported", self.on_unsupported, ("error", "keep"))
 
     @property
     def is_vanilla(self) -> bool:
@@ -113,6 +124,7 @@ class Grid:
     backbones: tuple[str, ...]
     alphas: tuple[float, ...] = PAPER_ALPHAS
     betas: tuple[float, ...] = PAPER_BETAS
+    on_unsupported: OnUnsupported = "error"
 
     def __post_init__(self) -> None:
         for alpha in self.alphas:
@@ -128,10 +140,12 @@ class Grid:
 
     def __iter__(self) -> Iterator[Variant]:
         for backbone in self.backbones:
-            yield Variant(backbone=backbone)
+            yield Variant(backbone=backbone, on_unsupported=self.on_unsupported)
             for alpha in self.alphas:
                 for beta in self.betas:
-                    yield Variant(backbone=backbone, alpha=alpha, beta=beta)
+                    yield Variant(
+                        backbone=backbone, alpha=alpha, beta=beta, on_unsupported=self.on_unsupported
+                    )
 
     def __len__(self) -> int:
         return len(self.backbones) * (1 + len(self.alphas) * len(self.betas))

@@ -25,6 +25,9 @@ def parameters(name: str, classes: int = 2) -> int:
         # MobileNet v1 has 4,231,976 with 1000 classes.
         ("mobilenet", 4_231_976 - 998 * 1025),
         ("resnet26", 13_950_274),
+        ("alexnet", 61_100_840 - 998 * 4097),
+        ("densenet121", 7_978_856 - 998 * 1025),
+        ("efficientnet_b0", 5_288_548 - 998 * 1281),
     ],
 )
 def test_parameter_counts(name: str, expected: int) -> None:
@@ -48,11 +51,17 @@ def test_state_dict_names_are_torchvisions() -> None:
     vgg = backbones.build("vgg16", device="meta").state_dict()
     for key in ("features.0.weight", "features.0.bias", "features.1.running_var", "features.41.weight"):
         assert key in vgg
+    dense = backbones.build("densenet121", device="meta").state_dict()
+    assert tuple(dense["features.denseblock4.denselayer16.conv2.weight"].shape) == (32, 128, 3, 3)
+    assert tuple(dense["features.transition3.conv.weight"].shape) == (512, 1024, 1, 1)
+    efficient = backbones.build("efficientnet_b0", device="meta").state_dict()
+    assert tuple(efficient["features.2.0.block.2.fc1.weight"].shape) == (4, 96, 1, 1)
+    assert tuple(efficient["features.1.0.block.0.0.weight"].shape) == (32, 1, 3, 3)
 
 
 @pytest.mark.parametrize("name", backbones.names())
 def test_every_backbone_computes(name: str) -> None:
-    out = backbones.build(name, classes=3)(torch.randn(2, 3, 64, 48))
+    out = backbones.build(name, classes=3)(torch.randn(2, 3, 80, 64))
     assert out.shape == (2, 3) and out.isfinite().all()
 
 

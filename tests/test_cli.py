@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import sfic_bench
+from sfic_bench import backbones
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -47,7 +48,7 @@ def test_flops_json() -> None:
 def test_flops_defaults_to_the_papers_grid_of_every_backbone() -> None:
     done = run("flops", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert len(rows) == 8 * 13
+    assert len(rows) == 11 * 13
     assert {(r["alpha"], r["beta"]) for r in rows} == {("", "")} | {
         (a, b) for a in ("0.25", "0.5", "0.75") for b in ("0.25", "0.5", "0.75", "1.0")
     }
@@ -111,6 +112,10 @@ def test_audit() -> None:
     own = [r for r in rows if r["quantity"] == "macs" and r["measured"] is not None]
     assert len(own) == 32 and {r["verdict"] for r in own} == {"match"}
     assert all(p["unexplained"] == 0 for p in document["parity"])
+    assert {r["backbone"] for r in document["unprinted"]} == {
+        *("alexnet", "densenet121", "efficientnet_b0", "resnet152")
+    }
+    assert {p["backbone"] for p in document["parity"]} == set(backbones.names())
     assert [c["stated"] for c in document["claims"]] == [
         "reduces FLOPs by 10%",
         "decreased by 91.30%",
@@ -177,6 +182,17 @@ def test_env_names_the_command_that_adds_what_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert info.version_of
     assert re.search(r"thop +missing +pip install 'sfic-bench\[peers\]'", done.stdout)
+
+
+def test_explain() -> None:
+    done = run("explain", "--backbone", "resnet26", "--format", "json")
+    assert done.returncode == 0 and done.stderr == ""
+    roles = {r["path"]: r["role"] for r in json.loads(done.stdout)["rows"]}
+    assert roles["conv1"] == "vanilla" and roles["layer1.0.conv1"] == "Stage 1"
+    assert roles["layer2.0.conv2"] == "Stage 2" and roles["layer4.0.conv3"] == "Stage 3"
+    assert roles["layer4.1.conv1"] == "vanilla" and "layer1.0.bn1" not in roles
+    table = run("explain", "--backbone", "densenet121", "--all").stdout
+    assert "Stage 1: 1" in table and "divide" in table and "BatchNorm2d" in table
 
 
 def test_help_does_not_import_torch() -> None:

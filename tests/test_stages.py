@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sfic_bench.nn import Pair, PerBranch, Split, Stage1, Stage2, Stage3, stages
+from sfic_bench.nn import Pair, PerBranch, Split, Stage1, Stage2, Stage3, scaled_size, stages
 
 DOUBLE = {"dtype": torch.float64}
 
@@ -143,12 +143,36 @@ def test_functions_take_several_pairs_and_lists() -> None:
         (lambda: Stage2(Split(2, 2), Split(2, 2), 3, groups=2), "groups=1.*groups=4.*got groups=2"),
         (lambda: Stage2(Split(2, 2), Split(3, 1), 3, groups=4), "cannot turn"),
         (lambda: Stage3(Split(2, 2), 4, 3, groups=4), "needs groups=1"),
-        (lambda: Stage2(Split(2, 2), Split(2, 2), 3, stride=2), "padding that keeps the size"),
     ],
 )
 def test_wrong_arguments_are_named(make, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+@settings(max_examples=80)
+@given(
+    kernel=st.tuples(*2 * [st.integers(1, 5)]),
+    stride=st.integers(1, 3),
+    padding=st.integers(0, 2),
+    dilation=st.integers(1, 2),
+    height=st.integers(9, 21),
+    width=st.integers(9, 21),
+    beta=st.sampled_from([0.3, 0.5, 1.0]),
+)
+def test_sizes_are_the_replaced_convolutions(kernel, stride, padding, dilation, height, width, beta) -> None:
+    """Any padding, odd sizes and asymmetric kernels: networks with a second path must add up."""
+    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    expected = nn.Conv2d(4, 4, kernel, **options)(torch.rand(1, 4, height, width)).shape[2:]
+    split = Split(2, 2)
+    first = Stage1(4, split, kernel, beta=beta, **options)(torch.rand(1, 4, height, width))
+    pair = Pair(torch.rand(1, 2, height, width), torch.rand(1, 2, *scaled_size((height, width), beta)))
+    second = Stage2(split, split, kernel, **options)(pair)
+    third = Stage3(split, 4, kernel, **options)(pair)
+    assert first.spatial.shape[2:] == second.spatial.shape[2:] == third.shape[2:] == expected
+    assert first.frequency.shape[2:] == scaled_size(expected, beta)
+    assert min(second.frequency.shape[2:]) >= 1
+    assert beta < 1 or second.frequency.shape[2:] == expected
 
 
 def test_the_documented_example_runs() -> None:

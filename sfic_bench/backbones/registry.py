@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from sfic_bench.backbones.reference import check_reference, factory_of, is_reference
 from sfic_bench.errors import InvalidValue, UnknownName
 
 if TYPE_CHECKING:
@@ -36,8 +37,14 @@ def names() -> tuple[str, ...]:
 
 
 def check_name(name: str) -> None:
-    """Raise `UnknownName`, with the nearest name, unless ``name`` is registered."""
-    if name not in _FACTORIES:
+    """Raise `UnknownName`, with the nearest name, unless ``name`` is registered or a reference elsewhere.
+
+    Raises:
+        InvalidValue: for a reference that is not well formed.
+    """
+    if is_reference(name):
+        check_reference(name)
+    elif name not in _FACTORIES:
         raise UnknownName("backbone", name, _FACTORIES)
 
 
@@ -46,14 +53,20 @@ def build(name: str, *, classes: int = 2, device: "torch.device | str | None" = 
 
     On ``device="meta"`` it has shapes only, and building takes milliseconds.
 
+    Args:
+        name: a registered name, ``timm:NAME``, ``torchvision:NAME`` or ``FILE.py:FUNCTION``.
+        classes: number of logits; a function in a file gets it if it takes ``num_classes``.
+        device: where the weights are made.
+
     Raises:
-        UnknownName: for a name that is not registered.
-        InvalidValue: for fewer than one class.
+        UnknownName: for a name that is not registered, or that the library does not have.
+        InvalidValue: for fewer than one class, or a reference that is not well formed.
+        MissingDependency: for a reference to a library that is not installed.
     """
     check_name(name)
     if classes < 1:
         raise InvalidValue(f"classes must be at least 1, got {classes}")
-    factory = _FACTORIES[name]
+    factory = factory_of(name) if is_reference(name) else _FACTORIES[name]
     if isinstance(factory, str):
         module, _, attribute = factory.partition(":")
         factory = getattr(import_module(module), attribute)
@@ -64,6 +77,9 @@ def build(name: str, *, classes: int = 2, device: "torch.device | str | None" = 
 
 
 for _family, _names in {
+    "alexnet": ("alexnet",),
+    "densenet": ("densenet121",),
+    "efficientnet": ("efficientnet_b0",),
     "mobilenet": ("mobilenet",),
     "resnet": ("resnet26", "resnet50", "resnet101", "resnet152"),
     "vgg": ("vgg13", "vgg16", "vgg19"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sfic_bench import backbones
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, Result, progress
 from sfic_bench.paper import (
@@ -18,6 +19,7 @@ from sfic_bench.paper import (
     variants_needed,
 )
 from sfic_bench.report import Column, Table, environment
+from sfic_bench.spec import Variant
 from sfic_bench.units import format_ratio
 
 if TYPE_CHECKING:
@@ -33,11 +35,18 @@ def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = No
     out = Output(format=format, path=output)
     cells = list(cost_cells())
     needed = variants_needed(cells)
+    printed = {variant.backbone for variant in needed}
+    unprinted = [
+        variant
+        for name in backbones.names()
+        if name not in printed
+        for variant in (Variant(backbone=name), Variant(backbone=name, alpha=0.5, beta=1.0))
+    ]
     from sfic_bench import api  # imports torch
 
-    with progress("counting", len(needed)) as step:
+    with progress("counting", len(needed) + len(unprinted)) as step:
         found = {}
-        for costed in api.costs(needed):
+        for costed in api.costs([*needed, *unprinted]):
             found[costed.variant] = costed
             step(str(costed.variant))
     measured = {variant: _figures(costed) for variant, costed in found.items()}
@@ -51,10 +60,16 @@ def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = No
                 "schema": "sfic-bench/audit/1",
                 "environment": environment(),
                 "rows": rows,
+                "unprinted": [_unprinted_row(found[v]) for v in unprinted],
                 "parity": [_parity_row(costed) for costed in compared],
                 "claims": [_claim_row(claim) for claim in claims],
             },
-            tables=[_table(verdicts), _parity_table(compared), _claim_table(claims)],
+            tables=[
+                _table(verdicts),
+                _unprinted_table([found[v] for v in unprinted]),
+                _parity_table(compared),
+                _claim_table(claims),
+            ],
             records=rows,
         )
     )
@@ -83,6 +98,16 @@ def _row(verdict: Verdicted) -> dict[str, Any]:
         "measured": verdict.measured,
         "verdict": verdict.verdict,
         "note": verdict.note,
+    }
+
+
+def _unprinted_row(costed: "Costed") -> dict[str, Any]:
+    return {
+        "backbone": costed.variant.backbone,
+        "alpha": costed.variant.alpha,
+        "beta": costed.variant.beta,
+        "params": costed.cost.parameters.total,
+        "macs": costed.cost.totals["paper"].macs,
     }
 
 
@@ -149,6 +174,23 @@ def _table(verdicts: Sequence[Verdicted]) -> Table:
         ],
         sections=frozenset(sections),
     )
+
+
+def _unprinted_table(found: "Sequence[Costed]") -> Table:
+    """Backbones that the paper names, or whose family it uses, and gives no figure for."""
+    names = ("backbone", "α", "β", "params", "macs")
+    rows = [
+        [
+            r["backbone"],
+            format_ratio(r["alpha"]),
+            format_ratio(r["beta"]),
+            f"{r['params']:,}",
+            f"{r['macs']:,}",
+        ]
+        for r in map(_unprinted_row, found)
+    ]
+    columns = [Column(name=n, number=n != "backbone") for n in names]
+    return Table(title="Measured, without a printed figure", columns=columns, rows=rows)
 
 
 def _parity_table(compared: Sequence["Costed"]) -> Table:

@@ -25,6 +25,7 @@ def flops_command(
     beta: options.Betas = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
+    on_unsupported: options.Unsupported = "error",
     convention: Annotated[
         str | None,
         typer.Option(
@@ -46,7 +47,8 @@ def flops_command(
     output: options.OutputOption = None,
 ) -> None:
     """Count parameters and MACs of backbones and their SFIC forms, without computing anything."""
-    grid = options.grid(backbone, alpha, beta)
+    grid = options.grid(backbone, alpha, beta, on_unsupported)
+    options.tell_kept(grid)
     out = Output(format=format, path=output)
     from sfic_bench import api  # imports torch
     from sfic_bench.counting import conventions

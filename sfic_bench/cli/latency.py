@@ -21,6 +21,7 @@ def latency_command(
     channels_last: options.ChannelsLast = False,
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
+    on_unsupported: options.Unsupported = "error",
     max_seconds: options.MaxSeconds = 30.0,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
@@ -30,8 +31,10 @@ def latency_command(
     Every path is first checked against the float64 reference on random input; a wrong one gets no
     time. Results are written after each backbone, and Ctrl-C keeps what was finished.
     """
+    grid = options.grid(backbone, alpha, beta, on_unsupported)
+    options.tell_kept(grid)
     measured.run(
-        list(options.grid(backbone, alpha, beta)),
+        list(grid),
         options.paths(path),
         measured.Asked(
             device=device,

@@ -6,6 +6,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from sfic_bench.cli.audit import audit_command
+from sfic_bench.cli.explain import explain_command
+from sfic_bench.cli.export import export_command
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
@@ -26,6 +28,8 @@ app.command("flops")(flops_command)
 app.command("audit")(audit_command)
 app.command("latency")(latency_command)
 app.command("stage2")(stage2_command)
+app.command("explain")(explain_command)
+app.command("export")(export_command)
 app.command("list")(list_command)
 app.command("env")(env_command)
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from sfic_bench import backbones
-from sfic_bench.cli.output import Format
+from sfic_bench.cli.output import Format, say
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.spec import EXECUTION_PATHS, PAPER_ALPHAS, PAPER_BETAS, Grid
+from sfic_bench.spec import EXECUTION_PATHS, PAPER_ALPHAS, PAPER_BETAS, Grid, OnUnsupported
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
@@ -20,7 +20,8 @@ Backbones = Annotated[
     str,
     typer.Option(
         metavar="NAME[,NAME…]|all",
-        help="Backbones to build; see `sfic-bench list`.",
+        help="Backbones to build: names from `sfic-bench list`, timm:NAME, torchvision:NAME or "
+        "FILE.py:FUNCTION.",
         autocompletion=_complete_backbones,
     ),
 ]
@@ -38,6 +39,14 @@ Betas = Annotated[
         metavar="B[,B…]",
         help="Scales of the frequency branch, in (0, 1]. Default: the paper's .25, .5, .75, 1.",
         show_default=False,
+    ),
+]
+Unsupported = Annotated[
+    str,
+    typer.Option(
+        "--on-unsupported",
+        metavar="error|keep",
+        help="An operation without a meaning on a pair: an error, or kept vanilla.",
     ),
 ]
 InputSize = Annotated[int, typer.Option(metavar="N", help="Height and width of the input, pixels.")]
@@ -70,8 +79,8 @@ OutputOption = Annotated[
 ]
 
 
-def grid(names: str, alphas: str | None, betas: str | None) -> Grid:
-    """The grid that ``--backbone``, ``--alpha`` and ``--beta`` ask for.
+def grid(names: str, alphas: str | None, betas: str | None, on_unsupported: str = "error") -> Grid:
+    """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for.
 
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
@@ -80,7 +89,35 @@ def grid(names: str, alphas: str | None, betas: str | None) -> Grid:
     for name in wanted:
         backbones.check_name(name)
     for_alpha, for_beta = ratios(alphas, betas)
-    return Grid(backbones=wanted, alphas=for_alpha, betas=for_beta)
+    return Grid(
+        backbones=wanted, alphas=for_alpha, betas=for_beta, on_unsupported=unsupported(on_unsupported)
+    )
+
+
+def unsupported(wanted: str) -> OnUnsupported:
+    """The value of ``--on-unsupported``.
+
+    Raises:
+        UnknownName: if there is no such value.
+    """
+    if wanted not in ("error", "keep"):
+        raise UnknownName("value of --on-unsupported", wanted, ("error", "keep"))
+    return "keep" if wanted == "keep" else "error"
+
+
+def tell_kept(wanted: Grid) -> None:
+    """Say on stderr which parts of which backbone stay vanilla, if they may."""
+    if wanted.on_unsupported == "error":
+        return
+    from sfic_bench import api  # imports torch
+
+    for name in wanted.backbones:
+        model = api.build(name, device="meta")
+        for alpha in wanted.alphas[:1]:
+            steps = api.explain_placement(model, alpha=alpha, on_unsupported="keep").steps
+            kept = [f"{s.operation} at {s.path}" for s in steps if s.role == "kept"]
+            if kept:
+                say(f"sfic-bench: {name} keeps vanilla: {', '.join(kept)}")
 
 
 def paths(names: str) -> tuple[str, ...]:

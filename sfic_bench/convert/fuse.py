@@ -2,12 +2,13 @@
 
 import copy
 
-import torch
 from torch import fx, nn
 
-from sfic_bench.convert.rewrite import attribute_of, graph_of, take_over_modes
+from sfic_bench.convert.graph import attribute_of, graph_of, take_over_modes
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
+from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, fold, join_norms
+from sfic_bench.nn.grouped import GroupedStage2
 
 
 def fuse(model: nn.Module, *, for_training: bool = False, share: bool = False) -> fx.GraphModule:
@@ -45,9 +46,7 @@ class _Fusion:
         only_s = not any(m.frequency for m in stages1) and not any(
             m.sf or m.ff for m in modules if isinstance(m, Stage2)
         )
-        # Concatenated pairs would interleave as [S F S F], so they stay pairs.
-        concatenates = any(isinstance(m, PerBranch) and m.spatial is torch.cat for m in modules)
-        self.joined = (same_size or only_s) and not concatenates
+        self.joined = same_size or only_s
         self.uses: dict[str, int] = {}
         for node in model.graph.nodes:
             if node.op == "call_module":
@@ -73,6 +72,9 @@ class _Fusion:
         if node.op != "call_module":
             return self.graph.node_copy(node, self.new.__getitem__)
         here = self._cheaper(self.old.get_submodule(target))
+        if isinstance(self.old.get_submodule(target), Divide) and self.joined:
+            self.modules[target] = here
+            return self.graph.call_module(target, (self.new[node.all_input_nodes[0]],))
         if isinstance(here, PerBranch) and self.joined:
             both = here.spatial
             if not isinstance(both, nn.Module):
@@ -102,7 +104,8 @@ class _Fusion:
         if self.uses[str(users[0].target)] > 1 or self.uses[str(node.target)] > 1:
             return None
         behind = self.old.get_submodule(str(users[0].target))
-        return users[0] if isinstance(behind, nn.BatchNorm2d) or _has_norm(behind) else None
+        is_norm = isinstance(behind, nn.BatchNorm2d) or _has_norm(behind)
+        return users[0] if is_norm and _is_plain(behind) else None
 
 
 def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
@@ -118,8 +121,30 @@ def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
         return ReducedStage1(layer, joined)
     if isinstance(layer, Stage2) and layer.sf is not None:
         return ReducedStage2(layer)
-    if isinstance(layer, PerBranch) and joined and _has_norm(layer):
-        return join_norms(layer)
+    if joined:
+        return _on_joined(layer)
+    return layer
+
+
+def _on_joined(layer: nn.Module) -> nn.Module:
+    """What stands for ``layer`` where pairs are joined."""
+    match layer:
+        case PerBranch() if _has_norm(layer):
+            return join_norms(layer)
+        case PerBranch() if layer.frequency is not layer.spatial:
+            assert isinstance(layer.spatial, nn.Module)
+            weight = next(layer.spatial.parameters(), None)
+            return OnSlices(copy.deepcopy(layer), 0 if weight is None else weight.numel())
+        case Divide():
+            return Pick([*layer.spatial.order, *layer.frequency.order])
+        case Join():
+            return copy.deepcopy(layer.pick)
+        case PickBranches():
+            return Pick([*layer.spatial.order, *(layer.width + i for i in layer.frequency.order)])
+        case Concatenate():
+            return JoinedConcatenate(layer)
+        case GroupedStage2():
+            return OnSlices(copy.deepcopy(layer), layer.width)
     return layer
 
 
@@ -127,6 +152,12 @@ def _has_norm(module: nn.Module) -> bool:
     return isinstance(module, PerBranch) and any(
         isinstance(m, nn.BatchNorm2d) for m in (module.spatial, module.frequency)
     )
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether ``module`` is BatchNorms and nothing else: a subclass may have an activation besides."""
+    parts = (module.spatial, module.frequency) if isinstance(module, PerBranch) else (module,)
+    return all(type(m) in (nn.BatchNorm2d, nn.Identity) for m in parts)
 
 
 def _fold(module: nn.Module, norm: nn.Module) -> nn.Module | None:

@@ -1,128 +1,55 @@
-"""`to_sfic`: a vanilla network and a placement become an SFIC network, by one pass over its graph.
+"""A vanilla network and a placement become an SFIC network, by one pass over the graph.
 
-The new graph has one node for each old one, with the old names: a convolution's node calls a stage,
-a norm's node a norm per branch, and so on. Which of them carry a pair follows from the data flow;
-each pair's channel split travels along with it and is never worked out anew.
+A convolution's node calls a stage, a norm's node a norm per branch, and so on. Which of them carry a
+pair follows from the data flow; each pair's `Layout` travels along with it and is never worked out anew.
 """
 
 import copy
-import operator
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfic_bench.convert.placement import Placement, placement_of
-from sfic_bench.convert.weights import carry, carry_norm
+from sfic_bench.convert import meanings
+from sfic_bench.convert.channels import ChannelCounts, ranges_of, shuffle_at
+from sfic_bench.convert.graph import (
+    attribute_of,
+    called,
+    nodes_in,
+    take_over_modes,
+    where,
+)
+from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.placement import Placement
+from sfic_bench.convert.stages import stage_of
+from sfic_bench.convert.weights import dealt_norm
 from sfic_bench.errors import UnsupportedModel
-from sfic_bench.nn import McsMode, PerBranch, Split, Stage1, Stage2, Stage3
-from sfic_bench.nn.fused import ReducedStage1
-from sfic_bench.placing import unfilled
+from sfic_bench.nn import McsMode, PerBranch, Split
+from sfic_bench.nn.adapters import Concatenate, Divide, Join, PickBranches
 
-PER_BRANCH_MODULES = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Mish),
-    *(nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Softplus),
-    *(nn.MaxPool2d, nn.AvgPool2d, nn.Dropout, nn.Dropout2d, nn.Identity),
-)
-"""Modules without weights that treat every channel by itself."""
-
-PER_BRANCH_FUNCTIONS = (
-    *(operator.add, operator.iadd, operator.sub, operator.mul, operator.imul),
-    *(torch.add, torch.sub, torch.mul, torch.relu, torch.sigmoid, torch.tanh, torch.cat),
-    *(F.relu, F.relu6, F.leaky_relu, F.elu, F.gelu, F.silu, F.mish, F.hardswish, F.hardtanh),
-    *(F.sigmoid, F.tanh, F.hardsigmoid, F.dropout, F.dropout2d),
-)
-"""The same as functions; `torch.cat` along the channels only."""
+OnUnsupported = Literal["error", "keep"]
 
 
-def graph_of(model: nn.Module) -> fx.GraphModule:
-    """``model`` as a graph. One graph serves any number of `to_sfic` calls.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What became of one operation of the vanilla network.
 
-    Raises:
-        UnsupportedModel: if torch.fx cannot trace it.
+    ``role``: Stage 1–3, ``vanilla``, ``per branch``, ``divide``, ``join`` or ``kept``.
     """
-    if isinstance(model, fx.GraphModule):
-        return model
-    try:
-        graph = fx.symbolic_trace(model)
-    except (fx.proxy.TraceError, TypeError) as error:
-        raise UnsupportedModel(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
-    for name, module in graph.named_modules():
-        module.training = model.get_submodule(name).training  # tracing leaves containers in training mode
-    return graph
+
+    path: str
+    operation: str
+    role: str
+    split: Split | None
+    note: str = ""
 
 
-def to_sfic(
-    model: nn.Module,
-    *,
-    alpha: float,
-    beta: float,
-    placement: Placement | None = None,
-    mcs: McsMode = "learned",
-    share: bool = False,
-) -> fx.GraphModule:
-    """The SFIC form of a vanilla network, a new module with weights of its own.
+class Rewrite:
+    """One pass over a vanilla graph. Its ``steps`` tell what became of what."""
 
-    Its block weights are slices of the vanilla ones. A convolution's bias in front of a BatchNorm is
-    dropped, as in the paper's networks, and moves into the BatchNorm's running mean.
-
-    Args:
-        model: a vanilla network that torch.fx can trace, or its graph from `graph_of`; not changed.
-        alpha: share of the frequency channels, in [0, 1].
-        beta: height and width of the frequency branch over those of the spatial one, in (0, 1].
-        placement: where Stage 1 and Stage 3 go; by default what the paper has for this structure.
-        mcs: see `sfic_bench.nn.MCSConv`.
-        share: use the modules that stay as they are instead of copies of them, for a network that is
-            only looked at.
-
-    Raises:
-        ValueError: for a ratio out of range.
-        UnsupportedModel: for an operation that cannot run on a pair, named by node and module.
-    """
-    Split.of(0, alpha)
-    _check_beta(beta)
-    vanilla = graph_of(model)
-    return _Rewrite(vanilla, placement or placement_of(vanilla), alpha, beta, mcs, share).run()
-
-
-def set_beta(model: nn.Module, beta: float) -> None:
-    """Change β of an SFIC network in place.
-
-    β acts in Stage 1 alone, all later sizes follow from what it gives out, and no weight depends on it.
-    A fused network whose pairs are joined was made for β = 1 and cannot take another one.
-
-    Raises:
-        ValueError: for β outside (0, 1], or a joined network.
-    """
-    _check_beta(beta)
-    modules = list(model.modules())
-    if beta != 1 and any(isinstance(m, ReducedStage1) and m.joined for m in modules):
-        raise ValueError(f"this network was fused for beta = 1 and cannot take beta = {beta}: fuse it anew")
-    for module in modules:
-        if isinstance(module, Stage1) or (isinstance(module, ReducedStage1) and not module.joined):
-            module.beta = beta
-
-
-def _check_beta(beta: float) -> None:
-    if not 0 < beta <= 1:
-        raise ValueError(f"beta must lie in (0, 1], got {beta}")
-
-
-def take_over_modes(
-    old: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
-) -> None:
-    """Set each module's training or evaluation mode: its old namesake's, else its parent's."""
-    if path in old:
-        training = old[path].training
-    if module.training != training:
-        module.training = training
-    for name, child in module.named_children():
-        take_over_modes(old, child, f"{path}.{name}" if path else name, training)
-
-
-class _Rewrite:
     def __init__(
         self,
         vanilla: fx.GraphModule,
@@ -130,135 +57,317 @@ class _Rewrite:
         alpha: float,
         beta: float,
         mcs: McsMode,
-        share: bool,
+        on_unsupported: OnUnsupported = "error",
+        share: bool = False,
     ) -> None:
-        self.share = share
-        self.vanilla = vanilla
-        self.placement = placement
+        self.vanilla, self.placement = vanilla, placement
         self.alpha, self.beta, self.mcs = alpha, beta, mcs
+        self.on_unsupported, self.share = on_unsupported, share
+        self.steps: list[Step] = []
         self.old_modules = dict(vanilla.named_modules())
-        self.old_nodes: dict[str, fx.Node] = {
-            str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"
-        }
+        self.old_nodes = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
+        self.uses: dict[str, Layout | None] = {}
         self.dropped_biases = self._redundant_biases()
         self.graph = fx.Graph()
         self.new: dict[fx.Node, fx.Node] = {}
-        self.splits: dict[fx.Node, Split] = {}  # of the old nodes that carry a pair now
+        self.layouts: dict[fx.Node, Layout] = {}  # of the old nodes that carry a pair now
+        self.parts: dict[
+            fx.Node, list[tuple[fx.Node, Layout]]
+        ] = {}  # of the old nodes that gave several pairs
+        self.counts = ChannelCounts(self._old_module)  # of the old nodes that carry a tensor
+        self.viewed: set[fx.Node] = set()  # all but the first node of channel shuffles of pairs
+        self.sizes: set[fx.Node] = set()  # sizes of pairs, which nothing but a channel shuffle may read
         self.modules: dict[str, Any] = {}
 
     def run(self) -> fx.GraphModule:
-        named = (*self.placement.stage1, *self.placement.stage3, *self.placement.reads)
-        for name in (*named, *self.placement.reads.values()):
+        placement = self.placement
+        named = (*placement.stage1, *placement.stage3, *placement.reads)
+        for name in (*named, *placement.reads.values()):
             if not isinstance(self.old_modules.get(name), nn.Conv2d) or name not in self.old_nodes:
                 raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d of this network")
         for node in self.vanilla.graph.nodes:
             self._visit(node)
         sfic = fx.GraphModule(self.modules, self.graph, f"SFIC{type(self.vanilla).__name__}")
+        if self.on_unsupported == "keep" and sfic.graph.eliminate_dead_code():
+            sfic.recompile()  # sizes that only channel shuffles had read
         take_over_modes(self.old_modules, sfic)
         return sfic
 
+    # What a node becomes
+
     def _visit(self, node: fx.Node) -> None:
-        args = node.args
-        if node.target in self.placement.reads:
-            other = self.old_nodes[self.placement.reads[str(node.target)]]
-            args = other.args
-        inputs = [n for n in _nodes(args, node.kwargs) if n in self.splits]
-        if node.op == "output" and inputs:
-            raise self._refusal(node, "the result is a pair: no Stage 3 on the way to it")
-        if node.op == "call_module":
-            target, split = self._module(node, inputs)
-        elif inputs:
-            target, split = self._function(node, inputs)
-        else:
-            if node.op == "get_attr":
-                self.modules[str(node.target)] = copy.deepcopy(attribute_of(self.vanilla, str(node.target)))
-            self.new[node] = self.graph.node_copy(node, self.new.__getitem__)
+        inputs = self._inputs(node)
+        if node in self.viewed or node in self.sizes:
             return
-        self.new[node] = self.graph.call_module(
-            target, fx.map_arg(args, self.new.__getitem__), fx.map_arg(node.kwargs, self.new.__getitem__)
-        )
-        if split is not None:
-            self.splits[node] = split
-
-    def _module(self, node: fx.Node, inputs: list[fx.Node]) -> tuple[str, Split | None]:
-        """Name of the module that ``node`` calls now, and the split of its result."""
-        target = str(node.target)
-        old = self.old_modules[target]
-        is_stage1, is_stage3 = target in self.placement.stage1, target in self.placement.stage3
-        if (is_stage1 and inputs) or (is_stage3 and not inputs):
-            came, wanted = ("a pair", "a single tensor") if inputs else ("a single tensor", "a pair")
-            raise self._refusal(node, f"Stage {1 if is_stage1 else 3} needs {wanted}, got {came}")
-        new: nn.Module
-        split: Split | None = None
-        if is_stage1 or (inputs and isinstance(old, nn.Conv2d)):
-            assert isinstance(old, nn.Conv2d)
-            new, split = self._stage(node, old, self.splits[inputs[0]] if inputs else None)
-        elif not inputs:
-            new = self._single(target, old)
-        elif isinstance(old, nn.BatchNorm2d):
-            split = self.splits[inputs[0]]
-            new = self._norm(target, old, split)
-        elif isinstance(old, PER_BRANCH_MODULES):
-            split = self.splits[inputs[0]]
-            # A copy even where modules are shared: with two parents, counters would count it twice.
-            new = PerBranch(copy.deepcopy(old))
-            # One module may serve single tensors here and pairs there (a ResNet block's relu).
-            target = f"{target}_pair"
+        source = inputs[0] if inputs else None
+        if source in self.parts:
+            self._take_part(node, source)
+        elif any(i in self.layouts for i in inputs):
+            self._on_pairs(node, [i for i in inputs if i in self.layouts])
+        elif any(i in self.sizes for i in inputs):
+            if node.target not in meanings.ARITHMETIC or any(i not in self.sizes for i in inputs):
+                raise self.refusal(node, f"{called(node)} reads the size of a pair")
+            self.sizes.add(node)
+        elif node.target in self.placement.stage1:
+            self._convolution(node, None)
         else:
-            raise self._refusal(node, f"{type(old).__name__} has no meaning on a pair")
-        if target not in self.modules:
-            self.modules[target] = new
-        return target, split
+            self._as_it_is(node)
 
-    def _stage(
-        self, node: fx.Node, conv: nn.Conv2d, split: Split | None
-    ) -> tuple[Stage1 | Stage2 | Stage3, Split | None]:
-        if conv.padding_mode != "zeros" or isinstance(conv.padding, str):
-            raise self._refusal(node, f"padding {conv.padding!r} ({conv.padding_mode}) is not supported")
-        options: dict[str, Any] = {
-            "stride": conv.stride,
-            "padding": conv.padding,
-            "dilation": conv.dilation,
-            "groups": conv.groups,
-            "bias": conv.bias is not None and node.target not in self.dropped_biases,
-            "device": conv.weight.device,
-            "dtype": conv.weight.dtype,
-        }
-        stage: Stage1 | Stage2 | Stage3
-        kernel = conv.kernel_size
-        outputs: Split | None = None
+    def _on_pairs(self, node: fx.Node, pairs: list[fx.Node]) -> None:
+        module = self._old_module(node)
+        layout = self.layouts[pairs[0]]
+        if node.op == "output" and not self._may_join(node):
+            raise self.refusal(node, "the result is a pair: no Stage 3 on the way to it")
+        if isinstance(module, nn.Conv2d):
+            self._convolution(node, layout)
+        elif module is not None and meanings.is_norm(module):
+            self._norm(node, module, layout)
+        elif self.on_unsupported == "error" and (
+            node.target in meanings.SIZES or (node.target is getattr and node.args[1] == "shape")
+        ):
+            self.sizes.add(node)
+        elif node.target in meanings.CATS:
+            self._concatenation(node)
+        elif meanings.keeps_channels(node, module):
+            self._per_branch(node, module, pairs)
+        elif (shuffle := shuffle_at(node, layout.total)) is not None:
+            end = shuffle.chain[-1]
+            self.viewed.update(shuffle.chain[1:])
+            self.new[end], self.layouts[end] = self.new[pairs[0]], layout.relabelled(shuffle.order)
+            self._tell(node, "per branch", layout.split, "channel shuffle: moves nothing")
+        elif (ranges := ranges_of(node, layout.total)) is not None:
+            self._pick(node, pairs[0], ranges)
+        else:
+            self._unsupported(node, pairs)
+
+    def _as_it_is(self, node: fx.Node) -> None:
+        target = str(node.target)
+        if node.op == "get_attr":
+            self.modules[target] = copy.deepcopy(attribute_of(self.vanilla, target))
+        if node.op == "call_module":
+            if target in self.placement.stage3:
+                raise self.refusal(node, "Stage 3 needs a pair, got a single tensor")
+            if target not in self.modules:
+                self.modules[target] = self._single(target, self.old_modules[target])
+            if isinstance(self.old_modules[target], nn.Conv2d):
+                self._tell(node, "vanilla", None)
+        self.new[node] = self.graph.node_copy(node, self.new.__getitem__)
+        self.counts.see(node)
+
+    def _convolution(self, node: fx.Node, layout: Layout | None) -> None:
+        target = str(node.target)
+        conv = self.old_modules[target]
+        assert isinstance(conv, nn.Conv2d)
+        if target in self.placement.stage1 and layout is not None:
+            raise self.refusal(node, "Stage 1 needs a single tensor, got a pair")
+        if target in self.uses and self.uses[target] != layout:
+            raise self.refusal(node, "it is called again, with channels split differently")
+        self.uses[target] = layout
+        as_stage3 = target in self.placement.stage3
         try:
-            with unfilled():
-                if split is None:
-                    outputs = Split.of(conv.out_channels, self.alpha)
-                    stage = Stage1(conv.in_channels, outputs, kernel, beta=self.beta, mcs=self.mcs, **options)
-                elif node.target in self.placement.stage3:
-                    stage = Stage3(split, conv.out_channels, kernel, **options)
-                else:
-                    outputs = Split.of(conv.out_channels, self.alpha)
-                    if conv.groups > 1:  # depthwise: the split passes through
-                        outputs = split * (conv.out_channels // conv.in_channels)
-                    stage = Stage2(split, outputs, kernel, **options)
+            made = stage_of(
+                conv,
+                layout,
+                alpha=self.alpha,
+                beta=self.beta,
+                mcs=self.mcs,
+                as_stage3=as_stage3,
+                bias=conv.bias is not None and target not in self.dropped_biases,
+            )
         except ValueError as error:
-            raise self._refusal(node, str(error)) from error
-        if isinstance(stage, Stage1) and stage.mcs is not None and not stage.mcs.weight.is_meta:
-            stage.mcs.reset_parameters()  # has no vanilla counterpart
-        carry(conv, stage, split, outputs)
-        return stage, outputs
+            raise self.refusal(node, str(error)) from error
+        self.modules.setdefault(target, made.stage)
+        self.new[node] = self._call(target, *map(self.new.__getitem__, self._inputs(node)))
+        if made.layout is not None:
+            self.layouts[node] = made.layout
+        else:
+            self.counts.see(node)
+        role = "Stage 3" if as_stage3 else "Stage 1" if layout is None else "Stage 2"
+        self._tell(node, role, None if made.layout is None else made.layout.split)
 
-    def _norm(self, target: str, old: nn.BatchNorm2d, split: Split) -> PerBranch:
-        bias = self.dropped_biases.get(target)
-        parts: list[nn.Module] = []
-        for channels in (slice(0, split.spatial), slice(split.spatial, split.total)):
-            width = channels.stop - channels.start
-            if not width:
-                parts.append(nn.Identity())
+    def _norm(self, node: fx.Node, norm: nn.Module, layout: Layout) -> None:
+        target = str(node.target)
+        try:
+            parts = [dealt_norm(norm, branch, self.dropped_biases.get(target)) for branch in layout]
+        except ValueError as error:
+            raise self.refusal(node, str(error)) from error
+        # The head's norms are the head's own; one that serves both is called twice.
+        name = target if target not in self.modules else f"{target}_pair"
+        self.modules.setdefault(name, PerBranch(*parts))
+        self._emit(node, name, layout)
+
+    def _per_branch(self, node: fx.Node, module: nn.Module | None, pairs: list[fx.Node]) -> None:
+        if module is not None:
+            # A copy even where modules are shared: with two parents, counters would count it twice.
+            target = f"{node.target}_pair"  # one module may serve tensors here and pairs there
+            self.modules.setdefault(target, PerBranch(copy.deepcopy(module)))
+            self._emit(node, target, self.layouts[pairs[0]])
+            return
+        lead = next((p for p in pairs if not self._is_gate(p)), pairs[0])
+        layout = self.layouts[lead]
+        replaced = {i: self._as_pair(i, lead) for i in nodes_in(node.args, node.kwargs)}
+        function: Callable[..., Any] | nn.Module
+        args, kwargs = node.args, dict(node.kwargs)
+        if node.target in meanings.POOL_FUNCTIONS:
+            function = meanings.POOL_FUNCTIONS[node.target](*args[1:], **_without(kwargs, "input"))
+            args, kwargs = (lead,), {}
+        elif node.op == "call_method":
+            function = getattr(torch.Tensor, str(node.target))
+        else:
+            assert callable(node.target)
+            function = node.target
+        target = self._name(node)
+        self.modules[target] = PerBranch(function)
+        self.new[node] = self._call(
+            target, *fx.map_arg(args, replaced.__getitem__), **fx.map_arg(kwargs, replaced.__getitem__)
+        )
+        self.layouts[node] = layout
+        self._tell(node, "per branch", layout.split)
+
+    def _concatenation(self, node: fx.Node) -> None:
+        tensors = list(meanings.argument(node, 0, "tensors"))
+        dim = meanings.argument(node, 1, "dim", 0)
+        if dim not in (1, -3):
+            raise self.refusal(node, f"pairs can be concatenated along channels (1), not along {dim}")
+        lead = next(t for t in tensors if t in self.layouts)
+        layouts = [self.layouts.get(t) or self._layout_of_tensor(node, t) for t in tensors]
+        parts = [
+            self.new[t] if t in self.layouts else self._divide(t, layout, lead)
+            for t, layout in zip(tensors, layouts, strict=True)
+        ]
+        target = self._name(node)
+        self.modules[target] = Concatenate([layout.split for layout in layouts])
+        self.new[node] = self._call(target, *parts)
+        self.layouts[node] = Layout.concatenated(layouts)
+        self._tell(node, "per branch", self.layouts[node].split)
+
+    def _pick(self, node: fx.Node, pair: fx.Node, ranges: list[range]) -> None:
+        found = []
+        for i, wanted in enumerate(ranges):
+            layout, spatial, frequency = self.layouts[pair].selected(wanted)
+            target = f"{self._name(node)}_{i}"
+            self.modules[target] = PickBranches(spatial, frequency, self.layouts[pair].split.spatial)
+            found.append((self._call(target, self.new[pair]), layout))
+        if node.target is torch.functional.split or node.target in (*meanings.PARTS, *meanings.PART_METHODS):
+            self.parts[node] = found
+        else:
+            self.new[node], self.layouts[node] = found[0]
+        self._tell(
+            node, "per branch", None, ", ".join(f"{x.split.spatial}+{x.split.frequency}" for _, x in found)
+        )
+
+    def _take_part(self, node: fx.Node, source: fx.Node) -> None:
+        if meanings.argument(node, 0, "") is source and isinstance(node.args[1], int):
+            self.new[node], self.layouts[node] = self.parts[source][node.args[1]]
+            return
+        raise self.refusal(node, "parts of a pair can be taken one by one")
+
+    def _unsupported(self, node: fx.Node, pairs: list[fx.Node]) -> None:
+        if not self._may_join(node) and self.on_unsupported == "error":
+            raise self.refusal(
+                node,
+                f"{self._operation(node)} has no meaning on a pair (on_unsupported='keep' leaves it vanilla)",
+            )
+        if any(i in self.sizes for i in self._inputs(node)):
+            raise self.refusal(node, f"{called(node)} reads the size of a pair")
+        joined = {p: self._join(p) for p in dict.fromkeys(pairs)}
+        if node.op == "call_module":
+            self.modules.setdefault(
+                str(node.target), self._single(str(node.target), self.old_modules[str(node.target)])
+            )
+        self.new[node] = self.graph.node_copy(node, lambda n: joined.get(n, self.new[n]))
+        self._tell(node, "join" if self._may_join(node) else "kept", None)
+
+    # Between pairs and tensors
+
+    def _as_pair(self, old: fx.Node, lead: fx.Node) -> fx.Node:
+        """``old`` as it meets the pair ``lead`` in a function of several inputs."""
+        layout = self.layouts[lead]
+        if old in self.layouts:
+            if self.layouts[old] == layout:
+                return self.new[old]
+            return self._divided(self._join(old), layout, lead)
+        if self._is_broadcast(old):
+            return self.new[old]
+        return self._divide(old, layout if self.counts.get(old) != 1 else Layout((0,), (0,)), lead)
+
+    def _divide(self, old: fx.Node, layout: Layout, lead: fx.Node) -> fx.Node:
+        self._tell(old, "divide", layout.split)
+        return self._divided(self.new[old], layout, lead)
+
+    def _divided(self, new: fx.Node, layout: Layout, lead: fx.Node) -> fx.Node:
+        target = f"{new.name}_divided"
+        while target in self.modules:
+            target += "_"
+        self.modules[target] = Divide(layout.spatial, layout.frequency)
+        return self._call(target, new, self.new[lead])
+
+    def _join(self, old: fx.Node) -> fx.Node:
+        layout = self.layouts[old]
+        place = {c: i for i, c in enumerate(layout.order)}
+        target = f"{self.new[old].name}_joined"
+        while target in self.modules:
+            target += "_"
+        self.modules[target] = Join([place[c] for c in range(layout.total)], layout.split.spatial)
+        return self._call(target, self.new[old])
+
+    def _may_join(self, node: fx.Node) -> bool:
+        return self.placement.joins and not any(
+            isinstance(self.old_modules.get(str(n.target)), nn.Conv2d) for n in _descendants(node)
+        )
+
+    def _is_broadcast(self, old: fx.Node) -> bool:
+        """A constant, or a parameter, that is the same for all channels."""
+        if old.op != "get_attr":
+            return False
+        value = attribute_of(self.vanilla, str(old.target))
+        return not isinstance(value, Tensor) or value.dim() < 3 or value.shape[-3] == 1
+
+    def _is_gate(self, old: fx.Node) -> bool:
+        """Whether a value is 1×1 because all of a map was pooled: it follows what it is multiplied with."""
+        seen: set[fx.Node] = set()
+        ahead = [old]
+        while ahead:
+            node = ahead.pop()
+            if node in seen:
                 continue
-            with unfilled():
-                part = _batch_norm_like(old, width)
-            carry_norm(old, part, channels, bias)
-            parts.append(part)
-        return PerBranch(*parts)
+            seen.add(node)
+            module = self._old_module(node)
+            if isinstance(module, nn.AdaptiveAvgPool2d) or meanings.is_spatial_mean(node):
+                return True
+            if meanings.keeps_channels(node, module) and len(nodes_in(node.args, node.kwargs)) > 1:
+                continue  # a sum or product is as large as the larger of its inputs
+            ahead += nodes_in(node.args, node.kwargs)
+        return False
+
+    def _layout_of_tensor(self, node: fx.Node, old: fx.Node) -> Layout:
+        count = self.counts.get(old)
+        if count is None:
+            raise self.refusal(node, f"it joins pairs and {old.name!r}, whose channels are not known")
+        return Layout.of(Split.of(count, self.alpha))
+
+    # Odds and ends
+
+    def _old_module(self, node: fx.Node) -> nn.Module | None:
+        return self.old_modules.get(str(node.target)) if node.op == "call_module" else None
+
+    def _inputs(self, node: fx.Node) -> list[fx.Node]:
+        """What ``node`` reads: its own inputs, unless the placement says otherwise."""
+        other = self.placement.reads.get(str(node.target))
+        read = node if other is None else self.old_nodes[other]
+        return nodes_in(read.args, read.kwargs)
+
+    def _call(self, target: str, *args: Any, **kwargs: Any) -> fx.Node:
+        return self.graph.call_module(target, args, kwargs)
+
+    def _emit(self, node: fx.Node, target: str, layout: Layout) -> None:
+        args, kwargs = fx.map_arg((node.args, node.kwargs), self.new.__getitem__)
+        self.new[node] = self.graph.call_module(target, args, kwargs)
+        self.layouts[node] = layout
+        self._tell(node, "per branch", layout.split)
+
+    def _name(self, node: fx.Node) -> str:
+        return ".".join(filter(None, (where(node), node.name)))
 
     def _single(self, target: str, old: nn.Module) -> nn.Module:
         """A module that stays as it is, except for a bias that BatchNorm makes redundant."""
@@ -268,31 +377,10 @@ class _Rewrite:
         new = copy.deepcopy(old)
         if bias is not None and isinstance(new, nn.Conv2d):
             new.bias = None
-        elif bias is not None and isinstance(old, nn.BatchNorm2d) and isinstance(new, nn.BatchNorm2d):
-            carry_norm(old, new, slice(None), bias)
+        elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
+            with torch.no_grad():
+                new.running_mean -= bias
         return new
-
-    def _function(self, node: fx.Node, inputs: list[fx.Node]) -> tuple[str, Split]:
-        """A function on pairs becomes a `PerBranch` of its own."""
-        if node.op != "call_function" or node.target not in PER_BRANCH_FUNCTIONS:
-            raise self._refusal(node, f"{node.op} {node.target} has no meaning on a pair")
-        if len(inputs) < len(list(_nodes(node.args, node.kwargs))):
-            raise self._refusal(node, "it joins a pair and a single tensor")
-        splits = [self.splits[n] for n in inputs]
-        if node.target is torch.cat:
-            dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
-            if dim != 1:
-                raise self._refusal(node, f"pairs can be concatenated along channels (1), not along {dim}")
-            split = Split(sum(s.spatial for s in splits), sum(s.frequency for s in splits))
-        else:
-            split = splits[0]
-            if any(s != split for s in splits):
-                raise self._refusal(node, f"its inputs are split differently: {splits}")
-        stack = list(node.meta.get("nn_module_stack", {}))
-        target = ".".join(filter(None, (stack[-1] if stack else "", node.name)))
-        assert callable(node.target)
-        self.modules[target] = PerBranch(node.target)
-        return target, split
 
     def _redundant_biases(self) -> dict[str, Tensor]:
         """Biases of convolutions that only a BatchNorm reads, under the names of both."""
@@ -303,36 +391,41 @@ class _Rewrite:
             if not isinstance(conv, nn.Conv2d) or conv.bias is None or len(users) != 1:
                 continue
             norm = str(users[0].target)
-            if users[0].op == "call_module" and isinstance(self.old_modules[norm], nn.BatchNorm2d):
-                found[str(node.target)] = found[norm] = conv.bias
+            if users[0].op == "call_module" and isinstance(self.old_modules[norm], _BatchNorm):
+                found[str(node.target)] = found[norm] = conv.bias.detach()
         return found
 
-    def _refusal(self, node: fx.Node, reason: str) -> UnsupportedModel:
-        stack = list(node.meta.get("nn_module_stack", {}))
-        where = node.target if node.op == "call_module" else stack[-1] if stack else "the network itself"
-        return UnsupportedModel(f"node {node.name!r} ({where}) cannot be converted: {reason}")
+    def _tell(self, node: fx.Node, role: str, split: Split | None, note: str = "") -> None:
+        self.steps.append(
+            Step(
+                path=where(node) or node.name,
+                operation=self._operation(node),
+                role=role,
+                split=split,
+                note=note,
+            )
+        )
+
+    def _operation(self, node: fx.Node) -> str:
+        module = self._old_module(node)
+        return called(node) if module is None else type(module).__name__
+
+    def refusal(self, node: fx.Node, reason: str) -> UnsupportedModel:
+        return UnsupportedModel(
+            f"node {node.name!r} ({where(node) or 'the network itself'}) cannot be converted: {reason}"
+        )
 
 
-def _nodes(*arguments: Any) -> list[fx.Node]:
-    found: list[fx.Node] = []
-    fx.map_arg(arguments, found.append)
+def _descendants(node: fx.Node) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    ahead = [node]
+    while ahead:
+        for user in ahead.pop().users:
+            if user not in found:
+                found.add(user)
+                ahead.append(user)
     return found
 
 
-def attribute_of(model: nn.Module, path: str) -> Any:
-    """What a graph's ``get_attr`` node reads: a parameter, buffer or constant, by qualified name."""
-    module, _, name = path.rpartition(".")
-    return getattr(model.get_submodule(module), name)
-
-
-def _batch_norm_like(old: nn.BatchNorm2d, channels: int) -> nn.BatchNorm2d:
-    reference = old.running_mean if old.weight is None else old.weight
-    return nn.BatchNorm2d(
-        channels,
-        eps=old.eps,
-        momentum=old.momentum,
-        affine=old.affine,
-        track_running_stats=old.track_running_stats,
-        device=None if reference is None else reference.device,
-        dtype=None if reference is None else reference.dtype,
-    )
+def _without(values: dict[str, Any], name: str) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if k != name}

@@ -1,21 +1,27 @@
-"""Vanilla weights in SFIC layers: slices of one tensor, or none at all on the meta device.
+"""Vanilla weights in SFIC layers: picked rows and columns of one tensor, or none at all on the meta device.
 
-Channel order is the vanilla one: S has the first channels, F the rest. So the four blocks of a
-Stage 2 tile the vanilla weight as [[ss, fs], [sf, ff]].
+The four blocks of a Stage 2 tile the vanilla weight as [[ss, fs], [sf, ff]], rows and columns in the
+order of the pairs' `Layout`s.
 """
 
+import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfic_bench.nn import Split, Stage1, Stage2, Stage3
+from sfic_bench.convert.layout import Layout, picked
+from sfic_bench.nn import Stage1, Stage2, Stage3
+
+Places = Sequence[int] | None
+"""Rows or columns of a vanilla weight; ``None`` for all."""
 
 
-def carry(
-    vanilla: nn.Conv2d, stage: Stage1 | Stage2 | Stage3, inputs: Split | None, outputs: Split | None
-) -> None:
+def fill_stage(vanilla: nn.Conv2d, stage: nn.Module, inputs: Layout | None, outputs: Layout | None) -> None:
     """Fill every convolution of ``stage`` from ``vanilla``; MCSConv has no vanilla counterpart."""
+    targets: list[list[nn.Conv2d | None]]
     match stage:
         case Stage1():
             targets = [[stage.spatial], [stage.frequency]]
@@ -23,54 +29,102 @@ def carry(
             targets = [[stage.ss, stage.fs], [stage.sf, stage.ff]]
         case Stage3():
             targets = [[stage.ss, stage.fs]]
-    rows, columns = _ranges(outputs), _ranges(inputs)
+        case _:
+            raise TypeError(f"expected a stage, got {type(stage).__name__}")
+    rows: list[Places] = [None] if outputs is None else list(outputs)
+    columns: list[Places] = [None] if inputs is None else list(inputs)
     for row, convs in zip(rows, targets, strict=True):
         for column, conv in zip(columns, convs, strict=True):
             if conv is not None:
-                _fill(conv.weight, vanilla.weight, _block(vanilla, conv, row, column))
-                if conv.bias is not None and vanilla.bias is not None:
-                    _fill(conv.bias, vanilla.bias, row)
+                fill_conv(conv, vanilla, row, column if vanilla.weight.shape[1] > 1 else None)
 
 
-def carry_norm(vanilla: nn.BatchNorm2d, part: nn.BatchNorm2d, channels: slice, shift: Tensor | None) -> None:
-    """Fill ``part`` from some channels of ``vanilla``; ``shift`` is a bias that the mean takes up."""
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        source: Tensor | None = getattr(vanilla, name)
-        if source is not None:
-            _fill(getattr(part, name), source, channels)
-    if part.num_batches_tracked is not None and vanilla.num_batches_tracked is not None:
-        _fill(part.num_batches_tracked, vanilla.num_batches_tracked, ...)
-    if shift is not None and part.running_mean is not None and not part.running_mean.is_meta:
-        with torch.no_grad():
-            part.running_mean -= shift[channels]
+def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Places) -> None:
+    """``rows`` and ``columns`` of the vanilla weight, and ``rows`` of its bias where ``target`` has one."""
+    if vanilla.groups > 1 and columns is None and target.weight.shape[1] != vanilla.weight.shape[1]:
+        assert rows is not None
+        if not target.weight.is_meta:
+            _copy(target.weight, _regrouped(vanilla, target, rows[0] if rows else 0))
+        target.weight.requires_grad_(vanilla.weight.requires_grad)
+    else:
+        _fill(target.weight, vanilla.weight, rows, columns)
+    if target.bias is not None and vanilla.bias is not None:
+        _fill(target.bias, vanilla.bias, rows)
 
 
-def _ranges(split: Split | None) -> list[slice]:
-    if split is None:
-        return [slice(None)]
-    return [slice(0, split.spatial), slice(split.spatial, split.total)]
+def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
+    """``norm`` for some of its channels; ``shift`` is a bias that a running mean takes up.
+
+    A GroupNorm keeps the size of its groups where they fit, and has one group otherwise.
+
+    Raises:
+        ValueError: for a norm whose tensors are not one number a channel.
+    """
+    if not channels:
+        return nn.Identity()
+    count = _channels(norm)
+    dealt = copy.deepcopy(norm)
+    tensors = [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]
+    for name, source in tensors:
+        if not source.dim():
+            continue
+        if source.shape != (count,):
+            raise ValueError(
+                f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)"
+            )
+        value = _places(source, channels)
+        if isinstance(source, nn.Parameter):
+            setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad))
+        else:
+            setattr(dealt, name, value)
+    if isinstance(dealt, _BatchNorm):
+        dealt.num_features = len(channels)
+        if shift is not None and dealt.running_mean is not None and not dealt.running_mean.is_meta:
+            dealt.running_mean -= _places(shift, channels)
+    elif isinstance(dealt, nn.GroupNorm):
+        size = count // dealt.num_groups
+        dealt.num_channels = len(channels)
+        dealt.num_groups = 1 if len(channels) % size else len(channels) // size
+    elif isinstance(dealt, nn.LayerNorm):
+        dealt.normalized_shape = (len(channels),)
+    return dealt
 
 
-def _fill(target: Tensor, source: Tensor, part: Any) -> None:
-    """``target`` becomes ``source[part]``, or that tensor itself, and is trained if ``source`` is."""
+def _channels(norm: nn.Module) -> int:
+    if isinstance(norm, _BatchNorm):
+        return norm.num_features
+    if isinstance(norm, nn.GroupNorm):
+        return norm.num_channels
+    assert isinstance(norm, nn.LayerNorm)
+    if len(norm.normalized_shape) != 1:
+        raise ValueError(
+            f"{type(norm).__name__} normalises over {norm.normalized_shape}, not over channels alone"
+        )
+    return norm.normalized_shape[0]
+
+
+def _fill(target: Tensor, source: Tensor, rows: Places, columns: Places = None) -> None:
+    """``target`` becomes rows and columns of ``source``, and is trained if ``source`` is."""
     if not target.is_meta:
-        with torch.no_grad():
-            target.copy_(part if isinstance(part, Tensor) else source[part])
+        part = source if rows is None else picked(source, rows, 0)
+        _copy(target, part if columns is None else picked(part, columns, 1))
     if target.requires_grad != source.requires_grad:
         target.requires_grad_(source.requires_grad)
 
 
-def _block(vanilla: nn.Conv2d, conv: nn.Conv2d, row: slice, column: slice) -> Any:
-    """Which part of the vanilla weight ``conv`` takes: an index, or a tensor where no index does."""
-    if vanilla.groups == 1:
-        return (row, column)
-    if conv.groups == conv.in_channels or conv.weight.is_meta:
-        return row
-    return _regrouped(vanilla, conv, row.start or 0)
+def _copy(target: Tensor, value: Tensor) -> None:
+    with torch.no_grad():
+        target.copy_(value)
+
+
+def _places(source: Tensor, channels: Sequence[int]) -> Any:
+    if source.is_meta:
+        return source.new_empty(len(channels))
+    return picked(source.detach(), channels).clone()
 
 
 def _regrouped(vanilla: nn.Conv2d, conv: nn.Conv2d, first: int) -> Tensor:
-    """A grouped convolution's filters for a layer whose groups read other input channels.
+    """A grouped convolution's filters for a Stage 1 whose groups read other input channels.
 
     ``first`` is the vanilla output that ``conv`` begins with. A filter goes to its own input channels
     where the new group has them all. Where it does not (a Stage 1 that splits a depthwise

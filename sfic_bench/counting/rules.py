@@ -217,6 +217,22 @@ def _cat(tensors: Sequence[Any], dim: int = 0, **options: Any) -> Effect:
     return Effect("cat", first, output, _elements(*tensors))
 
 
+def _index_select(input: Any, dim: int, index: Any) -> Effect:
+    x = _shape(input)
+    axis = dim % len(x)
+    output = (*x[:axis], len(index), *x[axis + 1 :])
+    return Effect("index_select", x, output, prod(output))
+
+
+def _pad(input: Any, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Effect:
+    x = _shape(input)
+    output = list(x)
+    for i in range(len(pad) // 2):  # from the last axis backwards
+        output[-1 - i] += pad[2 * i] + pad[2 * i + 1]
+    _check("pad", x, tuple(output), len(pad) // 2)
+    return Effect("pad", x, tuple(output), prod(x))
+
+
 def _reduction(kind: str) -> Callable[..., Effect]:
     def rule(input: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Effect:
         x = _shape(input)
@@ -254,6 +270,8 @@ RULES: dict[str, Callable[..., Effect]] = {
     "prelu": _prelu,
     "cat": _cat,
     "concat": _cat,
+    "index_select": _index_select,
+    "pad": _pad,
     **{name: _reduction(name) for name in ("mean", "sum")},
     **{name: _unary(name) for name in _UNARY.split()},
     **{name: _binary(kind) for name, kind in _BINARY.items()},

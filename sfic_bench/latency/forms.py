@@ -70,7 +70,9 @@ def drawn(what: Variant | Layer, conditions: Conditions) -> Form:
         if isinstance(what, Layer):
             return _layer(what, conditions).placed(device, torch.float32, torch.contiguous_format)
         shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
-        model = api.build(what.backbone, alpha=what.alpha, beta=what.beta).to(device)
+        model = api.build(
+            what.backbone, alpha=what.alpha, beta=what.beta, on_unsupported=what.on_unsupported
+        ).to(device)
         _calibrate(model, torch.randn(max(2, shape[0]), *shape[1:]).to(device))
         return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.errors import MissingDependency
 from sfic_bench.measure.memory import out_of_memory, peak_of
 
 
@@ -145,6 +146,24 @@ def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> 
     return Ready(run=replay, setup_s=time.perf_counter() - start, peak_bytes=peaks)
 
 
+def onnx_runtime(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+    """ONNX Runtime on the CPU, on the network as ONNX."""
+    if training:
+        raise Unavailable("ONNX Runtime runs inference alone")
+    x = inputs[0]
+    if x.device.type != "cpu" or x.dtype != torch.float32 or len(inputs) != 1:
+        raise Unavailable("this path runs float32 on the CPU, and networks with one input")
+    from sfic_bench.export import ExportFailed, onnx_run  # not needed by any other path
+
+    start = time.perf_counter()
+    try:
+        run = onnx_run(model, x)
+    except (MissingDependency, ExportFailed) as reason:
+        raise Unavailable(str(reason)) from None
+    fixed = x.contiguous()
+    return Ready(run=lambda: run(fixed), setup_s=time.perf_counter() - start)
+
+
 def _reserved(device: torch.device) -> int:
     if device.type != "cuda":
         return 0
@@ -163,5 +182,6 @@ MAKERS: Mapping[str, Maker] = {
     "compiled-reduce-overhead": compiled("reduce-overhead"),
     "compiled-max-autotune": compiled("max-autotune"),
     "cuda-graph": cuda_graph,
+    "onnxruntime": onnx_runtime,
 }
 """By name; `torch.compile`'s modes by theirs."""

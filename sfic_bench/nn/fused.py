@@ -27,7 +27,7 @@ from sfic_bench.nn.mcs import MCSConv
 from sfic_bench.nn.naming import Piece, name_as_unfused
 from sfic_bench.nn.per_branch import PerBranch, pooled
 from sfic_bench.nn.recompute import Derived
-from sfic_bench.nn.split import Pair, resize, scaled_size
+from sfic_bench.nn.split import Pair, resize, scaled_size, size_of
 from sfic_bench.nn.stages import ConvOptions, Stage1, Stage2, Stage3, StageBase
 
 
@@ -39,9 +39,9 @@ class Dense(nn.Conv2d):
         super().__init__(
             weight.shape[1] * groups,
             weight.shape[0],
-            stage.kernel_size,
-            padding=stage.padding,
-            dilation=stage.dilation,
+            stage.geometry.kernel,
+            padding=stage.geometry.own_padding,
+            dilation=stage.geometry.dilation,
             groups=groups,
             device="meta",
             bias=bias is not None,
@@ -49,14 +49,15 @@ class Dense(nn.Conv2d):
         self.weight = nn.Parameter(weight, requires_grad=_trained(stage))
         if bias is not None:
             self.bias = nn.Parameter(bias, requires_grad=_trained(stage))
-        pool = stage.pool
+        pool, self.geometry = stage.pool, stage.geometry
         self.pool = copy.deepcopy(pool.spatial) if isinstance(pool, PerBranch) else None
         name_as_unfused(self, _pieces(stage))
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.pool is None:
-            return super().forward(x)
-        return Derived.of(x).then(self.pool).into(super().forward)
+        derived = Derived.of(x)
+        if self.pool is not None:
+            derived = derived.then(self.pool).then(partial(self.geometry.fitted, size=size_of(x)))
+        return derived.into(super().forward)
 
 
 class ReducedStage2(Stage2):
@@ -67,7 +68,7 @@ class ReducedStage2(Stage2):
     """
 
     def __init__(self, stage: Stage2) -> None:
-        StageBase.__init__(self, stage.kernel_size, _geometry(stage))
+        StageBase.__init__(self, stage.geometry.kernel, _options(stage))
         self.depthwise = stage.depthwise
         for name, part in stage.named_children():
             setattr(self, name, copy.deepcopy(part))
@@ -76,19 +77,24 @@ class ReducedStage2(Stage2):
                 setattr(self, name, None)
 
     def forward(self, pair: Pair) -> Pair:
-        s, f = map(Derived.of, pair)
-        if self.pool is not None:
-            pool = partial(pooled, cast(nn.Module, self.pool.spatial))
-            s, f = s.then(pool), f.then(pool)
-        s_size, f_size = self.size_after(s.value), self.size_after(f.value)
+        s, f = (self._derived(x) for x in pair)
+        s_size, f_size = self.geometry.after(s.value), self.geometry.after(f.value)
         return Pair(
             self._sum_in_place(s_size, (self.fs, f), (self.ss, s)),
             self._sum_in_place(f_size, (self.sf, s), (self.ff, f)),
         )
 
+    def _derived(self, x: Tensor) -> Derived:
+        derived = Derived.of(x)
+        if self.pool is not None:
+            derived = derived.then(partial(pooled, cast(nn.Module, self.pool.spatial)))
+        return derived.then(partial(self.geometry.fitted, size=size_of(x)))
+
     def _sum_in_place(self, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Derived]) -> Tensor:
         """As `_sum`, with less in memory at once: what is resized comes first, and the sum is in place."""
-        found = [reduced(conv, x, self.size_after(x.value), size) for conv, x in terms if conv is not None]
+        found = [
+            reduced(conv, x, self.geometry.after(x.value), size) for conv, x in terms if conv is not None
+        ]
         if not found:
             return terms[0][1].value.new_empty(len(terms[0][1].value), 0, *size)
         for term in found[1:]:
@@ -105,7 +111,7 @@ class ReducedStage1(StageBase):
     """
 
     def __init__(self, stage: Stage1, joined: bool) -> None:
-        super().__init__(stage.kernel_size, _geometry(stage))
+        super().__init__(stage.geometry.kernel, _options(stage))
         self.beta, self.joined = stage.beta, joined
         self.pool, self.mcs = copy.deepcopy(stage.pool), copy.deepcopy(stage.mcs)
         self.spatial, self.frequency = copy.deepcopy(stage.spatial), copy.deepcopy(stage.frequency)
@@ -117,12 +123,12 @@ class ReducedStage1(StageBase):
                 conv.weight, conv.bias = fold(conv.weight, conv.bias, cast(nn.BatchNorm2d, part))
 
     def forward(self, x: Tensor) -> Pair | Tensor:
-        pooled = x if self.pool is None else self.pool(x)
-        size = self.size_after(pooled)
+        shrunk = self._shrunk(x)
+        size = self.geometry.after(shrunk)
         if self.joined and self.frequency is None:
             assert self.spatial is not None
-            return cast(Tensor, self.spatial(pooled))
-        spatial = self._sum(pooled, size, (self.spatial, pooled))
+            return cast(Tensor, self.spatial(shrunk))
+        spatial = self._sum(shrunk, size, (self.spatial, shrunk))
         frequency = self._frequency(x, size, scaled_size(size, self.beta))
         return torch.cat((spatial, frequency), 1) if self.joined else Pair(spatial, frequency)
 
@@ -140,9 +146,10 @@ class ReducedStage1(StageBase):
             kernel = self.mcs.kernel()
             filtered = F.conv2d(x, kernel, None, ratio, kernel.shape[-1] // 2, groups=x.shape[1])
             return cast(Tensor, self.frequency(filtered))
-        filtered = self.mcs(x)
-        filtered = filtered if self.pool is None else self.pool(filtered)
-        return reduced(self.frequency, Derived.of(filtered), size, scaled)
+        return reduced(self.frequency, Derived.of(self._shrunk(self.mcs(x))), size, scaled)
+
+    def _shrunk(self, x: Tensor) -> Tensor:
+        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
 
 
 def reduced(conv: nn.Conv2d, x: Derived, size: tuple[int, int], target: tuple[int, int]) -> Tensor:
@@ -194,14 +201,8 @@ def join_norms(norm: PerBranch) -> nn.BatchNorm2d:
         if isinstance(part := getattr(norm, name), nn.BatchNorm2d)
     }
     first = next(iter(parts.values()))
-    joined = nn.BatchNorm2d(
-        sum(part.num_features for part in parts.values()),
-        eps=first.eps,
-        momentum=first.momentum,
-        affine=first.affine,
-        track_running_stats=first.track_running_stats,
-        device="meta",
-    )
+    joined = copy.deepcopy(first)
+    joined.num_features = sum(part.num_features for part in parts.values())
     pieces: dict[str, Piece] = {}
     for tensor_name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
         tensors = {name: getattr(part, tensor_name) for name, part in parts.items()}
@@ -235,8 +236,9 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return tensors[0].new_empty(shape)
 
 
-def _geometry(stage: StageBase) -> ConvOptions:
-    return ConvOptions(stride=stage.stride, padding=stage.padding, dilation=stage.dilation)
+def _options(stage: StageBase) -> ConvOptions:
+    g = stage.geometry
+    return ConvOptions(stride=g.stride, padding=g.padding, dilation=g.dilation)
 
 
 def _rows(stage: Stage2 | Stage3) -> list[list[nn.Conv2d | None]]:

@@ -4,9 +4,11 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfic_bench.nn.split import Pair, apply_to, size_of
+from sfic_bench.nn.split import Pair, apply_to, resize, size_of
 
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
@@ -15,7 +17,8 @@ class PerBranch(nn.Module):
     """Pairs to a pair: one operation for both branches, or one for each.
 
     ``PerBranch(nn.ReLU())`` applies it to S and to F; ``PerBranch(operator.add)`` takes two pairs
-    and adds S to S and F to F. Arguments that are no pairs go to both branches as they are.
+    and adds S to S and F to F. Arguments that are no pairs go to both branches as they are. Where pairs
+    with S of one size have F of different sizes, the largest counts.
 
     Args:
         spatial: a module or a function.
@@ -30,10 +33,28 @@ class PerBranch(nn.Module):
         self.frequency = spatial if frequency is None else frequency
 
     def forward(self, *args: Any, **options: Any) -> Pair:
+        args = _aligned(args)
         s, f = ([_branch(a, which) for a in args] for which in (0, 1))
         if isinstance(self.spatial, _POOLS):
             return Pair(apply_to(self.spatial, *s), pooled(self.spatial, *f))
         return Pair(self.spatial(*s, **options), self.frequency(*f, **options))
+
+
+def _aligned(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    pairs = [a for a in args if isinstance(a, Pair)]
+    if len(pairs) < 2:
+        return args
+    full = max(size_of(p.spatial) for p in pairs)
+    sizes = [size_of(p.frequency) for p in pairs if size_of(p.spatial) == full]
+    if sizes.count(sizes[0]) == len(sizes):
+        return args
+    target = max(sizes)
+    return tuple(
+        Pair(a.spatial, resize(a.frequency, target))
+        if isinstance(a, Pair) and size_of(a.spatial) == full
+        else a
+        for a in args
+    )
 
 
 def _branch(value: Any, which: int) -> Any:
@@ -51,7 +72,7 @@ def pooled(pool: nn.Module, x: Tensor) -> Tensor:
     return apply_to(_fitted(pool, x), x)
 
 
-def _fitted(pool: nn.MaxPool2d | nn.AvgPool2d, x: Tensor) -> nn.Module:
+def _fitted(pool: nn.MaxPool2d | nn.AvgPool2d, x: Tensor) -> Callable[[Tensor], Tensor]:
     kernel, padding, dilation = (
         v if isinstance(v, tuple) else (v, v)
         for v in (pool.kernel_size, pool.padding, getattr(pool, "dilation", 1))
@@ -59,6 +80,11 @@ def _fitted(pool: nn.MaxPool2d | nn.AvgPool2d, x: Tensor) -> nn.Module:
     room = [(n + 2 * p - 1) // d + 1 for n, p, d in zip(size_of(x), padding, dilation, strict=True)]
     if all(k <= n for k, n in zip(kernel, room, strict=True)):
         return pool
+    window = (min(kernel[0], room[0]), min(kernel[1], room[1]))
+    if torch.compiler.is_compiling():  # an exporter knows no module that the network does not hold
+        if isinstance(pool, nn.AvgPool2d):
+            return lambda t: F.avg_pool2d(t, window, pool.stride, pool.padding, pool.ceil_mode)
+        return lambda t: F.max_pool2d(t, window, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
     fitted = copy.copy(pool)
-    fitted.kernel_size = (min(kernel[0], room[0]), min(kernel[1], room[1]))
+    fitted.kernel_size = window
     return fitted

@@ -29,7 +29,8 @@ class Derived:
         return cls(x, x)
 
     def then(self, step: Callable[[Tensor], Tensor]) -> "Derived":
-        return Derived(step(self.value), self.source, (*self.steps, step))
+        value = step(self.value)
+        return self if value is self.value else Derived(value, self.source, (*self.steps, step))
 
     def into(self, conv: Callable[[Tensor], Tensor]) -> Tensor:
         """``conv(value)``, which keeps the source for its backward pass instead of the value.

@@ -20,6 +20,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.nn.geometry import Geometry
 from sfic_bench.nn.mcs import MCSConv, McsMode
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
@@ -31,8 +32,8 @@ Size2 = int | tuple[int, ...]
 class ConvOptions(TypedDict, total=False):
     """Of the convolution that a stage stands for, as in `torch.nn.Conv2d`, except where noted.
 
-    stride: default 1. A stride s becomes an s×s average pool in front of a convolution with stride
-        1, and needs padding that keeps the size: 2·padding = dilation·(kernel − 1).
+    stride: default 1. A stride s becomes an s×s average pool in front of a convolution with stride 1,
+        padded so that the size is the strided convolution's, see `Geometry`.
     bias: default ``False``, as in the paper; otherwise each branch's output gets one.
     """
 
@@ -60,30 +61,17 @@ class StageBase(nn.Module):
     def __init__(self, kernel_size: Size2, options: ConvOptions) -> None:
         super().__init__()
         self._placed = _Placed(device=options.get("device"), dtype=options.get("dtype"))
-        self.kernel_size = _two(kernel_size)
-        self.stride = _two(options.get("stride", 1))
-        self.padding = _two(options.get("padding", 0))
-        self.dilation = _two(options.get("dilation", 1))
-        if self.stride != (1, 1) and self._growth != (0, 0):
-            raise ValueError(
-                f"a stage with stride {self.stride} needs padding that keeps the size "
-                f"(2·padding = dilation·(kernel − 1)), got kernel {self.kernel_size}, "
-                f"padding {self.padding}, dilation {self.dilation}"
-            )
-
-    @property
-    def _growth(self) -> tuple[int, int]:
-        """How many rows and columns a stride-1 convolution adds (a negative number where it takes)."""
-        height, width = (
-            2 * p - d * (k - 1) for k, p, d in zip(self.kernel_size, self.padding, self.dilation, strict=True)
+        self.geometry = Geometry(
+            _two(kernel_size),
+            _two(options.get("stride", 1)),
+            _two(options.get("padding", 0)),
+            _two(options.get("dilation", 1)),
         )
-        return height, width
 
     def _pool(self) -> nn.Module | None:
-        if self.stride == (1, 1):
-            return None
+        stride = self.geometry.stride
         # ceil_mode: an odd size must end where the strided convolution would have ended it.
-        return nn.AvgPool2d(self.stride, ceil_mode=True)
+        return None if stride == (1, 1) else nn.AvgPool2d(stride, ceil_mode=True)
 
     def _conv(self, inputs: int, outputs: int, groups: int, bias: bool) -> nn.Conv2d | None:
         """One branch's convolution, stride 1; ``None`` where either side has no channels."""
@@ -92,18 +80,18 @@ class StageBase(nn.Module):
         return nn.Conv2d(
             inputs,
             outputs,
-            self.kernel_size,
-            padding=self.padding,
-            dilation=self.dilation,
+            self.geometry.kernel,
+            padding=self.geometry.own_padding,
+            dilation=self.geometry.dilation,
             groups=groups,
             bias=bias,
             **self._placed,
         )
 
-    def size_after(self, x: Tensor) -> tuple[int, int]:
-        """Height and width that the stride-1 convolution gives for ``x``."""
-        (height, width), (more_rows, more_columns) = size_of(x), self._growth
-        return height + more_rows, width + more_columns
+    def _shrunk_pair(self, pair: Pair, pool: nn.Module | None) -> Pair:
+        """``pair`` as the convolutions read it: pooled by the stride and padded."""
+        pooled = pair if pool is None else pool(pair)
+        return Pair(*(self.geometry.fitted(x, size_of(was)) for x, was in zip(pooled, pair, strict=True)))
 
     def _sum(self, x: Tensor, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
         """Σ resize(conv(t), size) over the convolutions that exist.
@@ -131,7 +119,7 @@ class Stage1(StageBase):
         options: see `ConvOptions`. Each branch uses ``gcd(groups, its outputs)`` groups.
 
     Raises:
-        ValueError: for β outside (0, 1], or a stride with padding that does not keep the size.
+        ValueError: for β outside (0, 1].
     """
 
     def __init__(
@@ -157,12 +145,14 @@ class Stage1(StageBase):
 
     def forward(self, x: Tensor) -> Pair:
         filtered = x if self.mcs is None else self.mcs(x)
-        if self.pool is not None:
-            x, filtered = self.pool(x), self.pool(filtered)
-        size = self.size_after(x)
+        x, filtered = self._shrunk(x), self._shrunk(filtered)
+        size = self.geometry.after(x)
         spatial = self._sum(x, size, (self.spatial, x))
         frequency = self._sum(x, size, (self.frequency, filtered))
         return Pair(spatial, resize(frequency, scaled_size(size, self.beta)))
+
+    def _shrunk(self, x: Tensor) -> Tensor:
+        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
 
 
 class Stage2(StageBase):
@@ -178,8 +168,8 @@ class Stage2(StageBase):
         options: see `ConvOptions`. ``groups`` is 1, or ``inputs.total`` for a depthwise convolution.
 
     Raises:
-        ValueError: for any other ``groups``, a depthwise convolution whose outputs are not the same
-            multiple of its inputs on both branches, or a stride with padding that does not keep the size.
+        ValueError: for any other ``groups``, or a depthwise convolution whose outputs are not the same
+            multiple of its inputs on both branches.
     """
 
     def __init__(
@@ -205,10 +195,11 @@ class Stage2(StageBase):
         self.fs = None if depthwise else self._conv(f, outputs.spatial, 1, bias and not s)
 
     def forward(self, pair: Pair) -> Pair:
-        s, f = pair if self.pool is None else self.pool(pair)
+        s, f = self._shrunk_pair(pair, self.pool)
+        s_size, f_size = self.geometry.after(s), self.geometry.after(f)
         return Pair(
-            self._sum(s, self.size_after(s), (self.ss, s), (self.fs, f)),
-            self._sum(f, self.size_after(f), (self.ff, f), (self.sf, s)),
+            self._sum(s, s_size, (self.ss, s), (self.fs, f)),
+            self._sum(f, f_size, (self.ff, f), (self.sf, s)),
         )
 
 
@@ -224,7 +215,7 @@ class Stage3(StageBase):
         options: see `ConvOptions`; ``groups`` must be 1.
 
     Raises:
-        ValueError: for grouped convolutions, or a stride with padding that does not keep the size.
+        ValueError: for grouped convolutions.
     """
 
     def __init__(
@@ -240,5 +231,5 @@ class Stage3(StageBase):
         self.fs = self._conv(inputs.frequency, out_channels, 1, bias and not inputs.spatial)
 
     def forward(self, pair: Pair) -> Tensor:
-        s, f = pair if self.pool is None else self.pool(pair)
-        return self._sum(s, self.size_after(s), (self.ss, s), (self.fs, f))
+        s, f = self._shrunk_pair(pair, self.pool)
+        return self._sum(s, self.geometry.after(s), (self.ss, s), (self.fs, f))

@@ -18,6 +18,11 @@ PACKAGES = {
     "thop": "peers",
     "ptflops": "peers",
     "nvidia-ml-py": "gpu",
+    "timm": "zoo",
+    "torchvision": "zoo",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
 }
 """Distributions that matter to a result, and the extra that brings each optional one."""
 

@@ -1,0 +1,87 @@
+"""EfficientNet-B0 (Tan & Le, ICML 2019, Table 1), with torchvision's state-dict names.
+
+Without stochastic depth, which acts in training alone: no residual branch is ever dropped here.
+"""
+
+from torch import Tensor, nn
+
+BLOCKS = (
+    (1, 3, 1, 16, 1),
+    (6, 3, 2, 24, 2),
+    (6, 5, 2, 40, 2),
+    (6, 3, 2, 80, 3),
+    (6, 5, 1, 112, 3),
+    (6, 5, 2, 192, 4),
+    (6, 3, 1, 320, 1),
+)
+"""Expansion, kernel, stride, output channels and number of blocks of each stage."""
+
+STEM, LAST = 32, 1280
+
+
+def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(c_out),
+        nn.SiLU(inplace=True),
+    )
+
+
+class SqueezeExcitation(nn.Module):
+    """``[B, c, H, W]`` times a gate per channel (Hu et al., CVPR 2018), which a hidden layer computes."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc1, self.fc2 = nn.Conv2d(channels, hidden, 1), nn.Conv2d(hidden, channels, 1)
+        self.activation, self.scale_activation = nn.SiLU(inplace=True), nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.scale_activation(self.fc2(self.activation(self.fc1(self.avgpool(x)))))
+        return gate * x
+
+
+class MBConv(nn.Module):
+    """Expand, depthwise, gate, project, and a shortcut where the shape stays."""
+
+    def __init__(self, c_in: int, c_out: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        width = c_in * expansion
+        parts = [_conv(c_in, width, 1)] if expansion > 1 else []
+        project = nn.Sequential(nn.Conv2d(width, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
+        self.block = nn.Sequential(
+            *parts,
+            _conv(width, width, kernel, stride, groups=width),
+            SqueezeExcitation(width, max(1, c_in // 4)),
+            project,
+        )
+        self.is_residual = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.block(x)
+        return result + x if self.is_residual else result
+
+
+class EfficientNet(nn.Module):
+    """``[B, 3, H, W]`` to logits ``[B, classes]``."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        channels = STEM
+        self.features = nn.Sequential(_conv(3, channels, 3, stride=2))
+        for expansion, kernel, stride, width, count in BLOCKS:
+            stage = nn.Sequential()
+            for i in range(count):
+                stage.append(MBConv(channels, width, expansion, kernel, 1 if i else stride))
+                channels = width
+            self.features.append(stage)
+        self.features.append(_conv(channels, LAST, 1))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(LAST, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
+        return logits
+
+
+efficientnet_b0 = EfficientNet

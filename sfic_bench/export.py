@@ -1,0 +1,205 @@
+"""A network as a file that other programs run, checked against torch before it is kept.
+
+ONNX through torch's exporter (``torch.onnx.export(dynamo=True)``), torch's own exported programs
+(``torch.export``), and TorchScript.
+"""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
+
+TOLERANCE = 1e-3
+"""Largest error of an output, over the largest value of torch's, that still counts as the same function."""
+
+BATCHES = (1, 3)
+"""Two batches that the file must take: neither is the one that it was made with."""
+
+OPSET = 18
+
+
+class ExportFailed(SficBenchError):
+    """A network that could not be written in a format, or whose file computes something else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A file that was checked and kept.
+
+    Attributes:
+        max_abs_error: of its outputs against torch's, over all batches tried.
+        batches: those.
+    """
+
+    path: Path
+    format: str
+    max_abs_error: float
+    batches: tuple[int, ...]
+
+
+Run = Callable[[Tensor], Tensor]
+
+
+def export(model: nn.Module, path: Path | str, *, format: str, input_size: int = 256) -> Exported:
+    """Write ``model``, for inference, so that any batch of ``[B, 3, input_size, input_size]`` can be run.
+
+    The file is written beside ``path``, run on random input, compared with ``model`` and only then
+    renamed: a file that is there is right, and an old one stays until the new one is.
+
+    Args:
+        model: any network in evaluation mode; `fuse` it first for the least work.
+        path: of the file.
+        format: one of `FORMATS`.
+        input_size: height and width.
+
+    Raises:
+        InvalidValue: for an unknown format, a network in training mode, or a folder that is not there.
+        MissingDependency: if the format needs a package that is not installed.
+        ExportFailed: if the network cannot be written, or the file computes something else.
+    """
+    path = Path(path)
+    if format not in FORMATS:
+        raise InvalidValue(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    if model.training:
+        raise InvalidValue("the network is in training mode: call .eval(), or fuse it, before exporting")
+    if not path.parent.is_dir():
+        raise InvalidValue(f"cannot write {path}: there is no folder {path.parent}; make it first")
+    write, load = FORMATS[format]
+    example = torch.randn(2, 3, input_size, input_size)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        made = folder / path.name
+        try:
+            write(model, example, made)
+        except SficBenchError:
+            raise
+        except Exception as error:  # whatever an exporter raises
+            told = (str(error).strip().splitlines() or [""])[0]
+            raise ExportFailed(
+                f"torch cannot write this network as {format}: {type(error).__name__}: {told}"
+            ) from error
+        run = load(made)
+        largest = max(_error(model, run, torch.randn(n, 3, input_size, input_size)) for n in BATCHES)
+        made.replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Exported(path=path, format=format, max_abs_error=largest, batches=BATCHES)
+
+
+def _error(model: nn.Module, run: Run, x: Tensor) -> float:
+    with torch.no_grad():
+        expected, found = model(x), run(x)
+    if found.shape != expected.shape:
+        raise ExportFailed(
+            f"for a batch of {len(x)} the file gives {tuple(found.shape)}, torch {tuple(expected.shape)}"
+        )
+    error = float((found - expected).abs().max())
+    limit = TOLERANCE * max(float(expected.abs().max()), 1e-6)
+    if not error <= limit:  # NaN is wrong too
+        raise ExportFailed(
+            f"for a batch of {len(x)} the file is off by {error:.3g}, more than {limit:.3g}: not kept"
+        )
+    return error
+
+
+def _dynamic_batch() -> dict[int, Any]:
+    return {0: torch.export.Dim("batch", min=1)}
+
+
+def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
+    _needs("onnx", "onnxscript", "onnxruntime")
+    program = torch.onnx.export(
+        model,
+        (x,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_shapes=(_dynamic_batch(),),
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path)
+
+
+def onnx_run(model: nn.Module, x: Tensor) -> Run:
+    """``model`` run by ONNX Runtime on the CPU, made for the shape of ``x``; float32 in and out.
+
+    Raises:
+        MissingDependency: if ONNX or its runtime is not installed.
+        ExportFailed: if the network cannot be written as ONNX.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        try:
+            _write_onnx(model, x, path)
+        except SficBenchError:
+            raise
+        except Exception as error:  # whatever the exporter raises
+            told = (str(error).strip().splitlines() or [""])[0]
+            raise ExportFailed(f"torch cannot write this network as ONNX: {told}") from error
+        return _load_onnx(path)
+
+
+def _load_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(x: Tensor) -> Tensor:
+        (result,) = session.run(None, {name: x.contiguous().numpy()})
+        return torch.from_numpy(result)
+
+    return run
+
+
+def _write_exported(model: nn.Module, x: Tensor, path: Path) -> None:
+    program = torch.export.export(model, (x,), dynamic_shapes=(_dynamic_batch(),))
+    with path.open("wb") as file:
+        torch.export.save(program, file)
+
+
+def _load_exported(path: Path) -> Run:
+    with path.open("rb") as file:
+        return torch.export.load(file).module()
+
+
+def _write_script(model: nn.Module, x: Tensor, path: Path) -> None:
+    with warnings.catch_warnings():
+        # Resizes branch on sizes, which follow from the input's height and width alone: those are fixed.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
+
+
+def _load_script(path: Path) -> Run:
+    loaded: Run = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    return loaded
+
+
+def _needs(*packages: str) -> None:
+    import importlib.util
+
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    if missing:
+        raise MissingDependency(
+            f"ONNX needs {', '.join(missing)}, not installed: pip install 'sfic-bench[onnx]'"
+        )
+
+
+FORMATS: Mapping[str, tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Run]]] = {
+    "onnx": (_write_onnx, _load_onnx),
+    "torch-export": (_write_exported, _load_exported),
+    "torchscript": (_write_script, _load_script),
+}
+"""How to write and how to read each, by name."""

@@ -1,0 +1,138 @@
+"""Between pairs and single tensors without any arithmetic: dividing, joining and picking channels.
+
+Where the paper's three stages cannot stand, as in a sum of a pair and a single tensor. At β = 1 each
+is a change of order and nothing else.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench.nn.split import Pair, Split, resize, size_of
+
+CHANNELS = -3
+"""The channel axis, counted from the end: of ``[B, C, H, W]`` and of a parameter ``[C, 1, 1]``."""
+
+
+class Pick(nn.Module):
+    """Some channels of ``[…, C, H, W]``, in an order of their own; a view where they follow one another."""
+
+    places: Tensor | None
+
+    def __init__(self, places: Sequence[int]) -> None:
+        super().__init__()
+        self.order = tuple(places)
+        self.start, self.length = (places[0] if places else 0), len(places)
+        follow = list(places) == list(range(self.start, self.start + self.length))
+        at = None if follow else torch.tensor(places)
+        self.register_buffer("places", at, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.places is None:
+            return x if self.length == x.shape[CHANNELS] else x.narrow(CHANNELS, self.start, self.length)
+        return x.index_select(CHANNELS, self.places)
+
+
+class Divide(nn.Module):
+    """A single tensor to a pair, F resized as the F of ``like``, the pair that it is to meet.
+
+    A tensor that is not as large as the S of ``like`` (a gate of 1×1) keeps its size on both branches.
+
+    Args:
+        spatial, frequency: the channels of each branch.
+    """
+
+    def __init__(self, spatial: Sequence[int], frequency: Sequence[int]) -> None:
+        super().__init__()
+        self.spatial, self.frequency = Pick(spatial), Pick(frequency)
+
+    def forward(self, x: Tensor, like: Pair) -> Pair:
+        s, f = self.spatial(x), self.frequency(x)
+        if size_of(x) == size_of(like.spatial):
+            f = resize(f, size_of(like.frequency))
+        return Pair(s, f)
+
+
+class Join(nn.Module):
+    """A pair to a single tensor at the size of S.
+
+    Args:
+        order: for each channel of the result its place in [S; F].
+        spatial: channels of S.
+    """
+
+    def __init__(self, order: Sequence[int], spatial: int) -> None:
+        super().__init__()
+        self.pick, self.spatial = Pick(order), spatial
+
+    def forward(self, pair: Pair) -> Tensor:
+        s, f = pair
+        return self.pick(torch.cat((s, resize(f, size_of(s))), 1))  # type: ignore[no-any-return]
+
+
+class PickBranches(nn.Module):
+    """Some channels of a pair, by their places in S and in F (as a channel split takes them).
+
+    Args:
+        spatial, frequency: places on each branch.
+        width: channels of S.
+    """
+
+    def __init__(self, spatial: Sequence[int], frequency: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.spatial, self.frequency, self.width = Pick(spatial), Pick(frequency), width
+
+    def forward(self, pair: Pair) -> Pair:
+        return Pair(self.spatial(pair.spatial), self.frequency(pair.frequency))
+
+
+class Concatenate(nn.Module):
+    """Pairs to a pair that has, on each branch, the channels of all of them one after another.
+
+    Where an F is not as large as the first one's, it is resized.
+
+    Args:
+        splits: of the pairs.
+    """
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        super().__init__()
+        self.splits = tuple(splits)
+
+    def forward(self, *pairs: Pair) -> Pair:
+        size = size_of(pairs[0].frequency)
+        return Pair(
+            torch.cat([p.spatial for p in pairs], 1), torch.cat([resize(p.frequency, size) for p in pairs], 1)
+        )
+
+
+class JoinedConcatenate(nn.Module):
+    """`Concatenate` on joined tensors ``[S; F]``."""
+
+    def __init__(self, pairs: Concatenate) -> None:
+        super().__init__()
+        self.splits = pairs.splits
+
+    def forward(self, *tensors: Tensor) -> Tensor:
+        parts = [
+            torch.split(x, [n.spatial, n.frequency], 1) for x, n in zip(tensors, self.splits, strict=True)
+        ]
+        return torch.cat([*(s for s, _ in parts), *(f for _, f in parts)], 1)
+
+
+class OnSlices(nn.Module):
+    """What is made for pairs, on a joined tensor ``[S; F]``.
+
+    Args:
+        module: pair to pair.
+        spatial: channels of S.
+    """
+
+    def __init__(self, module: nn.Module, spatial: int) -> None:
+        super().__init__()
+        self.module, self.spatial = module, spatial
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = self.spatial
+        return torch.cat(self.module(Pair(x[:, :n], x[:, n:])), 1)

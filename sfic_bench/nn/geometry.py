@@ -1,0 +1,68 @@
+"""Sizes: which the replaced convolution would give, and how a pool and a stride-1 convolution get there."""
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfic_bench.nn.split import apply_to, size_of
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Kernel, stride, padding and dilation of the convolution that a stage stands for, each per axis.
+
+    A stage pools by the stride and convolves with stride 1. Where padding keeps the size
+    (2·padding = dilation·(kernel − 1)) that gives the size of the strided convolution, ceil(n / s).
+    For any other padding `fitted` adds or cuts rows and columns in front of the convolution, so that
+    it gives the size that the strided one has given.
+    """
+
+    kernel: Size
+    stride: Size
+    padding: Size
+    dilation: Size
+
+    @property
+    def growth(self) -> Size:
+        """How many rows and columns the convolution adds at stride 1 (a negative number where it takes)."""
+        (kh, kw), (ph, pw), (dh, dw) = self.kernel, self.padding, self.dilation
+        return 2 * ph - dh * (kh - 1), 2 * pw - dw * (kw - 1)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether `fitted` does all the padding."""
+        return self.stride != (1, 1) and self.growth != (0, 0)
+
+    @property
+    def own_padding(self) -> Size:
+        """What the stride-1 convolution pads by itself."""
+        return (0, 0) if self.is_fitted else self.padding
+
+    def output(self, size: Size) -> Size:
+        """What the replaced convolution makes of ``size``; 1 at least, however small a branch is."""
+        (gh, gw), (sh, sw) = self.growth, self.stride
+        return max(1, (size[0] + gh - 1) // sh + 1), max(1, (size[1] + gw - 1) // sw + 1)
+
+    def fitted(self, x: Tensor, size: Size) -> Tensor:
+        """``x``, pooled from ``size``, so that the stride-1 convolution gives `output` of ``size``."""
+        if not self.is_fitted and min(n + g for n, g in zip(size_of(x), self.growth, strict=True)) >= 1:
+            return x
+        missing = [
+            wanted + d * (k - 1) - 2 * p - n
+            for wanted, n, k, d, p in zip(
+                self.output(size), size_of(x), self.kernel, self.dilation, self.own_padding, strict=True
+            )
+        ]
+        if missing == [0, 0]:
+            return x
+        (above, below), (left, right) = ((m // 2, m - m // 2) for m in missing)
+        return apply_to(lambda t: F.pad(t, (left, right, above, below)), x)
+
+    def after(self, x: Tensor) -> Size:
+        """Height and width that the stride-1 convolution gives for a `fitted` ``x``."""
+        (height, width), p = size_of(x), self.own_padding
+        d, k = self.dilation, self.kernel
+        return height + 2 * p[0] - d[0] * (k[0] - 1), width + 2 * p[1] - d[1] * (k[1] - 1)

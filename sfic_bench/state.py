@@ -1,0 +1,55 @@
+"""State dicts in files."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench.errors import InvalidValue
+
+WRAPPERS = ("state_dict", "model")
+"""Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
+
+
+def read_state(path: Path | str) -> dict[str, Tensor]:
+    """The state dict in a file. Only tensors are read, never code (``weights_only``).
+
+    Raises:
+        InvalidValue: for a file that is not there or holds something else.
+    """
+    try:
+        read: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InvalidValue(f"cannot read {path}: there is no such file") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise InvalidValue(
+            f"cannot read {path} as a checkpoint of tensors alone: {str(error).splitlines()[0]}"
+        ) from error
+    for key in WRAPPERS:
+        if isinstance(read, Mapping) and isinstance(read.get(key), Mapping):
+            read = read[key]
+    if not isinstance(read, Mapping) or not all(isinstance(t, Tensor) for t in read.values()):
+        raise InvalidValue(
+            f"{path} holds no state dict: expected names and tensors, got {type(read).__name__}"
+        )
+    return dict(read)
+
+
+def load(model: nn.Module, state: Mapping[str, Tensor], whose: str) -> None:
+    """Give ``model`` the tensors of ``state``; nothing may be left over or missing, but counts of batches.
+
+    Raises:
+        InvalidValue: naming what ``whose`` state lacks, has besides, or has in other shapes.
+    """
+    needed = model.state_dict()
+    missing = [n for n in needed if n not in state and not n.endswith("num_batches_tracked")]
+    unknown = [n for n in state if n not in needed]
+    shapes = [n for n, t in state.items() if n in needed and t.shape != needed[n].shape]
+    for what, names in (("lacks", missing), ("has besides", unknown), ("has in other shapes", shapes)):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise InvalidValue(f"{whose} {what} {', '.join(names[:3])}{more}")
+    model.load_state_dict({**needed, **state})

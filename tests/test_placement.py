@@ -1,0 +1,326 @@
+"""Where stages go in networks that the paper has not, and what a pair can go through."""
+
+import operator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_convert import randomised, with_identity_mcs
+from torch import Tensor, nn
+
+from sfic_bench import backbones
+from sfic_bench.convert import Placement, automatic, fuse, graph_of, parity, placement_of, to_sfic
+from sfic_bench.convert.layout import Layout
+from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn import Pair, Split
+from sfic_bench.nn.adapters import Divide, Join
+from sfic_bench.nn.grouped import GroupedStage2
+
+
+def conv(c_in: int, c_out: int, k: int = 3, **options: object) -> nn.Conv2d:
+    return nn.Conv2d(c_in, c_out, k, padding=k // 2, **options)
+
+
+class Body(nn.Module):
+    """A stem, what is to be tested between convolutions, and a classifier."""
+
+    def __init__(self, middle: nn.Module, channels: int = 12, out: int | None = None) -> None:
+        super().__init__()
+        self.stem, self.first = conv(3, 8), conv(8, channels)
+        self.middle = middle
+        self.next, self.last = conv(out or channels, 10), conv(10, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.middle(self.first(self.stem(x)))
+        return self.head(self.last(self.next(x)).mean((2, 3)))
+
+
+class Applied(nn.Module):
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def shuffle(x: Tensor) -> Tensor:
+    b, c, h, w = x.size()
+    return torch.transpose(x.view(b, 3, c // 3, h, w), 1, 2).contiguous().view(b, c, h, w)
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(12, 4, 1), nn.Conv2d(4, 12, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.up(self.down(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+        return x * gate + F.hardsigmoid(gate) * x
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gamma, self.all = nn.Parameter(torch.rand(12, 1, 1)), nn.Parameter(torch.rand(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.all * (x * self.gamma) + 1
+
+
+class Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(12, 5), conv(17, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([x, self.a(x)], 1)
+        return torch.cat((self.b(x), x), dim=1)
+
+
+class Halves(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = conv(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = x.chunk(2, dim=1)
+        first, rest = torch.split(right, [2, 4], 1)
+        return torch.cat([self.a(left), rest, x[:, 3:5], first], 1)
+
+
+MIDDLES = {
+    "shuffle": (lambda: Applied(shuffle), 12),
+    "gate": (Gated, 12),
+    "scale": (Scaled, 12),
+    "dense": (Dense, 21),
+    "halves": (Halves, 14),
+    "grouped": (lambda: conv(12, 18, groups=3), 18),
+    "groups that the split cuts": (lambda: nn.Sequential(conv(12, 24, groups=2), Applied(shuffle)), 24),
+    "depthwise": (lambda: conv(12, 24, groups=12), 24),
+    "pools": (
+        lambda: Applied(lambda x: F.avg_pool2d(F.max_pool2d(x, 2, stride=1, padding=1), 3, 1, padding=1)),
+        12,
+    ),
+    "upsampled": (lambda: nn.Sequential(nn.MaxPool2d(2), nn.Upsample(scale_factor=2)), 12),
+    "padded": (lambda: nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(12, 12, 3), nn.ReLU()), 12),
+    "valid, asymmetric and dilated": (
+        lambda: nn.Sequential(nn.Conv2d(12, 12, (1, 3)), nn.Conv2d(12, 12, (3, 1), dilation=2)),
+        12,
+    ),
+    "same": (lambda: nn.Conv2d(12, 12, 3, padding="same"), 12),
+}
+
+
+@pytest.mark.parametrize("name", MIDDLES)
+@pytest.mark.parametrize("alpha", [0.3, 0.5])
+def test_what_a_pair_goes_through(name: str, alpha: float) -> None:
+    make, out = MIDDLES[name]
+    torch.manual_seed(0)
+    vanilla = Body(make(), out=out).double().eval()
+    x = torch.randn(2, 3, 12, 14, dtype=torch.float64)
+    same = with_identity_mcs(to_sfic(vanilla, alpha=alpha, beta=1.0))
+    torch.testing.assert_close(same(x), vanilla(x))
+    for beta in (0.4, 1.0):
+        sfic = to_sfic(vanilla, alpha=alpha, beta=beta)
+        assert parity(vanilla, sfic).unexplained == 0
+        assert sfic(x).shape == vanilla(x).shape
+        torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+        sfic(x).sum().backward()
+        reached = [p for n, p in sfic.named_parameters() if p.grad is not None]
+        assert len(reached) == len(list(sfic.parameters()))
+
+
+@settings(max_examples=50)
+@given(
+    groups=st.integers(2, 5),
+    into=st.integers(2, 4),
+    out=st.integers(1, 4),
+    alpha=st.floats(0, 1),
+    beta=st.sampled_from([0.5, 1.0]),
+    stride=st.integers(1, 2),
+)
+def test_grouped_convolutions(groups, into, out, alpha, beta, stride) -> None:
+    grouped = conv(groups * into, groups * out, groups=groups, stride=stride)
+    vanilla = Body(grouped, groups * into, groups * out).double()
+    x = torch.randn(1, 3, 9, 8, dtype=torch.float64)
+    sfic = to_sfic(vanilla, alpha=alpha, beta=beta)
+    assert parity(vanilla, sfic).unexplained == 0
+    stage = sfic.get_submodule("middle")
+    assert isinstance(stage, GroupedStage2)
+    torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+    if stride == beta == 1:
+        torch.testing.assert_close(with_identity_mcs(sfic)(x), vanilla(x))
+
+
+def test_a_residual_stream_that_begins_in_the_head() -> None:
+    """The sum of a pair and the head's tensor divides the tensor."""
+
+    class Basic(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.a, self.b = conv(3, 8), conv(8, 8), conv(8, 8)
+            self.down, self.c, self.d = conv(8, 12), conv(12, 12), conv(12, 12)
+            self.norm, self.head = nn.BatchNorm2d(8), nn.Linear(12, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(self.stem(x)).relu()
+            x = x + self.b(self.a(x))
+            x = self.down(x)
+            x = x + self.d(self.c(x)).relu()
+            return self.head(x.mean((2, 3)))
+
+    vanilla = randomised(Basic())
+    found = automatic(graph_of(vanilla))
+    assert found == Placement(stage1=("a",), stage3=("down",))
+    sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.25, beta=1.0))
+    assert sum(isinstance(m, Divide) for m in sfic.modules()) == 1
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(sfic(x), vanilla(x))
+    assert to_sfic(vanilla, alpha=0.25, beta=0.5)(x).shape == (2, 2)
+
+
+def test_one_stream_from_head_to_classifier_is_joined() -> None:
+    class Isotropic(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.a, self.b = conv(3, 8), conv(8, 8), conv(8, 8)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            x = x + self.a(x)
+            x = x + self.b(x)
+            return self.head(x.mean((2, 3)))
+
+    vanilla = Isotropic().double()
+    found = placement_of(graph_of(vanilla))
+    assert found == Placement(stage1=("a",), stage3=(), joins=True)
+    sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.25, beta=1.0))
+    assert sum(isinstance(m, Join) for m in sfic.modules()) == 1
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(sfic(x), vanilla(x))
+    torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+
+
+@pytest.mark.parametrize("name", ["resnet26", "resnet50", "resnet101", "resnet152"])
+def test_the_papers_resnets_depart_by_one_shortcut(name: str) -> None:
+    graph = graph_of(backbones.build(name, device="meta"))
+    ours, papers = automatic(graph), placement_of(graph)
+    assert ours.stage3 == papers.stage3
+    assert ours.stage1 == ("layer1.0.conv1", "layer1.0.downsample.0")
+    assert (papers.stage1, papers.reads) == (
+        ("layer1.0.conv1",),
+        {"layer1.0.downsample.0": "layer1.0.conv2"},
+    )
+
+
+@pytest.mark.parametrize("name", ["vgg13", "vgg16", "vgg19"])
+def test_the_papers_vggs_are_what_the_graph_says(name: str) -> None:
+    graph = graph_of(backbones.build(name, device="meta"))
+    assert automatic(graph) == placement_of(graph)
+
+
+def test_mobilenet_departs_where_its_second_convolution_is_depthwise() -> None:
+    graph = graph_of(backbones.build("mobilenet", device="meta"))
+    ours, papers = automatic(graph), placement_of(graph)
+    assert ours.stage3 == papers.stage3 == ("features.13.3",)
+    assert (ours.stage1, papers.stage1) == (("features.1.3",), ("features.1.0",))
+
+
+def test_convert_does_not_touch_the_graph() -> None:
+    graph = graph_of(backbones.build("resnet26", device="meta"))
+    before = str(graph.graph)
+    to_sfic(graph, alpha=0.5, beta=0.5)
+    assert str(graph.graph) == before
+
+
+class Attention(nn.Module):
+    """A gate over a flattened map, which no pair has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.mean((2, 3)).view(x.shape[0], 1, -1)
+        y = self.mix(y).sigmoid().view(x.shape[0], -1, 1, 1)
+        return x * y.expand_as(x)
+
+
+def test_what_is_not_supported_can_be_kept() -> None:
+    vanilla = Body(Attention()).double()
+    with pytest.raises(UnsupportedModel, match=r"node 'mean' \(middle\).*on_unsupported='keep'"):
+        to_sfic(vanilla, alpha=0.5, beta=1.0)
+    sfic = to_sfic(vanilla, alpha=0.5, beta=1.0, on_unsupported="keep")
+    assert parity(vanilla, sfic).unexplained == 0
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(with_identity_mcs(sfic)(x), vanilla(x))
+    torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+    assert to_sfic(vanilla, alpha=0.5, beta=0.5, on_unsupported="keep")(x).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("middle", "words"),
+    [
+        (
+            Applied(lambda x: x.flatten(2).unflatten(2, (8, 8))),
+            r"node 'flatten' \(middle\).*no meaning on a pair",
+        ),
+        (Applied(lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2)), r"\.permute\(\) has no meaning"),
+        (
+            nn.Conv2d(12, 12, 3, padding=1, padding_mode="circular"),
+            "padding mode 'circular' is not supported",
+        ),
+        (nn.ConvTranspose2d(12, 12, 1), "ConvTranspose2d has no meaning on a pair"),
+        (Applied(lambda x: F.interpolate(x, size=x.shape[2:])), "interpolate"),
+    ],
+)
+def test_refusals_name_node_and_module(middle: nn.Module, words: str) -> None:
+    with pytest.raises(UnsupportedModel, match=words):
+        to_sfic(Body(middle), alpha=0.5, beta=0.5)
+
+
+def test_layouts() -> None:
+    layout = Layout.of(Split(3, 2))
+    assert layout.order == (0, 1, 2, 3, 4)
+    both = Layout.concatenated([layout, Layout.of(Split(1, 1))])
+    assert both == Layout((0, 1, 2, 5), (3, 4, 6)) and both.split == Split(4, 3)
+    assert layout.repeated(2) == Layout((0, 1, 2, 3, 4, 5), (6, 7, 8, 9))
+    picked, s, f = both.selected(range(2, 6))
+    assert (picked, s, f) == (Layout((0, 3), (1, 2)), (2, 3), (0, 1))
+    # The vanilla network shuffles [0 1 2 3 4] to [4 2 0 1 3]: the pair stays, its labels move.
+    assert layout.relabelled([4, 2, 0, 1, 3]) == Layout((2, 3, 1), (4, 0))
+
+
+def test_dividing_and_joining_undo_each_other() -> None:
+    x = torch.randn(2, 5, 6, 6)
+    layout = Layout((4, 0, 2), (3, 1))
+    like = Pair(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 6, 6))
+    pair = Divide(layout.spatial, layout.frequency)(x, like)
+    place = [layout.order.index(c) for c in range(5)]
+    assert torch.equal(Join(place, 3)(pair), x)
+    small = Divide(layout.spatial, layout.frequency)(x, Pair(like.spatial, torch.zeros(1, 1, 3, 3)))
+    assert small.frequency.shape == (2, 2, 3, 3)
+    gate = Divide(layout.spatial, layout.frequency)(torch.ones(2, 5, 1, 1), like)
+    assert gate.frequency.shape == (2, 2, 1, 1)
+
+
+@pytest.mark.parametrize("function", [operator.mul, torch.maximum, torch.sub])
+def test_pairs_split_differently_are_brought_together(function: object) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = conv(12, 12), conv(12, 12)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return function(self.a(x), torch.cat([self.b(x)[:, 6:], x[:, :6]], 1))
+
+    vanilla = Body(Two()).double()
+    x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.4, beta=1.0))
+    torch.testing.assert_close(sfic(x), vanilla(x))
+    torch.testing.assert_close(fuse(sfic)(x), sfic(x))

@@ -1,0 +1,74 @@
+"""Networks that are named by where they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sfic_bench import backbones
+from sfic_bench.errors import InvalidValue, MissingDependency, UnsupportedModel
+
+FILE = """
+from torch import nn
+
+def small(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes),
+    )
+
+def fixed():
+    return small(7)
+
+def wrong():
+    return "a network"
+
+number = 3
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    return path
+
+
+def test_a_function_in_a_file(file: Path) -> None:
+    model = backbones.build(f"{file}:small", classes=4)
+    assert isinstance(model, nn.Module) and model(torch.rand(1, 3, 8, 8)).shape == (1, 4)
+    assert backbones.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
+    meta = backbones.build(f"{file}:small", device="meta")
+    assert {p.device.type for p in meta.parameters()} == {"meta"}
+
+
+def test_what_cannot_be_read_says_why(file: Path) -> None:
+    for name, words in {
+        "hub:resnet50": "expected timm:NAME, torchvision:NAME or FILE.py:FUNCTION",
+        f"{file}:": "expected timm:NAME",
+        f"{file.with_name('other.py')}:small": "there is no file",
+        f"{file}:large": "has no function 'large'",
+        f"{file}:number": "has no function 'number'",
+    }.items():
+        with pytest.raises(InvalidValue, match=words):
+            backbones.build(name)
+    with pytest.raises(UnsupportedModel, match=r"gives str, expected a torch\.nn\.Module"):
+        backbones.build(f"{file}:wrong")
+
+
+def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[zoo\]'"):
+        backbones.build("timm:resnet18")
+
+
+def test_from_the_command_line(file: Path) -> None:
+    command = [sys.executable, "-m", "sfic_bench", "flops", "--backbone", f"{file}:small,resnet26"]
+    command += ["--alpha", "0.5", "--beta", "0.5", "--input-size", "32", "--format", "csv"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5 and lines[1].startswith(f"{file}:small,,,")

@@ -1,0 +1,156 @@
+"""Other people's networks: which convert, and that those that do are what they should be.
+
+All convolutional classifiers of torchvision, one a family, and one representative of each
+convolutional family of timm (a module of ``timm.models``). Whoever does not convert says why.
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sfic_bench import backbones
+from sfic_bench.convert import Rewrite, fuse, graph_of, parity, placement_of, to_sfic
+from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn import Stage1, Stage2
+from sfic_bench.nn.geometry import Geometry
+from sfic_bench.nn.grouped import GroupedStage2
+
+TORCHVISION = [
+    *("alexnet", "densenet121", "efficientnet_b0", "efficientnet_v2_s", "googlenet", "inception_v3"),
+    *("mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18"),
+    *("resnet50", "resnext50_32x4d", "wide_resnet50_2", "shufflenet_v2_x0_5", "squeezenet1_1", "vgg11"),
+    *("vgg11_bn",),
+]
+TIMM = [
+    *("convmixer_768_32", "convnext_atto", "cspresnet50", "cs3darknet_s", "darknet53", "densenet121"),
+    *(
+        "dla46_c",
+        "dpn68",
+        "efficientnet_lite0",
+        "tf_efficientnet_b0",
+        "mixnet_s",
+        "tinynet_e",
+        "fasternet_t0",
+    ),
+    *("fastvit_t8", "gernet_s", "repvgg_a0", "mobileone_s0", "ghostnet_100", "hardcorenas_a"),
+    *("hgnetv2_b0", "hrnet_w18_small", "inception_next_atto", "inception_resnet_v2", "inception_v4"),
+    *("legacy_seresnet18", "legacy_xception", "lcnet_050", "mobilenetv3_small_100", "mobilenetv4_conv_small"),
+    *("poolformer_s12", "rdnet_tiny", "regnety_002", "repghostnet_050", "repvit_m0_9", "res2net50_26w_4s"),
+    *("resnet26d", "resnetv2_50", "rexnet_100", "selecsls42b", "seresnet18", "starnet_s1"),
+    *("ese_vovnet19b_dw", "xception41"),
+]
+REFUSED = {
+    "torchvision:convnext_tiny": "node 'permute.*' .*has no meaning on a pair",
+    "timm:mambaout_femto": "node 'permute.*' .*has no meaning on a pair",
+    "timm:dm_nfnet_f0": "ScaledStdConv2dSame computes something else than a Conv2d",
+    "timm:nasnetalarge": "torch.fx cannot trace NASNetALarge",
+    "timm:pnasnet5large": "torch.fx cannot trace PNASNet5Large",
+    "timm:resnest14d": r"node 'reshape' \(layer1.0.conv2\)",
+    "timm:skresnet18": r"node 'stack' \(layer1.0.conv1\)",
+    "timm:tresnet_m": r"node 'conv2d' \(body.layer2.0.conv1.aa\)",
+    "timm:vgg11": "torch.fx cannot trace VGG",
+}
+CONVERTED = [*(f"torchvision:{n}" for n in TORCHVISION), *(f"timm:{n}" for n in TIMM)]
+LARGER = {"torchvision:inception_v3": 160, "timm:inception_v4": 160, "timm:inception_resnet_v2": 160}
+FIXED = {"timm:fastvit_t8": 256}
+
+
+def build(name: str) -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(0)
+    size = FIXED.get(name) or LARGER.get(name, 96)
+    return backbones.build(name, classes=5).eval(), torch.randn(2, 3, size, size)
+
+
+def randomised(model: nn.Module) -> nn.Module:
+    """Norms with statistics and scales of their own: nothing cancels, and no residual branch is 0."""
+    for m in model.modules():
+        if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and m.running_var is not None:
+            m.running_mean.normal_(0, 0.1)
+            m.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.normal_(m.bias, 0, 0.1)
+    return model
+
+
+class PooledFirst(nn.Module):
+    """A strided convolution as the method has it: an average pool, then the same at stride 1."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        padding = conv.padding
+        if type(conv).__name__ == "Conv2dSame":
+            padding = tuple(d * (k - 1) // 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
+        self.geometry = Geometry(conv.kernel_size, conv.stride, padding, conv.dilation)
+        self.pool = nn.AvgPool2d(conv.stride, ceil_mode=True)
+        self.conv = nn.Conv2d(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,
+            padding=self.geometry.own_padding,
+            dilation=conv.dilation,
+            groups=conv.groups,
+            bias=conv.bias is not None,
+        )
+        self.conv.load_state_dict(conv.state_dict())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.geometry.fitted(self.pool(x), tuple(x.shape[2:])))
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_converts(name: str) -> None:
+    vanilla, x = build(name)
+    with torch.no_grad():
+        shape = vanilla(x).shape
+    graph = graph_of(vanilla)
+    for beta in (0.5, 1.0):
+        sfic = to_sfic(graph, alpha=0.5, beta=beta)
+        assert parity(vanilla, sfic).unexplained == 0
+        out = sfic.train()(x)
+        assert out.shape == shape
+        out.square().mean().backward()
+        assert all(m.mcs.weight.grad.isfinite().all() for m in sfic.modules() if isinstance(m, Stage1))
+        sfic = randomised(sfic).double().eval()
+        with torch.no_grad():
+            torch.testing.assert_close(fuse(sfic)(x.double()), sfic(x.double()), rtol=1e-7, atol=1e-9)
+    stages = [m for m in sfic.modules() if isinstance(m, Stage2 | GroupedStage2)]
+    convolutions = [m for m in vanilla.modules() if isinstance(m, nn.Conv2d)]
+    assert len(stages) >= len(convolutions) / 3  # not a stage at the edge of a vanilla network
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_at_beta_1_and_without_the_filter_the_function_is_vanillas(name: str) -> None:
+    vanilla, x = build(name)
+    vanilla = randomised(vanilla).double()
+    graph = graph_of(copy.deepcopy(vanilla))
+    rewrite = Rewrite(graph, placement_of(graph), 0.5, 1.0, "learned")
+    sfic = rewrite.run().eval()
+    mixing = [s for s in rewrite.steps if s.role == "per branch" and "LayerNorm" in s.operation]
+    mixing += [s for s in rewrite.steps if s.role == "per branch" and "GroupNorm" in s.operation]
+    if mixing:
+        pytest.skip(f"{mixing[0].operation} normalises over channels, each branch over its own")
+    for step in rewrite.steps:
+        conv = vanilla.get_submodule(step.path) if step.role.startswith("Stage") else None
+        if isinstance(conv, nn.Conv2d) and conv.stride != (1, 1):
+            vanilla.set_submodule(step.path, PooledFirst(conv).double())
+    for m in sfic.modules():
+        if isinstance(m, Stage1):
+            m.mcs = nn.Identity()
+    for conv, read in placement_of(graph).reads.items():
+        pytest.skip(f"the paper lets {conv} read what {read} reads")
+    with torch.no_grad():
+        expected = vanilla.eval()(x.double())
+        torch.testing.assert_close(sfic(x.double()), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_does_not_convert_says_where(name: str) -> None:
+    with pytest.raises(UnsupportedModel, match=REFUSED[name]):
+        to_sfic(backbones.build(name, classes=5, device="meta"), alpha=0.5, beta=0.5)
+
+
+def test_most_convert() -> None:
+    asked = len(CONVERTED) + len(REFUSED)
+    assert asked >= 60 and len(CONVERTED) >= 0.85 * asked
