@@ -167,9 +167,9 @@ def _count_vanilla(name: str, vanilla: nn.Module, shape: tuple[int, int, int, in
         ) from None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Explanation:
-    """What `to_sfic` would do to a network. ``print`` it for a table.
+    """What `to_sfic` would do to a network; printed, or at a prompt, a table.
 
     Attributes:
         placement: where Stage 1 and Stage 3 go.
@@ -194,6 +194,8 @@ class Explanation:
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
         lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
         return "\n".join([*lines, self.summary])
+
+    __repr__ = __str__
 
 
 def explain_placement(

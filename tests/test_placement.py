@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_convert import randomised, with_identity_mcs
 from torch import Tensor, nn
 
-from sfic_bench import backbones
+from sfic_bench import backbones, explain_placement
 from sfic_bench.convert import Placement, automatic, fuse, graph_of, parity, placement_of, to_sfic
 from sfic_bench.convert.layout import Layout
 from sfic_bench.errors import UnsupportedModel
@@ -129,6 +129,10 @@ def test_what_a_pair_goes_through(name: str, alpha: float) -> None:
         assert parity(vanilla, sfic).unexplained == 0
         assert sfic(x).shape == vanilla(x).shape
         torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+        trainable = fuse(to_sfic(vanilla, alpha=alpha, beta=beta), for_training=True)
+        trainable.load_state_dict(sfic.state_dict())
+        torch.testing.assert_close(trainable(x), sfic(x))
+        assert set(trainable.state_dict()) == set(sfic.state_dict())
         sfic(x).sum().backward()
         reached = [p for n, p in sfic.named_parameters() if p.grad is not None]
         assert len(reached) == len(list(sfic.parameters()))
@@ -154,6 +158,28 @@ def test_grouped_convolutions(groups, into, out, alpha, beta, stride) -> None:
     torch.testing.assert_close(fuse(sfic)(x), sfic(x))
     if stride == beta == 1:
         torch.testing.assert_close(with_identity_mcs(sfic)(x), vanilla(x))
+
+
+@pytest.mark.parametrize("norm", [nn.GroupNorm(3, 12), nn.GroupNorm(2, 12, affine=False), nn.BatchNorm2d(12)])
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5, 1.0])
+def test_norms_are_dealt_out(norm: nn.Module, alpha: float) -> None:
+    vanilla = Body(norm).double().eval()
+    x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    for beta in (0.5, 1.0):
+        sfic = to_sfic(vanilla, alpha, beta)
+        assert parity(vanilla, sfic).unexplained == 0
+        torch.testing.assert_close(fuse(sfic)(x), sfic(x))
+    if isinstance(norm, nn.GroupNorm) and norm.num_groups == 3 and alpha == 0.25:
+        parts = sfic.get_submodule("middle")
+        assert (parts.spatial.num_groups, parts.frequency.num_groups) == (1, 1)  # 9 and 3 channels, not 4s
+
+
+def test_the_plan_is_a_table() -> None:
+    plan = explain_placement(backbones.build("vgg13", device="meta"))
+    lines = str(plan).splitlines()
+    assert lines[0].split() == ["vanilla", "features.0", "Conv2d"]
+    assert lines[1].split() == ["Stage", "1", "features.3", "Conv2d", "32+32"]
+    assert "Stage 3: 1" in lines[-1] and repr(plan) == str(plan)
 
 
 def test_a_residual_stream_that_begins_in_the_head() -> None:

@@ -65,6 +65,34 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
         backbones.build("timm:resnet18")
 
 
+ATTENTION = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(i, 8, 3, padding=1) for i in (3, 8, 8))
+        self.mix = nn.Flatten(2)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        x = self.b(self.a(x))
+        x = x * self.mix(x).mean(2)[:, :, None, None]
+        return self.head(self.c(x).mean((2, 3)))
+"""
+
+
+def test_what_is_kept_vanilla_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "attention.py"
+    path.write_text(ATTENTION)
+    command = [sys.executable, "-m", "sfic_bench", "flops", "--backbone", f"{path}:Net", "--alpha", "0.5"]
+    command += ["--beta", "0.5", "--input-size", "16", "--format", "json"]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 2 and "node 'mix' (mix) cannot be converted: Flatten" in refused.stderr
+    kept = subprocess.run([*command, "--on-unsupported", "keep"], capture_output=True, text=True)
+    assert kept.returncode == 0 and "keeps vanilla: mix (Flatten)" in kept.stderr
+
+
 def test_from_the_command_line(file: Path) -> None:
     command = [sys.executable, "-m", "sfic_bench", "flops", "--backbone", f"{file}:small,resnet26"]
     command += ["--alpha", "0.5", "--beta", "0.5", "--input-size", "32", "--format", "csv"]

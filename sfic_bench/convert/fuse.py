@@ -5,13 +5,14 @@ import copy
 from torch import fx, nn
 
 from sfic_bench.convert.graph import attribute_of, graph_of, take_over_modes
+from sfic_bench.convert.weights import channels_of
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, fold, join_norms
 from sfic_bench.nn.grouped import GroupedStage2
 
 
-def fuse(model: nn.Module, *, for_training: bool = False, share: bool = False) -> fx.GraphModule:
+def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -> fx.GraphModule:
     """An equal and cheaper form of a converted network, or of a vanilla one.
 
     Equal means the same results and gradients up to the order of floating-point additions. Where S
@@ -132,9 +133,7 @@ def _on_joined(layer: nn.Module) -> nn.Module:
         case PerBranch() if _has_norm(layer):
             return join_norms(layer)
         case PerBranch() if layer.frequency is not layer.spatial:
-            assert isinstance(layer.spatial, nn.Module)
-            weight = next(layer.spatial.parameters(), None)
-            return OnSlices(copy.deepcopy(layer), 0 if weight is None else weight.numel())
+            return OnSlices(copy.deepcopy(layer), channels_of(layer.spatial))
         case Divide():
             return Pick([*layer.spatial.order, *layer.frequency.order])
         case Join():

@@ -1,6 +1,6 @@
 """Networks as graphs, and what is read off them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -14,6 +14,18 @@ WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class _Tracer(fx.Tracer):
+    failed_at = ""
+    """The innermost module whose code could not be traced."""
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            return super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed_at = self.failed_at or self.path_of_module(m)
+            raise
+
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
         return isinstance(m, WHOLE) or super().is_leaf_module(m, qualified_name)
 
@@ -30,10 +42,10 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
     try:
         graph = tracer.trace(model)
     except Exception as error:  # whatever the network's own code raises when it is given no tensor
-        where = f" (at {tracer.scope.module_path})" if tracer.scope.module_path else ""
+        at = f" (at {tracer.failed_at})" if tracer.failed_at else ""
         told = (str(error).splitlines() or [""])[0]
         raise UnsupportedModel(
-            f"torch.fx cannot trace {type(model).__name__}{where}: {type(error).__name__}: {told}"
+            f"torch.fx cannot trace {type(model).__name__}{at}: {type(error).__name__}: {told}"
         ) from error
     for node in reversed(graph.nodes):
         if node.target is torch._assert:  # of shapes, which a pair has others of

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfic_bench.convert import meanings
+from sfic_bench.convert.building import Building
 from sfic_bench.convert.channels import ChannelCounts, ranges_of, shuffle_at
 from sfic_bench.convert.graph import (
     attribute_of,
@@ -25,10 +25,10 @@ from sfic_bench.convert.graph import (
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.placement import Placement
 from sfic_bench.convert.stages import stage_of
-from sfic_bench.convert.weights import dealt_norm
+from sfic_bench.convert.weights import dealt_norm, redundant_biases, without_bias
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import McsMode, PerBranch, Split
-from sfic_bench.nn.adapters import Concatenate, Divide, Join, PickBranches
+from sfic_bench.nn.adapters import Concatenate, PickBranches
 
 OnUnsupported = Literal["error", "keep"]
 
@@ -67,17 +67,15 @@ class Rewrite:
         self.old_modules = dict(vanilla.named_modules())
         self.old_nodes = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
         self.uses: dict[str, Layout | None] = {}
-        self.dropped_biases = self._redundant_biases()
-        self.graph = fx.Graph()
+        self.dropped_biases = redundant_biases(vanilla)
+        self.built = Building()
         self.new: dict[fx.Node, fx.Node] = {}
         self.layouts: dict[fx.Node, Layout] = {}  # of the old nodes that carry a pair now
-        self.parts: dict[
-            fx.Node, list[tuple[fx.Node, Layout]]
-        ] = {}  # of the old nodes that gave several pairs
+        # Of the old nodes that gave several pairs, those.
+        self.parts: dict[fx.Node, list[tuple[fx.Node, Layout]]] = {}
         self.counts = ChannelCounts(self._old_module)  # of the old nodes that carry a tensor
         self.viewed: set[fx.Node] = set()  # all but the first node of channel shuffles of pairs
         self.sizes: set[fx.Node] = set()  # sizes of pairs, which nothing but a channel shuffle may read
-        self.modules: dict[str, Any] = {}
 
     def run(self) -> fx.GraphModule:
         placement = self.placement
@@ -87,7 +85,7 @@ class Rewrite:
                 raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d of this network")
         for node in self.vanilla.graph.nodes:
             self._visit(node)
-        sfic = fx.GraphModule(self.modules, self.graph, f"SFIC{type(self.vanilla).__name__}")
+        sfic = fx.GraphModule(self.built.modules, self.built.graph, f"SFIC{type(self.vanilla).__name__}")
         if self.on_unsupported == "keep" and sfic.graph.eliminate_dead_code():
             sfic.recompile()  # sizes that only channel shuffles had read
         take_over_modes(self.old_modules, sfic)
@@ -143,15 +141,15 @@ class Rewrite:
     def _as_it_is(self, node: fx.Node) -> None:
         target = str(node.target)
         if node.op == "get_attr":
-            self.modules[target] = copy.deepcopy(attribute_of(self.vanilla, target))
+            self.built.modules[target] = copy.deepcopy(attribute_of(self.vanilla, target))
         if node.op == "call_module":
             if target in self.placement.stage3:
                 raise self.refusal(node, "Stage 3 needs a pair, got a single tensor")
-            if target not in self.modules:
-                self.modules[target] = self._single(target, self.old_modules[target])
+            if target not in self.built.modules:
+                self.built.modules[target] = self._single(target, self.old_modules[target])
             if isinstance(self.old_modules[target], nn.Conv2d):
                 self._tell(node, "vanilla", None)
-        self.new[node] = self.graph.node_copy(node, self.new.__getitem__)
+        self.new[node] = self.built.graph.node_copy(node, self.new.__getitem__)
         self.counts.see(node)
 
     def _convolution(self, node: fx.Node, layout: Layout | None) -> None:
@@ -176,8 +174,8 @@ class Rewrite:
             )
         except ValueError as error:
             raise self.refusal(node, str(error)) from error
-        self.modules.setdefault(target, made.stage)
-        self.new[node] = self._call(target, *map(self.new.__getitem__, self._inputs(node)))
+        self.built.modules.setdefault(target, made.stage)
+        self.new[node] = self.built.call(target, *map(self.new.__getitem__, self._inputs(node)))
         if made.layout is not None:
             self.layouts[node] = made.layout
         else:
@@ -192,15 +190,15 @@ class Rewrite:
         except ValueError as error:
             raise self.refusal(node, str(error)) from error
         # The head's norms are the head's own; one that serves both is called twice.
-        name = target if target not in self.modules else f"{target}_pair"
-        self.modules.setdefault(name, PerBranch(*parts))
+        name = target if target not in self.built.modules else f"{target}_pair"
+        self.built.modules.setdefault(name, PerBranch(*parts))
         self._emit(node, name, layout)
 
     def _per_branch(self, node: fx.Node, module: nn.Module | None, pairs: list[fx.Node]) -> None:
         if module is not None:
             # A copy even where modules are shared: with two parents, counters would count it twice.
             target = f"{node.target}_pair"  # one module may serve tensors here and pairs there
-            self.modules.setdefault(target, PerBranch(copy.deepcopy(module)))
+            self.built.modules.setdefault(target, PerBranch(copy.deepcopy(module)))
             self._emit(node, target, self.layouts[pairs[0]])
             return
         lead = next((p for p in pairs if not self._is_gate(p)), pairs[0])
@@ -217,8 +215,8 @@ class Rewrite:
             assert callable(node.target)
             function = node.target
         target = self._name(node)
-        self.modules[target] = PerBranch(function)
-        self.new[node] = self._call(
+        self.built.modules[target] = PerBranch(function)
+        self.new[node] = self.built.call(
             target, *fx.map_arg(args, replaced.__getitem__), **fx.map_arg(kwargs, replaced.__getitem__)
         )
         self.layouts[node] = layout
@@ -236,8 +234,8 @@ class Rewrite:
             for t, layout in zip(tensors, layouts, strict=True)
         ]
         target = self._name(node)
-        self.modules[target] = Concatenate([layout.split for layout in layouts])
-        self.new[node] = self._call(target, *parts)
+        self.built.modules[target] = Concatenate([layout.split for layout in layouts])
+        self.new[node] = self.built.call(target, *parts)
         self.layouts[node] = Layout.concatenated(layouts)
         self._tell(node, "per branch", self.layouts[node].split)
 
@@ -246,8 +244,8 @@ class Rewrite:
         for i, wanted in enumerate(ranges):
             layout, spatial, frequency = self.layouts[pair].selected(wanted)
             target = f"{self._name(node)}_{i}"
-            self.modules[target] = PickBranches(spatial, frequency, self.layouts[pair].split.spatial)
-            found.append((self._call(target, self.new[pair]), layout))
+            self.built.modules[target] = PickBranches(spatial, frequency, self.layouts[pair].split.spatial)
+            found.append((self.built.call(target, self.new[pair]), layout))
         if node.target is torch.functional.split or node.target in (*meanings.PARTS, *meanings.PART_METHODS):
             self.parts[node] = found
         else:
@@ -266,16 +264,16 @@ class Rewrite:
         if not self._may_join(node) and self.on_unsupported == "error":
             raise self.refusal(
                 node,
-                f"{self._operation(node)} has no meaning on a pair (on_unsupported='keep' leaves it vanilla)",
+                f"{self._operation(node)} has no meaning on a pair; on_unsupported='keep' (--on-unsupported keep) leaves it vanilla",
             )
         if any(i in self.sizes for i in self._inputs(node)):
             raise self.refusal(node, f"{called(node)} reads the size of a pair")
         joined = {p: self._join(p) for p in dict.fromkeys(pairs)}
         if node.op == "call_module":
-            self.modules.setdefault(
+            self.built.modules.setdefault(
                 str(node.target), self._single(str(node.target), self.old_modules[str(node.target)])
             )
-        self.new[node] = self.graph.node_copy(node, lambda n: joined.get(n, self.new[n]))
+        self.new[node] = self.built.graph.node_copy(node, lambda n: joined.get(n, self.new[n]))
         self._tell(node, "join" if self._may_join(node) else "kept", None)
 
     # Between pairs and tensors
@@ -286,30 +284,17 @@ class Rewrite:
         if old in self.layouts:
             if self.layouts[old] == layout:
                 return self.new[old]
-            return self._divided(self._join(old), layout, lead)
+            return self.built.divide(self._join(old), layout, self.new[lead])
         if self._is_broadcast(old):
             return self.new[old]
         return self._divide(old, layout if self.counts.get(old) != 1 else Layout((0,), (0,)), lead)
 
     def _divide(self, old: fx.Node, layout: Layout, lead: fx.Node) -> fx.Node:
         self._tell(old, "divide", layout.split)
-        return self._divided(self.new[old], layout, lead)
-
-    def _divided(self, new: fx.Node, layout: Layout, lead: fx.Node) -> fx.Node:
-        target = f"{new.name}_divided"
-        while target in self.modules:
-            target += "_"
-        self.modules[target] = Divide(layout.spatial, layout.frequency)
-        return self._call(target, new, self.new[lead])
+        return self.built.divide(self.new[old], layout, self.new[lead])
 
     def _join(self, old: fx.Node) -> fx.Node:
-        layout = self.layouts[old]
-        place = {c: i for i, c in enumerate(layout.order)}
-        target = f"{self.new[old].name}_joined"
-        while target in self.modules:
-            target += "_"
-        self.modules[target] = Join([place[c] for c in range(layout.total)], layout.split.spatial)
-        return self._call(target, self.new[old])
+        return self.built.join(self.new[old], self.layouts[old])
 
     def _may_join(self, node: fx.Node) -> bool:
         return self.placement.joins and not any(
@@ -357,12 +342,9 @@ class Rewrite:
         read = node if other is None else self.old_nodes[other]
         return nodes_in(read.args, read.kwargs)
 
-    def _call(self, target: str, *args: Any, **kwargs: Any) -> fx.Node:
-        return self.graph.call_module(target, args, kwargs)
-
     def _emit(self, node: fx.Node, target: str, layout: Layout) -> None:
         args, kwargs = fx.map_arg((node.args, node.kwargs), self.new.__getitem__)
-        self.new[node] = self.graph.call_module(target, args, kwargs)
+        self.new[node] = self.built.call(target, *args, **kwargs)
         self.layouts[node] = layout
         self._tell(node, "per branch", layout.split)
 
@@ -374,26 +356,7 @@ class Rewrite:
         bias = self.dropped_biases.get(target)
         if self.share and bias is None:
             return old
-        new = copy.deepcopy(old)
-        if bias is not None and isinstance(new, nn.Conv2d):
-            new.bias = None
-        elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
-            with torch.no_grad():
-                new.running_mean -= bias
-        return new
-
-    def _redundant_biases(self) -> dict[str, Tensor]:
-        """Biases of convolutions that only a BatchNorm reads, under the names of both."""
-        found: dict[str, Tensor] = {}
-        for node in self.old_nodes.values():
-            conv = self.old_modules[str(node.target)]
-            users = list(node.users)
-            if not isinstance(conv, nn.Conv2d) or conv.bias is None or len(users) != 1:
-                continue
-            norm = str(users[0].target)
-            if users[0].op == "call_module" and isinstance(self.old_modules[norm], _BatchNorm):
-                found[str(node.target)] = found[norm] = conv.bias.detach()
-        return found
+        return without_bias(old, bias)
 
     def _tell(self, node: fx.Node, role: str, split: Split | None, note: str = "") -> None:
         self.steps.append(

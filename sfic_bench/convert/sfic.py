@@ -11,9 +11,9 @@ from sfic_bench.nn.fused import ReducedStage1
 
 def to_sfic(
     model: nn.Module,
-    *,
     alpha: float,
     beta: float,
+    *,
     placement: Placement | None = None,
     mcs: McsMode = "learned",
     on_unsupported: OnUnsupported = "error",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfic_bench.convert.layout import Layout, picked
@@ -52,6 +52,36 @@ def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Plac
         _fill(target.bias, vanilla.bias, rows)
 
 
+def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
+    """Biases of convolutions that only a BatchNorm reads, under the names of both."""
+    modules = dict(vanilla.named_modules())
+    found: dict[str, Tensor] = {}
+    for node in vanilla.graph.nodes:
+        conv, users = modules.get(str(node.target)), list(node.users)
+        if (
+            node.op != "call_module"
+            or not isinstance(conv, nn.Conv2d)
+            or conv.bias is None
+            or len(users) != 1
+        ):
+            continue
+        norm = str(users[0].target)
+        if users[0].op == "call_module" and isinstance(modules[norm], _BatchNorm):
+            found[str(node.target)] = found[norm] = conv.bias.detach()
+    return found
+
+
+def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
+    """A copy of ``module``: a convolution without its bias, or the BatchNorm behind it, which makes up for it."""
+    new = copy.deepcopy(module)
+    if bias is not None and isinstance(new, nn.Conv2d):
+        new.bias = None
+    elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
+        with torch.no_grad():
+            new.running_mean -= bias
+    return new
+
+
 def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
     """``norm`` for some of its channels; ``shift`` is a bias that a running mean takes up.
 
@@ -62,7 +92,7 @@ def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -
     """
     if not channels:
         return nn.Identity()
-    count = _channels(norm)
+    count = channels_of(norm)
     dealt = copy.deepcopy(norm)
     tensors = [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]
     for name, source in tensors:
@@ -90,7 +120,14 @@ def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -
     return dealt
 
 
-def _channels(norm: nn.Module) -> int:
+def channels_of(norm: object) -> int:
+    """Of a norm; 0 where a branch has none.
+
+    Raises:
+        ValueError: for a norm over more than channels.
+    """
+    if isinstance(norm, nn.Identity):
+        return 0
     if isinstance(norm, _BatchNorm):
         return norm.num_features
     if isinstance(norm, nn.GroupNorm):

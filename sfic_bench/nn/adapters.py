@@ -131,8 +131,13 @@ class OnSlices(nn.Module):
 
     def __init__(self, module: nn.Module, spatial: int) -> None:
         super().__init__()
-        self.module, self.spatial = module, spatial
+        self.width = spatial
+        # What the module holds is held here, so that state dicts have the names that they had without
+        # this class; the list keeps the module itself out of them.
+        self._module = [module]
+        for name, child in module.named_children():
+            self.add_module(name, child)
 
     def forward(self, x: Tensor) -> Tensor:
-        n = self.spatial
-        return torch.cat(self.module(Pair(x[:, :n], x[:, n:])), 1)
+        pair = Pair(x[:, : self.width], x[:, self.width :])
+        return torch.cat(self._module[0].forward(pair), 1)

@@ -45,12 +45,12 @@ REFUSED = {
     "torchvision:convnext_tiny": "node 'permute.*' .*has no meaning on a pair",
     "timm:mambaout_femto": "node 'permute.*' .*has no meaning on a pair",
     "timm:dm_nfnet_f0": "ScaledStdConv2dSame computes something else than a Conv2d",
-    "timm:nasnetalarge": "torch.fx cannot trace NASNetALarge",
-    "timm:pnasnet5large": "torch.fx cannot trace PNASNet5Large",
+    "timm:nasnetalarge": r"torch.fx cannot trace NASNetALarge \(at cell_stem_0",
+    "timm:pnasnet5large": r"torch.fx cannot trace PNASNet5Large \(at cell_stem_0",
     "timm:resnest14d": r"node 'reshape' \(layer1.0.conv2\)",
     "timm:skresnet18": r"node 'stack' \(layer1.0.conv1\)",
     "timm:tresnet_m": r"node 'conv2d' \(body.layer2.0.conv1.aa\)",
-    "timm:vgg11": "torch.fx cannot trace VGG",
+    "timm:vgg11": r"torch.fx cannot trace VGG \(at pre_logits\)",
 }
 CONVERTED = [*(f"torchvision:{n}" for n in TORCHVISION), *(f"timm:{n}" for n in TIMM)]
 LARGER = {"torchvision:inception_v3": 160, "timm:inception_v4": 160, "timm:inception_resnet_v2": 160}
