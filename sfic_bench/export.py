@@ -4,10 +4,12 @@ ONNX through torch's exporter (``torch.onnx.export(dynamo=True)``), torch's own 
 (``torch.export``), and TorchScript.
 """
 
+import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,8 @@ def export(model: nn.Module, path: Path | str, *, format: str, input_size: int =
     try:
         made = folder / path.name
         try:
-            write(model, example, made)
+            with _quietly():
+                write(model, example, made)
         except SficBenchError:
             raise
         except Exception as error:  # whatever an exporter raises
@@ -92,6 +95,23 @@ def export(model: nn.Module, path: Path | str, *, format: str, input_size: int =
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Exported(path=path, format=format, max_abs_error=largest, batches=BATCHES)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Exporters deprecate what they themselves call, and tell of packages that nobody asked for.
+
+    Traces also warn of branches on sizes; those follow from the input's height and width, which are fixed.
+    """
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _error(model: nn.Module, run: Run, x: Tensor) -> float:
@@ -140,7 +160,8 @@ def onnx_run(model: nn.Module, x: Tensor) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         try:
-            _write_onnx(model, x, path)
+            with _quietly():
+                _write_onnx(model, x, path)
         except SficBenchError:
             raise
         except Exception as error:  # whatever the exporter raises
@@ -176,10 +197,7 @@ def _load_exported(path: Path) -> Run:
 
 
 def _write_script(model: nn.Module, x: Tensor, path: Path) -> None:
-    with warnings.catch_warnings():
-        # Resizes branch on sizes, which follow from the input's height and width alone: those are fixed.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
+    torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
 
 
 def _load_script(path: Path) -> Run:

@@ -95,7 +95,7 @@ def test_onnx_runtime_is_a_path() -> None:
     ready = MAKERS["onnxruntime"](model, (x,), False)
     with torch.no_grad():
         torch.testing.assert_close(tensors_of(ready.run())[0], model(x), rtol=1e-3, atol=1e-4)
-    assert ready.setup_s > 0
+    assert ready.setup_s > 0 and ready.peak_bytes == {}  # torch cannot see its memory
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +125,15 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
         *asked, "--classes", "3", "--weights", str(tmp_path / "vanilla.pth"), "--output", str(path)
     )
     assert wrong.returncode == 2 and "has in other shapes classifier.weight" in wrong.stderr
+
+
+@pytest.mark.parametrize("format", every_format)
+def test_nothing_but_the_result_is_said(format: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.file"
+    asked = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--input-size", "48")
+    done = command(*asked, "--to", format, "--output", str(path))
+    assert done.returncode == 0 and done.stdout == ""
+    assert done.stderr.startswith(f"wrote {path}: batches of 1 and 3") and done.stderr.count("\n") == 1
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
