@@ -35,5 +35,10 @@ class UnsupportedModel(SficBenchError):
     """A network, or a part of one, that a step cannot carry over."""
 
 
+def first_line(error: BaseException) -> str:
+    """What ``error`` says first; its type where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class MissingDependency(SficBenchError):
     """An optional package that is not installed."""

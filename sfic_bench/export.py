@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
+from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, first_line
 
 TOLERANCE = 1e-3
 """Largest error of an output, over the largest value of torch's, that still counts as the same function."""
@@ -74,27 +74,30 @@ def export(model: nn.Module, path: Path | str, *, format: str, input_size: int =
         raise InvalidValue("the network is in training mode: call .eval(), or fuse it, before exporting")
     if not path.parent.is_dir():
         raise InvalidValue(f"cannot write {path}: there is no folder {path.parent}; make it first")
-    write, load = FORMATS[format]
+    load = FORMATS[format][1]
     example = torch.randn(2, 3, input_size, input_size)
     folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         made = folder / path.name
-        try:
-            with _quietly():
-                write(model, example, made)
-        except SficBenchError:
-            raise
-        except Exception as error:  # whatever an exporter raises
-            told = (str(error).strip().splitlines() or [""])[0]
-            raise ExportFailed(
-                f"torch cannot write this network as {format}: {type(error).__name__}: {told}"
-            ) from error
+        _written(model, example, made, format)
         run = load(made)
         largest = max(_error(model, run, torch.randn(n, 3, input_size, input_size)) for n in BATCHES)
         made.replace(path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Exported(path=path, format=format, max_abs_error=largest, batches=BATCHES)
+
+
+def _written(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
+    try:
+        with _quietly():
+            FORMATS[format][0](model, x, path)
+    except SficBenchError:
+        raise
+    except Exception as error:  # whatever an exporter raises
+        raise ExportFailed(
+            f"torch cannot write this network as {format}: {type(error).__name__}: {first_line(error)}"
+        ) from error
 
 
 @contextmanager
@@ -159,14 +162,7 @@ def onnx_run(model: nn.Module, x: Tensor) -> Run:
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
-        try:
-            with _quietly():
-                _write_onnx(model, x, path)
-        except SficBenchError:
-            raise
-        except Exception as error:  # whatever the exporter raises
-            told = (str(error).strip().splitlines() or [""])[0]
-            raise ExportFailed(f"torch cannot write this network as ONNX: {told}") from error
+        _written(model, x, path, "onnx")
         return _load_onnx(path)
 
 

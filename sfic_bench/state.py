@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.errors import InvalidValue
+from sfic_bench.errors import InvalidValue, first_line
 
 WRAPPERS = ("state_dict", "model")
 """Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
@@ -26,7 +26,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         raise InvalidValue(f"cannot read {path}: there is no such file") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise InvalidValue(
-            f"cannot read {path} as a checkpoint of tensors alone: {str(error).splitlines()[0]}"
+            f"cannot read {path} as a checkpoint of tensors alone: {first_line(error)}"
         ) from error
     for key in WRAPPERS:
         if isinstance(read, Mapping) and isinstance(read.get(key), Mapping):

@@ -7,8 +7,8 @@ import typer
 from sfic_bench.cli import options
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, Result
-from sfic_bench.errors import InvalidValue
 from sfic_bench.report import Column, Table, environment
+from sfic_bench.spec import check_alpha
 
 SCHEMA = "sfic-bench/placement/1"
 
@@ -27,8 +27,7 @@ def explain_command(
     """Show where a network's stages go: head, Stage 1, 2, 3, and what stays vanilla."""
     out = Output(format=format, path=output)
     keep = options.unsupported(on_unsupported)
-    if not 0 <= alpha <= 1:
-        raise InvalidValue(f"alpha must lie in [0, 1], got {alpha}")
+    check_alpha(alpha)
     from sfic_bench import api  # imports torch
 
     model = api.build(backbone, device="meta")

@@ -63,25 +63,27 @@ def run(what: Sequence[Variant | Layer], paths: Sequence[str], asked: Asked, out
     with progress("timing", len({w.name for w in what})) as step:
         try:
             machine = latency.Machine.for_conditions(conditions)
+            facts = environment() | _device_facts(conditions, machine)
             for family in latency.measure(
                 what, paths, conditions, machine, Stop(max_seconds=asked.max_seconds)
             ):
                 families.append(family)
                 step(family.name)
-                out.keep(result(families, conditions, machine))
+                out.keep(result(families, conditions, machine, facts))
         except KeyboardInterrupt:
             interrupted = True
     interrupted |= any(family.stopped_by == "interrupt" for family in families)
     if families and machine is not None:
-        out.emit(result(families, conditions, machine))
+        out.emit(result(families, conditions, machine, facts))
     if interrupted:
         say("sfic-bench: interrupted; the rows hold the rounds that were finished")
         raise typer.Exit(130)
 
 
-def result(families: "Sequence[Family]", conditions: "Conditions", machine: "Machine") -> Result:
+def result(
+    families: "Sequence[Family]", conditions: "Conditions", machine: "Machine", facts: dict[str, Any]
+) -> Result:
     """What was found so far, in every form it can be asked for."""
-    facts = environment() | _device_facts(conditions, machine)
     rows = [_row(row, conditions) for family in families for row in family.rows]
     peak = machine.peak
     tables = [_table(families, conditions, machine, facts)]

@@ -113,15 +113,14 @@ def tell_kept(wanted: Grid) -> None:
 
     for name in wanted.backbones:
         model = api.build(name, device="meta")
-        for alpha in wanted.alphas[:1]:
-            steps = api.explain_placement(model, alpha=alpha, on_unsupported="keep").steps
-            kept: dict[str, dict[str, None]] = {}  # operations by module, each once
-            for s in steps:
-                if s.role == "kept":
-                    kept.setdefault(s.path, {})[s.operation] = None
-            if kept:
-                parts = "; ".join(f"{path} ({', '.join(found)})" for path, found in kept.items())
-                say(f"sfic-bench: {name} keeps vanilla: {parts}")
+        steps = api.explain_placement(model, alpha=wanted.alphas[0], on_unsupported="keep").steps
+        kept: dict[str, dict[str, None]] = {}  # operations by module, each once
+        for s in steps:
+            if s.role == "kept":
+                kept.setdefault(s.path, {})[s.operation] = None
+        if kept:
+            parts = "; ".join(f"{path} ({', '.join(found)})" for path, found in kept.items())
+            say(f"sfic-bench: {name} keeps vanilla: {parts}")
 
 
 def paths(names: str) -> tuple[str, ...]:

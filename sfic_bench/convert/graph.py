@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfic_bench.errors import UnsupportedModel
+from sfic_bench.errors import UnsupportedModel, first_line
 
 WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
 """Classes whose subclasses, too, stay one node: what a norm with an activation does is known by its base."""
@@ -43,9 +43,8 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
         graph = tracer.trace(model)
     except Exception as error:  # whatever the network's own code raises when it is given no tensor
         at = f" (at {tracer.failed_at})" if tracer.failed_at else ""
-        told = (str(error).splitlines() or [""])[0]
         raise UnsupportedModel(
-            f"torch.fx cannot trace {type(model).__name__}{at}: {type(error).__name__}: {told}"
+            f"torch.fx cannot trace {type(model).__name__}{at}: {type(error).__name__}: {first_line(error)}"
         ) from error
     for node in reversed(graph.nodes):
         if node.target is torch._assert:  # of shapes, which a pair has others of

@@ -246,7 +246,7 @@ class Rewrite:
             target = f"{self._name(node)}_{i}"
             self.built.modules[target] = PickBranches(spatial, frequency, self.layouts[pair].split.spatial)
             found.append((self.built.call(target, self.new[pair]), layout))
-        if node.target is torch.functional.split or node.target in (*meanings.PARTS, *meanings.PART_METHODS):
+        if node.target in (*meanings.PARTS, *meanings.PART_METHODS):
             self.parts[node] = found
         else:
             self.new[node], self.layouts[node] = found[0]

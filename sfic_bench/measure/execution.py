@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.errors import MissingDependency
+from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.measure.memory import out_of_memory, peak_of
 
 
@@ -96,8 +96,7 @@ def compiled(mode: str) -> Maker:
                 raise
             # Whatever the compiler's stages raise, the network itself has run before: the path is
             # what failed.
-            told = (str(error).splitlines() or [""])[0]
-            raise Unavailable(f"torch.compile failed: {type(error).__name__}: {told}") from error
+            raise Unavailable(f"torch.compile failed: {type(error).__name__}: {first_line(error)}") from error
         kept = _kept(device, before) if mode != "default" else None
         return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes=kept)
 

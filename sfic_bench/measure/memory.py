@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from sfic_bench.errors import first_line
+
 DEFINITIONS: Mapping[str, str] = {
     "parameters": "parameters and buffers of the network",
     "peak_allocated": "the most that torch's allocator had given out at once during one call, above what "
@@ -65,7 +67,7 @@ def _peak_rss(run: Callable[[], object]) -> int | None:
 
 def out_of_memory(error: BaseException) -> str | None:
     """What to tell if ``error`` is a lack of memory, of the device or of the machine; else ``None``."""
-    first = (str(error).splitlines() or [type(error).__name__])[0]
+    first = first_line(error)
     # The CPU's allocator raises a bare RuntimeError.
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first:
         return f"out of memory: {first}"

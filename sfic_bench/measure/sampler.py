@@ -15,6 +15,9 @@ WARMUP_SHARE = 0.25
 """Of the time limit that warm-up may take at most."""
 
 
+StoppedBy = Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
     """When to stop: at the first of these.
@@ -56,7 +59,7 @@ class Sampled:
     readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     warmup_rounds: int
-    stopped_by: Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
+    stopped_by: StoppedBy
 
     @property
     def rounds(self) -> int:
@@ -102,15 +105,12 @@ def sample(
     )
 
 
-Reason = Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
-
-
 def _stopped_by(
     rounds: "_Rounds",
     stop: Stop,
     seconds: float,
     widths: Callable[[Mapping[str, Sequence[float]]], float],
-) -> Reason | None:
+) -> StoppedBy | None:
     taken = len(next(iter(rounds.samples.values()), ()))
     if not rounds.samples:
         return "nothing to time"
