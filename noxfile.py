@@ -2,7 +2,7 @@
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "install", "tests", "zoo"]
+nox.options.sessions = ["lint", "architecture", "types", "install", "regression", "tests", "zoo"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -39,10 +39,34 @@ def install(session: nox.Session) -> None:
     session.run("sfic-bench", "audit")
 
 
+COUNTS = "reports/counts.json"
+TIMED = ("latency", "--backbone", "mobilenet,resnet26", "--alpha", ".5", "--beta", ".5,1")
+
+
+@nox.session
+def regression(session: nox.Session) -> None:
+    """Hold every backbone's parameters and MACs over the grid to the committed ones, exactly."""
+    session.install(*CONSTRAINED, ".")
+    head = f"{session.create_tmp()}/counts.json"
+    session.run("sfic-bench", "flops", "--format", "json", "--output", head)
+    session.run("sfic-bench", "compare", COUNTS, head, "--fail-on-change")
+
+
+@nox.session
+def baseline(session: nox.Session) -> None:
+    """Renew the committed baselines: counts, and times on this machine's devices (minutes)."""
+    session.install(*CONSTRAINED, ".")
+    session.run("sfic-bench", "flops", "--format", "json", "--output", COUNTS)
+    for device in ("cpu", "cuda") if _has_cuda(session) else ("cpu",):
+        paths = "reference,fused" if device == "cpu" else "reference,fused,compiled,cuda-graph"
+        to = ("--format", "json", "--output", f"reports/baseline-{device}.json")
+        session.run("sfic-bench", *TIMED, "--device", device, "--path", paths, "--max-seconds", "120", *to)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
-    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx]")
+    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx,report]")
     session.run("pytest", "-n", "2", *session.posargs)
     once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
     session.run("pytest", "-q", "--benchmark-disable", *once)
@@ -72,9 +96,13 @@ def cpu_bench(session: nox.Session) -> None:
 def gpu_bench(session: nox.Session) -> None:
     """Run the tests, benchmarks and table that need a CUDA device; JSON goes to reports/."""
     session.install(*CONSTRAINED, "-e", ".[test,gpu]")
-    found = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
-    if str(found).strip() != "True":
+    if not _has_cuda(session):
         session.skip("torch finds no CUDA device on this machine, so nothing was measured")
     json = "reports/gpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "gpu", "--benchmark-json", json, *session.posargs)
     session.run("python", "benchmarks/gpu_table.py", "reports")
+
+
+def _has_cuda(session: nox.Session) -> bool:
+    found = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
+    return str(found).strip() == "True"

@@ -13,6 +13,13 @@ def synchronised() -> float:
     return time.perf_counter()
 
 
+def pytest_benchmark_update_machine_info(machine_info: dict[str, object]) -> None:
+    """What `sfic-bench compare` must find equal before it compares two files."""
+    machine_info |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        machine_info |= {"cuda": torch.version.cuda, "device": torch.cuda.get_device_name()}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.benchmark(timer=synchronised, disable_gc=True))

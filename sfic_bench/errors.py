@@ -1,7 +1,7 @@
 """The one base class of errors that are the caller's to mend, and how they are worded.
 
 Every message says what was expected, what came and what to do. The command line prints such an
-error as one line and exits with status 2; anything else is a defect of ours and keeps its traceback.
+error as one line and exits with its ``exit_status``; anything else is a defect of ours and keeps its traceback.
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,8 @@ from difflib import get_close_matches
 
 class SficBenchError(Exception):
     """An input that cannot be used, worded so that the caller can mend it."""
+
+    exit_status = 2
 
 
 class InvalidValue(SficBenchError, ValueError):

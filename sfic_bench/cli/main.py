@@ -5,6 +5,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from sfic_bench.cli import compare
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.explain import explain_command
 from sfic_bench.cli.export import export_command
@@ -15,7 +16,9 @@ from sfic_bench.cli.output import say
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
 
-EPILOG = "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used."
+EPILOG = (
+    "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
+)
 
 app = typer.Typer(
     help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
@@ -28,6 +31,7 @@ app.command("flops")(flops_command)
 app.command("audit")(audit_command)
 app.command("latency")(latency_command)
 app.command("stage2")(stage2_command)
+app.command("compare", epilog=compare.EPILOG)(compare.compare_command)
 app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("list")(list_command)
@@ -59,7 +63,7 @@ def main() -> NoReturn:
         status = app(standalone_mode=False)
     except SficBenchError as error:
         say(f"sfic-bench: {error}")
-        status = 2
+        status = error.exit_status
     except _UsageProblem as error:
         say(f"sfic-bench: {error.format_message()} (see sfic-bench --help)")
         status = 2

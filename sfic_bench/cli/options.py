@@ -85,7 +85,7 @@ def grid(names: str, alphas: str | None, betas: str | None, on_unsupported: str 
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
     """
-    wanted = backbones.names() if names == "all" else tuple(_parts(names))
+    wanted = backbones.names() if names == "all" else tuple(parts(names))
     for name in wanted:
         backbones.check_name(name)
     for_alpha, for_beta = ratios(alphas, betas)
@@ -129,7 +129,7 @@ def paths(names: str) -> tuple[str, ...]:
     Raises:
         UnknownName, InvalidValue: for a path that does not exist, or none.
     """
-    wanted = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(_parts(names)))
+    wanted = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(parts(names)))
     for name in wanted:
         if name not in EXECUTION_PATHS:
             raise UnknownName("execution path", name, EXECUTION_PATHS)
@@ -150,13 +150,14 @@ def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...], tu
     )
 
 
-def _parts(text: str) -> list[str]:
+def parts(text: str) -> list[str]:
+    """What commas separate, without spaces and empty parts."""
     return [part for part in (p.strip() for p in text.split(",")) if part]
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
-        return tuple(map(float, _parts(text)))
+        return tuple(map(float, parts(text)))
     except ValueError:
         raise InvalidValue(
             f"{option} takes numbers separated by commas, such as 0.25,0.5, got {text!r}"

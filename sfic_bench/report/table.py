@@ -4,8 +4,10 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
@@ -23,13 +25,17 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Formatted cells under headings; ``notes`` explain them below, ``sections`` are rows that end a group."""
+    """Formatted cells under headings; ``notes`` explain them below, ``sections`` are rows that end a group.
+
+    A ``folded`` table opens on a click in Markdown; on a terminal, a long one is a line.
+    """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
     sections: frozenset[int] = frozenset()
+    folded: bool = False
 
 
 STYLES = {
@@ -41,12 +47,20 @@ STYLES = {
 }
 """Of cells with exactly this text."""
 
+FOLDED_ABOVE = 40
+"""Rows of a folded table that a terminal still shows."""
 
-def _renderable(table: Table, columns: Sequence[int]) -> RichTable:
+
+def _renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -> RichTable:
+    """Columns as wide as they need, or ``wrapped`` where they may be, which figures may not."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for i in columns:
         column = table.columns[i]
-        rich.add_column(column.name, justify="right" if column.number else "left", no_wrap=column.number)
+        texts = (column.name, *(row[i] for row in table.rows))
+        # rich would measure every cell several times over, which takes most of a long table's time.
+        width = None if wrapped else max(cell_len(line) for text in texts for line in text.split("\n"))
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width)
     for i, row in enumerate(table.rows):
         # Text, not str: what comes from files is never read as markup.
         cells = (Text(row[c], STYLES.get(row[c], "")) for c in columns)
@@ -57,20 +71,29 @@ def _renderable(table: Table, columns: Sequence[int]) -> RichTable:
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
     """Print with rich; colours only where ``console`` has them."""
     for table in tables:
-        everything = range(len(table.columns))
-        rich, notes = _renderable(table, everything), list(table.notes)
-        if _width(rich, console) > console.width:
-            kept = [i for i in everything if not table.columns[i].optional]
-            rich = _renderable(table, kept)
-            left_out = [c.name.replace("\n", " ") for c in table.columns if c.optional]
-            if left_out:
-                notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
-        console.print(Text(table.title, "bold"))
-        # A figure cut short is worse than a line that the terminal wraps.
-        console.print(rich, width=max(console.width, _width(rich, console)), crop=False)
-        for note in notes:
-            console.print(Text(note, "dim"))
-        console.print()
+        title, notes = table.title, list(table.notes)
+        rich = None
+        if table.folded and len(table.rows) > FOLDED_ABOVE:
+            title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
+        elif table.rows:
+            columns = list(range(len(table.columns)))
+            rich = _renderable(table, columns)
+            if _width(rich, console) > console.width:
+                left_out = [c.name.replace("\n", " ") for c in table.columns if c.optional]
+                if left_out:
+                    notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
+                rich = _renderable(table, [i for i in columns if not table.columns[i].optional], wrapped=True)
+        console.print(Text(title, "bold"))
+        if rich is not None:
+            # A figure cut short is worse than a line that the terminal wraps.
+            console.print(rich, width=max(console.width, _width(rich, console)), crop=False)
+        _print_notes(notes, console)
+
+
+def _print_notes(notes: Sequence[str], console: Console) -> None:
+    for note in notes:
+        console.print(Text(note, "dim"))
+    console.print()
 
 
 def _width(rich: RichTable, console: Console) -> int:
@@ -86,15 +109,20 @@ def to_plain(tables: Sequence[Table]) -> str:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """GitHub tables, one heading each; what could be markup is escaped."""
+    """GitHub tables, one heading each, folded or open; what could be markup is escaped."""
     parts = []
     for table in tables:
-        lines = [f"### {_escape(table.title)}", ""]
-        lines.append(_markdown_row([column.name for column in table.columns]))
+        lines = [_markdown_row([column.name for column in table.columns])]
         lines.append("| " + " | ".join("---:" if c.number else "---" for c in table.columns) + " |")
         lines += map(_markdown_row, table.rows)
+        if not table.rows:
+            lines = []
         for note in table.notes:
             lines += ["", _escape(note)]
+        if table.folded:
+            lines = ["<details>", f"<summary>{_escape(table.title)}</summary>", "", *lines, "", "</details>"]
+        else:
+            lines = [f"### {_escape(table.title)}", "", *lines]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
