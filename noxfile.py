@@ -40,7 +40,7 @@ def install(session: nox.Session) -> None:
 
 
 COUNTS = "reports/counts.json"
-TIMED = ("latency", "--backbone", "mobilenet,resnet26", "--alpha", ".5", "--beta", ".5,1")
+TIMED = ("latency", "--backbone", "mobilenet,resnet26", "--alpha", ".5", "--beta", ".5,1", "--channels-last")
 
 
 @nox.session

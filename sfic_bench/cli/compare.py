@@ -9,12 +9,8 @@ import typer
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, Result
 from sfic_bench.errors import InvalidValue
-from sfic_bench.report import Column, Table
-from sfic_bench.units import format_ratio
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sfic_bench.report.verdicts import Comparison
 
 SCHEMA = "sfic-bench/comparison/1"
@@ -100,36 +96,13 @@ def percent(option: str, text: str) -> float:
     return value
 
 
-def headline(found: "Comparison") -> str:
-    """The verdict in one line."""
-    counts = ", ".join(f"{n:,} {verdict}" for verdict, n in found.counts.items() if n)
-    return f"{found.overall}: {counts}"
-
-
 def result(found: "Comparison", format: Format) -> Result:
     """As it is written in ``format``."""
+    from sfic_bench.report.comparison import tables
+
     records: list[dict[str, Any]] = []
     if format in (Format.JSON, Format.CSV):  # the others have no use for them, and a long table takes time
         records = json.loads(found.table.to_json(orient="records", double_precision=15))
-    changed = found.changed
-    sampled = found.table[(found.table["test"] == "sampled") & (found.table["verdict"] == "equivalent")]
-    silent = len(found.table) - len(changed) - len(sampled)
-    notes = [f"{found.head.path} against {found.base.path}"]
-    if silent:
-        notes.append(f"{silent:,} counts and single readings are equivalent and not listed here")
-    if (found.table["test"] == "sampled").any():
-        notes.append(
-            f"ratio: median of all head/base ratios, {100 * found.confidence:g}% interval; margin {100 * found.margin:g}%; "
-            f"verdicts hold over the whole table (Benjamini–Hochberg at {100 * (1 - found.confidence):.2g}%)"
-        )
-    notes += found.notes
-    first = Table(
-        title=headline(found),
-        columns=_COLUMNS,
-        rows=_cells(changed),
-        notes=() if len(sampled) else notes,
-    )
-    rest = Table(title="Equivalent times", columns=_COLUMNS, rows=_cells(sampled), notes=notes, folded=True)
     return Result(
         document={
             "schema": SCHEMA,
@@ -142,65 +115,11 @@ def result(found: "Comparison", format: Format) -> Result:
             "notes": list(found.notes),
             "rows": records,
         },
-        tables=[first, rest] if len(sampled) else [first],
+        tables=tables(found),
         records=records,
     )
-
-
-_COLUMNS = [
-    Column(name="verdict"),
-    Column(name="row"),
-    Column(name="α", number=True),
-    Column(name="β", number=True),
-    Column(name="", optional=False),
-    Column(name="figure"),
-    *(Column(name=n, number=True) for n in ("base", "head", "ratio", "interval")),
-    Column(name="remark"),
-]
 
 
 def _source(found: "Comparison", side: str) -> dict[str, Any]:
     records = found.base if side == "base" else found.head
     return {"path": str(records.path), "kind": records.kind, "environment": dict(records.environment)}
-
-
-def _plain(value: Any) -> Any:
-    """A value of a data frame as JSON has it: no NaN, no infinity, no numpy."""
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
-
-
-def _cells(rows: "pd.DataFrame") -> list[list[str]]:
-    return [
-        [
-            row.verdict,
-            row.name,
-            format_ratio(_plain(row.alpha)),
-            format_ratio(_plain(row.beta)),
-            row.where or "",
-            row.metric,
-            _value(row.base),
-            _value(row.head),
-            *_ratio(row),
-            row.note,
-        ]
-        for row in rows.drop(columns="row").itertuples(index=False)
-    ]
-
-
-def _value(value: Any) -> str:
-    value = _plain(value)
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _ratio(row: Any) -> tuple[str, str]:
-    ratio, low, high = (_plain(getattr(row, n)) for n in ("ratio", "low", "high"))
-    if ratio is None:
-        return "", ""
-    interval = "" if row.test != "sampled" or high is None else f"{low:.3f}–{high:.3f}"
-    return f"{ratio:.3f}", interval

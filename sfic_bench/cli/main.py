@@ -13,6 +13,7 @@ from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
+from sfic_bench.cli.report import report_command
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
 
@@ -32,6 +33,7 @@ app.command("audit")(audit_command)
 app.command("latency")(latency_command)
 app.command("stage2")(stage2_command)
 app.command("compare", epilog=compare.EPILOG)(compare.compare_command)
+app.command("report")(report_command)
 app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("list")(list_command)

@@ -10,15 +10,17 @@ from sfic_bench.paper.audit import (
     recompute,
     variants_needed,
 )
-from sfic_bench.paper.tables import Cell, cost_cells
+from sfic_bench.paper.tables import AccuracyCell, Cell, accuracy_cells, cost_cells
 
 __all__ = [
     "CLAIMS",
+    "AccuracyCell",
     "Cell",
     "Claim",
     "Figures",
     "Recomputed",
     "Verdicted",
+    "accuracy_cells",
     "audit",
     "cost_cells",
     "recompute",

@@ -41,23 +41,67 @@ class Cell:
 
     @property
     def variant(self) -> Variant | None:
-        backbone = BACKBONES.get(self.model.removeprefix("SFIC-"))
-        if backbone is None:
-            return None
-        return Variant(backbone=backbone, alpha=self.alpha, beta=self.beta)
+        return _variant(self.model, self.alpha, self.beta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccuracyCell:
+    """One printed accuracy, in percent. ``variant`` is ``None`` for a detector of somebody else's."""
+
+    table: str
+    model: str
+    alpha: float | None
+    beta: float | None
+    train_set: str
+    test_set: str
+    metric: Literal["AUC", "BACC"]
+    percent: float
+
+    @property
+    def variant(self) -> Variant | None:
+        return _variant(self.model, self.alpha, self.beta)
+
+
+def _variant(model: str, alpha: float | None, beta: float | None) -> Variant | None:
+    backbone = BACKBONES.get(model.removeprefix("SFIC-"))
+    return None if backbone is None else Variant(backbone=backbone, alpha=alpha, beta=beta)
 
 
 def cost_cells() -> Iterator[Cell]:
     """Every Param and FLOPs cell of Tables II, III and V, in the paper's order."""
-    text = resources.files(__package__).joinpath("cost.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in _rows("cost.csv"):
         quantities: tuple[Quantity, ...] = ("params", "macs")
         for quantity in quantities:
             yield Cell(
                 table=row["table"],
                 model=row["model"],
-                alpha=float(row["alpha"]) if row["alpha"] else None,
-                beta=float(row["beta"]) if row["beta"] else None,
+                alpha=_ratio(row["alpha"]),
+                beta=_ratio(row["beta"]),
                 quantity=quantity,
                 printed=PrintedCount.parse(row[quantity]),
             )
+
+
+def accuracy_cells() -> Iterator[AccuracyCell]:
+    """Every AUC and balanced accuracy of Tables II to IX, in the paper's order."""
+    for row in _rows("accuracy.csv"):
+        metric: Literal["AUC", "BACC"] = "AUC" if row["metric"] == "AUC" else "BACC"
+        yield AccuracyCell(
+            table=row["table"],
+            model=row["model"],
+            alpha=_ratio(row["alpha"]),
+            beta=_ratio(row["beta"]),
+            train_set=row["train_set"],
+            test_set=row["test_set"],
+            metric=metric,
+            percent=float(row["percent"]),
+        )
+
+
+def _rows(name: str) -> Iterator[dict[str, str]]:
+    text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    yield from csv.DictReader(text.splitlines())
+
+
+def _ratio(text: str) -> float | None:
+    return float(text) if text else None

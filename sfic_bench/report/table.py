@@ -37,6 +37,9 @@ class Table:
     sections: frozenset[int] = frozenset()
     folded: bool = False
 
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), self.title
+
 
 STYLES = {
     "match": "green",
@@ -118,20 +121,21 @@ def to_markdown(tables: Sequence[Table]) -> str:
         if not table.rows:
             lines = []
         for note in table.notes:
-            lines += ["", _escape(note)]
+            lines += ["", escape(note)]
         if table.folded:
-            lines = ["<details>", f"<summary>{_escape(table.title)}</summary>", "", *lines, "", "</details>"]
+            lines = ["<details>", f"<summary>{escape(table.title)}</summary>", "", *lines, "", "</details>"]
         else:
-            lines = [f"### {_escape(table.title)}", "", *lines]
+            lines = [f"### {escape(table.title)}", "", *lines]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_escape, cells)) + " |"
+    return "| " + " | ".join(map(escape, cells)) + " |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """``text`` as GitHub's Markdown shows it literally, in one line."""
     for character in ("\\", "|", "<", ">", "*", "_", "`", "["):
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ")

@@ -1,0 +1,84 @@
+"""``sfic-bench report``: result files as one page."""
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfic_bench.cli.compare import percent
+from sfic_bench.cli.output import say
+from sfic_bench.errors import InvalidValue
+from sfic_bench.report import check_writable, write_atomically
+
+
+class PageFormat(StrEnum):
+    """What a report is written as."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+
+
+def report_command(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Result files of `flops`, `latency` and `stage2`.")
+    ],
+    base: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with this file, which was; takes exactly one FILE."),
+    ] = None,
+    margin: Annotated[
+        str, typer.Option(metavar="PERCENT", help="Of the comparison, as in `sfic-bench compare`.")
+    ] = "2%",
+    format: Annotated[
+        PageFormat | None,
+        typer.Option(
+            "--format", help="Default: html, or markdown for a file that ends in .md.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout, atomically."),
+    ] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the charts as SVG and PNG into this folder, too."),
+    ] = None,
+) -> None:
+    """Put result files on one page that opens offline: verdict, tables, charts, and where figures are from.
+
+    HTML has sorting and filtering tables and charts with tooltips, all in one file. Markdown is for a
+    pull request: the verdict, then what changed, then the rest, folded.
+    """
+    if format is None:
+        format = PageFormat.MARKDOWN if output is not None and output.suffix == ".md" else PageFormat.HTML
+    if output is not None:
+        check_writable(output)
+    elif format is PageFormat.HTML and sys.stdout.isatty():
+        raise InvalidValue(
+            "a page of HTML is not for a terminal: name a file with -o, or use --format markdown"
+        )
+    if base is not None and len(files) != 1:
+        raise InvalidValue(f"--base compares with exactly one FILE, got {len(files)}")
+    from sfic_bench.report import page
+    from sfic_bench.report.records import read
+    from sfic_bench.report.verdicts import compare
+
+    records = [read(path) for path in files]
+    compared = None
+    if base is not None:
+        compared = compare(read(base), records[0], margin=percent("--margin", margin))
+    parts = page.sections(records, compared)
+    if image is not None:
+        written = page.images(parts, image)
+        say(f"wrote {len(written)} images to {image}")
+    if format is PageFormat.HTML:
+        text = page.to_html(parts, [path.name for path in files])
+    else:
+        text = page.to_markdown(parts)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(output, text)
+        say(f"wrote {output}")
