@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from documents import cost, counted, measured, measurement, pytest_benchmark
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from test_compare import run
+from test_compare import mangled, run
 
+from sfic_bench.errors import SficBenchError
 from sfic_bench.report.overview import front
+from sfic_bench.report.page import sections, to_markdown
+from sfic_bench.report.records import read
 
 REPORTS = Path(__file__).parents[1] / "reports"
 EVIL = "<script>window.pwned = 1</script><b>net"
@@ -290,3 +293,25 @@ def test_nothing_beats_the_front(points: list[tuple[int, int]], highest: bool) -
         assert not (kept[i] and beaten)
         # Of equal points, one is enough.
         assert kept[i] or beaten or any(kept[j] and points[j] == points[i] for j in frame.index)
+
+
+@settings(max_examples=100)
+@given(data=st.lists(mangled(), min_size=1, max_size=2))
+def test_mangled_files_never_make_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, data: list[bytes]
+) -> None:
+    folder = tmp_path_factory.mktemp("mangled")
+    records = []
+    for i, content in enumerate(data):
+        (folder / f"{i}.json").write_bytes(content)
+        try:
+            records.append(read(folder / f"{i}.json"))
+        except SficBenchError:
+            continue
+    if not records:
+        return
+    parts = sections(records)
+    to_markdown(parts).encode()
+    for part in parts:
+        for make in part.charts.values():
+            json.dumps(make(), allow_nan=False)

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
-from sfic_bench.report.records import CostRow, MeasuredRow, PytestRow, Records, label
+from sfic_bench.report.records import Records
+from sfic_bench.report.rows import CostRow, MeasuredRow, PytestRow, label
 
 IDENTITY = ("name", "alpha", "beta", "where")
 """Columns that tell rows apart; together a row's ``key``."""

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sfic_bench.paper import Figures, Verdicted, accuracy_cells, audit, cost_cells, variants_needed
-from sfic_bench.report.records import CostRow, MeasuredRow, PytestRow, Records, Row, label
+from sfic_bench.report.records import Records
+from sfic_bench.report.rows import CostRow, MeasuredRow, PytestRow, Row, label
 from sfic_bench.report.statistics import median_of
 from sfic_bench.spec import Variant
 

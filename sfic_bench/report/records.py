@@ -1,160 +1,24 @@
 """Result files, read and checked: ours (costs, measurements) and pytest-benchmark's.
 
-A file is decoded straight into the types below, so that whatever cannot be used is found here, with
-its place in the file, and nothing behind this module meets a missing key, a NaN or a negative time.
+Whatever cannot be used is found here, with its place in the file.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError, json
+from msgspec import UNSET, DecodeError, Struct, UnsetType, ValidationError, json
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.units import format_ratio
+from sfic_bench.report.rows import CostRow, Family, MeasuredRow, PytestRow, Row, label
 
 Kind = Literal["cost", "measurement", "pytest-benchmark"]
 
 
 class UnreadableRecords(SficBenchError):
     """A file that is no result file, or a broken one."""
-
-
-# No control characters: what a file says must not move a terminal's cursor.
-Name = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$", max_length=1000)]
-Count = Annotated[int, Meta(ge=0, le=2**62)]
-Size = Annotated[int, Meta(ge=1, le=2**31)]
-Milliseconds = Annotated[float, Meta(gt=0)]
-Ratio = Annotated[float, Meta(ge=0, le=1)] | None
-
-
-class CostLayer(Struct, frozen=True, kw_only=True):
-    """One layer of a network, from ``flops --per-layer``; shapes are those of one image's batch."""
-
-    path: str
-    kind: str
-    calls: Count
-    input: list[Count]
-    output: list[Count]
-    params: Count
-    macs: dict[str, Count | None]
-
-
-class CostRow(Struct, frozen=True, kw_only=True):
-    """One network's parameters and MACs, from ``flops``."""
-
-    backbone: Name
-    alpha: Ratio
-    beta: Ratio
-    input_size: Size
-    classes: Size
-    params: Count
-    params_trainable: Count
-    params_dead: Count
-    params_over_vanilla: dict[str, int] | None = None
-    macs: dict[Name, Count]
-    macs_fused: Count | None = None
-    unsupported: dict[str, dict[str, Count]] = {}
-    activations: Count
-    bytes_moved: Count
-    layers: list[CostLayer] = []
-
-    @property
-    def key(self) -> tuple[str, float | None, float | None, str]:
-        return self.backbone, self.alpha, self.beta, f"{self.input_size}², {self.classes} classes"
-
-
-class Interval(Struct, frozen=True, kw_only=True):
-    """A median with its interval."""
-
-    median: Milliseconds
-    ci95: tuple[Milliseconds, Milliseconds]
-
-
-class Latency(Interval, frozen=True, kw_only=True):
-    """Times in milliseconds, raw and in the order of the rounds."""
-
-    samples: Annotated[list[Milliseconds], Meta(min_length=1)]
-    throttled: list[list[str]] = []
-
-
-class MeasuredRow(Struct, frozen=True, kw_only=True):
-    """One network or layer on one path, from ``latency`` or ``stage2``."""
-
-    backbone: Name | None
-    alpha: Ratio
-    beta: Ratio
-    path: Name
-    l2: Literal["flushed", "warm"] | None
-    device: Name
-    dtype: Name
-    batch_size: Size
-    input_size: Size
-    channels_last: bool
-    training: bool
-    status: Literal["ok", "wrong", "unavailable"]
-    reason: str
-    latency_ms: Latency | None
-    ratio_to_vanilla: Interval | None
-    floor_ms: Milliseconds | None = None
-    peak_bytes: dict[Name, Count] = {}
-    macs: Count | None
-    fewer_macs_but_slower: bool = False
-    layer: Name | None = None
-    channels: Size | None = None
-    kernel_size: Size | None = None
-
-    @property
-    def name(self) -> str:
-        """The backbone's name, or the layer's with its channels and kernel."""
-        if self.backbone is not None:
-            return self.backbone
-        return f"{self.layer} {self.channels}ch {self.kernel_size}×{self.kernel_size}"
-
-    @property
-    def key(self) -> tuple[str, float | None, float | None, str]:
-        where = self.path if self.l2 is None else f"{self.path}, L2 {self.l2}"
-        return self.name, self.alpha, self.beta, where
-
-    @property
-    def is_vanilla(self) -> bool:
-        return self.alpha is None and self.beta is None
-
-
-class PytestStats(Struct, frozen=True, kw_only=True):
-    """Seconds, raw and in the order of the rounds."""
-
-    data: Annotated[list[Annotated[float, Meta(gt=0)]], Meta(min_length=1)] | UnsetType = UNSET
-
-
-class PytestRow(Struct, frozen=True, kw_only=True):
-    """One benchmark of pytest-benchmark."""
-
-    fullname: Name
-    stats: PytestStats
-
-    @property
-    def key(self) -> tuple[str, None, None, str]:
-        return self.fullname, None, None, ""
-
-    @property
-    def samples_ms(self) -> list[float]:
-        assert self.stats.data is not UNSET  # `_pytest_rows` has looked
-        return [1e3 * seconds for seconds in self.stats.data]
-
-
-Row = CostRow | MeasuredRow | PytestRow
-
-
-class Family(Struct, frozen=True, kw_only=True):
-    """What was timed together."""
-
-    name: Name
-    rounds: Count
-    stopped_by: str
-    vanilla_against_itself: Interval | None
 
 
 class _Cost(Struct, frozen=True, kw_only=True):
@@ -232,13 +96,6 @@ class Records:
 
 
 _MACHINE = ("processor", "cpu_count", "threads", "torch", "cuda", "cudnn", "triton", "driver")
-
-
-def label(key: tuple[str, float | None, float | None, str]) -> str:
-    """``resnet50 α=0.5 β=1 fused``: a row's key in one line."""
-    name, alpha, beta, where = key
-    ratios = (f"{sign}={format_ratio(r)}" for sign, r in (("α", alpha), ("β", beta)) if r is not None)
-    return " ".join(part for part in (name, *ratios, where) if part)
 
 
 def read(path: Path) -> Records:

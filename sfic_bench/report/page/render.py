@@ -9,7 +9,7 @@ from pathlib import Path
 from sfic_bench.errors import MissingDependency
 from sfic_bench.report import table as tables
 from sfic_bench.report.files import write_atomically, write_bytes_atomically
-from sfic_bench.report.page.sections import Section
+from sfic_bench.report.page.section import Section
 from sfic_bench.version import __version__
 
 MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', or use --format markdown"
