@@ -149,9 +149,17 @@ def test_relative_times_forgive_a_slow_machine(write: Write) -> None:
     status, out, _ = run("compare", first, second, "--relative", "--format", "json")
     (row,) = (r for r in json.loads(out)["rows"] if r["metric"] == "latency ÷ vanilla")
     assert status == 0 and row["verdict"] == "equivalent" and row["base"] == pytest.approx(2, rel=0.01)
+    assert "it was the machine" not in out
     alone = write("alone.json", measurement(base[1:]))
     status, _, err = run("compare", alone, alone, "--relative")
     assert status == 2 and "no vanilla row" in err
+
+
+def test_when_everything_moves_the_machine_is_suspected(write: Write) -> None:
+    base = write("base.json", measurement([measured(f"net{i}", quiet(seed=i)) for i in range(3)]))
+    head = write("head.json", measurement([measured(f"net{i}", quiet(1.2, seed=i + 9)) for i in range(3)]))
+    assert "all 3 times regressed" in run("compare", base, head)[1]
+    assert "it was the machine" not in run("compare", base, base)[1]
 
 
 def test_pytest_benchmarks_files(write: Write) -> None:

@@ -115,6 +115,7 @@ def compare(
         notes.append(
             f"without a time on either side: {silent.sum()}, such as {first['row']}: {first['reason_head']}"
         )
+    notes += _common_shift(both)
     correlated = both[both["effective"] < both["sampled"] / 2]
     if len(correlated):
         worst = correlated.loc[(correlated["effective"] / correlated["sampled"]).idxmin()]
@@ -247,6 +248,17 @@ def _judge_counted(both: pd.DataFrame, margin: float) -> None:
 def _set(both: pd.DataFrame, where: "pd.Series[bool]", verdict: Verdict, note: "pd.Series[str]") -> None:
     both.loc[where, "verdict"] = verdict
     both.loc[where, "note"] = note[where]
+
+
+def _common_shift(both: pd.DataFrame) -> Iterator[str]:
+    """Whether every time moved the same way, which a change of code seldom does and a machine often."""
+    timed = both[both["sampled"].notna()]
+    moved = set(timed["verdict"])
+    if len(timed) >= 3 and len(moved) == 1 and moved <= {"regressed", "improved"}:
+        yield (
+            f"all {len(timed)} times {moved.pop()}, by {timed['ratio'].min():.3f} to {timed['ratio'].max():.3f}: if the code "
+            "has not changed for all of them, it was the machine; measure both again in turns, or compare with --relative"
+        )
 
 
 def _notes(records: Records) -> Iterator[str]:
