@@ -66,7 +66,7 @@ def baseline(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
-    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx,report]")
+    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx,report,train,faces]")
     session.run("pytest", "-n", "2", *session.posargs)
     once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
     session.run("pytest", "-q", "--benchmark-disable", *once)

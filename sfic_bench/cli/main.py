@@ -5,8 +5,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfic_bench.cli import compare
+from sfic_bench.cli import compare, training
+from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.audit import audit_command
+from sfic_bench.cli.data import data_app
 from sfic_bench.cli.explain import explain_command
 from sfic_bench.cli.export import export_command
 from sfic_bench.cli.flops import flops_command
@@ -34,6 +36,12 @@ app.command("latency")(latency_command)
 app.command("stage2")(stage2_command)
 app.command("compare", epilog=compare.EPILOG)(compare.compare_command)
 app.command("report")(report_command)
+app.add_typer(data_app, name="data")
+app.command("accuracy")(accuracy_command)
+app.command("train")(training.train_command)
+app.command("evaluate")(training.evaluate_command)
+app.command("predict")(training.predict_command)
+app.command("attention")(training.attention_command)
 app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("list")(list_command)

@@ -138,6 +138,18 @@ def paths(names: str) -> tuple[str, ...]:
     return wanted
 
 
+def counts(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1 that an option lists.
+
+    Raises:
+        InvalidValue: for anything else.
+    """
+    found = parts(text)
+    if not found or not all(p.isascii() and p.isdigit() and int(p) for p in found):
+        raise InvalidValue(f"{option} takes whole numbers separated by commas, such as 4,8,16, got {text!r}")
+    return tuple(map(int, found))
+
+
 def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The α and β that ``--alpha`` and ``--beta`` ask for, the paper's by default.
 

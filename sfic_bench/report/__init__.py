@@ -1,7 +1,7 @@
 """Results on disk and on screen. Nothing here imports torch."""
 
 from sfic_bench.report.environment import environment
-from sfic_bench.report.files import UnwritableOutput, check_writable, write_atomically
+from sfic_bench.report.files import UnwritableOutput, check_writable, write_atomically, write_bytes_atomically
 from sfic_bench.report.table import Column, Table, to_csv, to_markdown, to_plain, to_terminal
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "to_plain",
     "to_terminal",
     "write_atomically",
+    "write_bytes_atomically",
 ]

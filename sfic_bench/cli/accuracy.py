@@ -1,0 +1,276 @@
+"""``sfic-bench accuracy``: a protocol over a grid of networks and several seeds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sfic_bench.cli import options
+from sfic_bench.cli.output import Format, Output, Result
+from sfic_bench.cli.training import (
+    BatchSize,
+    Decay,
+    Devices,
+    Epochs,
+    LearningRate,
+    Precision,
+    Skip,
+    Workers,
+    bar,
+    is_first_process,
+    manifest_of,
+    tell_left_out,
+    training_room,
+)
+from sfic_bench.paper import accuracy_cells
+from sfic_bench.report import Column, Table, environment
+from sfic_bench.spec import Variant
+from sfic_bench.units import format_ratio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sfic_bench.train.loop import Machine
+    from sfic_bench.train.protocols import Experiment
+    from sfic_bench.train.recipe import Recipe
+
+SCHEMA = "sfic-bench/accuracy/1"
+
+METRICS: tuple[tuple[Literal["AUC", "BACC"], str], ...] = (("AUC", "auc"), ("BACC", "bacc"))
+"""As the paper names them, and as we do."""
+
+
+def accuracy_command(
+    runs: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where runs are kept; finished ones are not repeated.")
+    ],
+    protocol: Annotated[
+        str, typer.Option(metavar="intra|leave-one-out|cross", help="What is trained on, and tested.")
+    ] = "intra",
+    backbone: options.Backbones = "resnet26",
+    alpha: options.Alphas = "0.5",
+    beta: options.Betas = "1",
+    data: Annotated[
+        str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")
+    ] = "orl",
+    seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="One run for each.")] = "7",
+    epochs: Epochs = 20,
+    batch_size: BatchSize = 64,
+    learning_rate: LearningRate = 1e-4,
+    decay: Decay = 0.5,
+    input_size: options.InputSize = 256,
+    precision: Precision = "fp32",
+    device: options.DeviceOption = "cpu",
+    devices: Devices = 1,
+    workers: Workers = 0,
+    skip_unreadable: Skip = False,
+    on_unsupported: options.Unsupported = "error",
+    format: options.FormatOption = Format.TABLE,
+    output: options.OutputOption = None,
+) -> None:
+    """Train and score a grid of networks by one of the paper's protocols, each with several seeds.
+
+    Runs that are finished are not repeated, and stopped ones go on, so that the same command completes a
+    grid or extends it. The paper's figure stands beside ours where the data are the paper's.
+    """
+    grid = options.grid(backbone, alpha, beta, on_unsupported)
+    chosen = options.counts("--seeds", seeds)
+    out = Output(format=format, path=output)
+    cells: list[Cell] = []
+    with training_room():
+        from sfic_bench.train.loop import Machine
+        from sfic_bench.train.protocols import experiments
+        from sfic_bench.train.recipe import Recipe
+
+        machine = Machine(
+            accelerator=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable
+        )
+        recipe = Recipe(
+            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
+            input_size=input_size, precision=precision,
+        )  # fmt: skip
+        found = experiments(protocol, [manifest_of(name) for name in options.parts(data)])
+        # One training serves all experiments that train on the same.
+        for experiment in found:
+            for variant in grid:
+                predictions = [
+                    _predictions(variant, experiment, seed, recipe, machine, runs) for seed in chosen
+                ]
+                cells.append(
+                    Cell(
+                        variant=variant,
+                        test_on=experiment.test_on,
+                        train_on=experiment.train_on,
+                        runs=predictions,
+                    )
+                )
+                if is_first_process():
+                    out.keep(result(cells, protocol, recipe, chosen))
+    if is_first_process():
+        out.emit(result(cells, protocol, recipe, chosen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One network in one experiment: predictions of each seed's run."""
+
+    variant: Variant
+    train_on: str
+    test_on: str
+    runs: "Sequence[pd.DataFrame]"
+
+
+def _predictions(
+    variant: Variant, experiment: "Experiment", seed: int, recipe: "Recipe", machine: "Machine", runs: Path
+) -> "pd.DataFrame":
+    """Of one run, trained now if it has not been."""
+    from dataclasses import replace
+
+    from sfic_bench.train.loop import train
+    from sfic_bench.train.runs import Run
+    from sfic_bench.train.use import Trained
+
+    recipe = replace(recipe, seed=seed)
+    run = Run(runs / _slug(experiment.train_on) / f"{_slug(str(variant))}-seed{seed}")
+    with bar(f"{variant}, {experiment.train_on}, seed {seed}", recipe) as tell:
+        result = train(variant, recipe, experiment.data, run, machine, resume=True, tell=tell)
+    tell_left_out(result["unreadable"])
+    if experiment.elsewhere is None:
+        return run.predictions()
+    name = f"predictions-{_slug(experiment.test_on)}.parquet"
+    if not (run.folder / name).exists():
+        there = experiment.elsewhere
+        predictions, unread = Trained(run, machine.accelerator).predictions(
+            there.test, there.folder, workers=machine.workers, skip_unreadable=machine.skip_unreadable
+        )
+        tell_left_out(unread)
+        run.save_predictions(predictions, name)
+    return run.predictions(name)
+
+
+def _slug(name: str) -> str:
+    """``name`` as a file name that any system takes."""
+    kept = name.replace("α=", "a").replace("β=", "b").replace("→", "to")
+    return "-".join("".join(c if c.isalnum() or c in "._" else " " for c in kept).split())
+
+
+def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequence[int]) -> Result:
+    """Rows as in the paper's tables, with intervals and, where the data are the paper's, its figure."""
+    from dataclasses import asdict
+
+    from sfic_bench.train.scores import over_seeds
+
+    printed = {
+        (c.variant, c.train_set, c.test_set, c.metric): c.percent for c in accuracy_cells() if c.variant
+    }
+    vanilla = {(c.variant.backbone, c.train_on, c.test_on): c.runs for c in cells if c.variant.is_vanilla}
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        v = cell.variant
+        base = None if v.is_vanilla else vanilla.get((v.backbone, cell.train_on, cell.test_on))
+        plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
+        row: dict[str, Any] = {
+            "train_on": cell.train_on,
+            "test_on": cell.test_on,
+            "backbone": v.backbone,
+            "alpha": v.alpha,
+            "beta": v.beta,
+            "seeds": len(cell.runs),
+        }
+        for level in ("frame", "video"):
+            for name, score in over_seeds(cell.runs, level=level).items():
+                row[f"{level}_{name}"] = _score(score)
+        if base is not None and len(base) == len(cell.runs):
+            row |= {f"{name}_over_vanilla": _score(s) for name, s in over_seeds(cell.runs, base).items()}
+        for metric, name in METRICS:
+            row[f"{name}_printed"] = printed.get((plain, cell.train_on, cell.test_on, metric))
+        rows.append(row)
+    is_paper = any(row["auc_printed"] is not None for row in rows)
+    return Result(
+        document={
+            "schema": SCHEMA,
+            "environment": environment(),
+            "protocol": protocol,
+            "recipe": asdict(recipe),
+            "seeds": list(seeds),
+            "rows": rows,
+        },
+        tables=[_table(rows, protocol, recipe, seeds, is_paper)],
+        records=[_flat(row) for row in rows],
+    )
+
+
+def _score(score: Any) -> dict[str, Any]:
+    return {"value": score.value, "ci95": None if score.low is None else [score.low, score.high]}
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            low, high = value["ci95"] or (None, None)
+            flat |= {name: value["value"], f"{name}_low": low, f"{name}_high": high}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _table(
+    rows: Sequence[Mapping[str, Any]], protocol: str, recipe: "Recipe", seeds: Sequence[int], is_paper: bool
+) -> Table:
+    names = [
+        "trained on",
+        "tested on",
+        "network",
+        "α",
+        "β",
+        "AUC %",
+        "95%",
+        "− vanilla",
+        "95%",
+        "BACC %",
+        "95%",
+        "AUC % per video",
+        "95%",
+    ]
+    if is_paper:
+        names += ["AUC printed", "BACC printed"]
+    text = names[:3]
+    columns = [Column(name=n, number=n not in text) for n in names]
+    cells, sections = [], set()
+    for i, row in enumerate(rows):
+        if i and (rows[i - 1]["train_on"], rows[i - 1]["test_on"]) != (row["train_on"], row["test_on"]):
+            sections.add(i - 1)
+        line = [
+            row["train_on"],
+            row["test_on"],
+            row["backbone"],
+            format_ratio(row["alpha"]),
+            format_ratio(row["beta"]),
+        ]
+        for name in ("frame_auc", "auc_over_vanilla", "frame_bacc", "video_auc"):
+            line += _percent(row.get(name), signed=name.endswith("vanilla"))
+        if is_paper:
+            line += ["" if row[k] is None else f"{row[k]:.2f}" for k in ("auc_printed", "bacc_printed")]
+        cells.append(line)
+    notes = [
+        f"{recipe.epochs} epochs, {recipe.input_size}×{recipe.input_size}, batch {recipe.batch_size}, learning rate "
+        f"{recipe.learning_rate:g} × {recipe.decay:g} each epoch; seeds {', '.join(map(str, seeds))}: means",
+        "intervals resample runs and videos; − vanilla: on the same images and videos; positive is better than vanilla",
+    ]
+    if not is_paper:
+        notes.append("not the paper's data: no printed figure can stand beside these")
+    return Table(
+        title=f"Protocol {protocol}", columns=columns, rows=cells, notes=notes, sections=frozenset(sections)
+    )
+
+
+def _percent(score: Mapping[str, Any] | None, *, signed: bool) -> list[str]:
+    if score is None or score["value"] is None:
+        return ["", ""]
+    sign = "+" if signed else ""
+    value = f"{100 * score['value']:{sign}.2f}"
+    ci95 = score["ci95"]
+    return [value, "" if ci95 is None else f"{100 * ci95[0]:{sign}.2f} to {100 * ci95[1]:{sign}.2f}"]

@@ -1,0 +1,114 @@
+"""Self-blended forgeries: an image pasted into itself after a small change, through a soft mask.
+
+Source: Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022, Section 3. Differences: the mask is a
+jittered ellipse around the middle, since there are no landmarks, and the changes are kept apart as four methods, so
+that one can be left out.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from scipy import ndimage
+
+Pixels = NDArray[np.uint8]
+
+WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+"""How much of the changed image the mask lets through at most."""
+
+
+def _tone(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Another brightness, contrast and gamma."""
+    values = image / 255.0
+    gain, shift, gamma = rng.uniform(0.8, 1.25), rng.uniform(-0.08, 0.08), np.exp(rng.uniform(-0.3, 0.3))
+    mean = values.mean()
+    return _bytes(255 * np.clip((values - mean) * gain + mean + shift, 0, 1) ** gamma)
+
+
+def _filter(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Blurred or sharpened."""
+    if rng.random() < 0.5:
+        return _filtered(image, ImageFilter.GaussianBlur(rng.uniform(0.7, 1.5)))
+    return _filtered(
+        image, ImageFilter.UnsharpMask(radius=1.5, percent=int(rng.uniform(120, 250)), threshold=0)
+    )
+
+
+def _resample(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Made smaller and large again."""
+    height, width = image.shape[:2]
+    factor = rng.uniform(0.35, 0.6)
+    small = Image.fromarray(image).resize(
+        (int(width * factor), int(height * factor)), Image.Resampling.BILINEAR
+    )
+    return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _recompress(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Through a coarse JPEG."""
+    return jpeg(image, int(rng.integers(12, 35)))
+
+
+METHODS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
+    "tone": _tone,
+    "filter": _filter,
+    "resample": _resample,
+    "recompress": _recompress,
+}
+"""By name, what is done to the copy before it is pasted."""
+
+
+def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> Pixels:
+    """A forgery of ``image``, H×W×3; the same generator state always gives the same."""
+    source = _displaced(METHODS[method](image, rng), rng)
+    mask = _mask(image.shape[0], image.shape[1], rng) * rng.choice(WEIGHTS)
+    mask = mask[:, :, None]
+    return _bytes(mask * source + (1 - mask) * image)
+
+
+def jpeg(image: Pixels, quality: int) -> Pixels:
+    """``image`` after a JPEG of that quality."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def _displaced(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Moved by up to 3% and scaled by 0.95 to 1.05."""
+    height, width = image.shape[:2]
+    scale = rng.uniform(0.95, 1.05)
+    dy, dx = rng.uniform(-0.03, 0.03, 2) * (height, width)
+    cy, cx = height / 2, width / 2
+    inverse = (1 / scale, 0, cx - (cx + dx) / scale, 0, 1 / scale, cy - (cy + dy) / scale)
+    moved = Image.fromarray(image).transform(
+        (width, height), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR
+    )
+    return np.asarray(moved)
+
+
+def _mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A soft, elastically deformed ellipse, between 0 and 1."""
+    y, x = np.mgrid[0:height, 0:width]
+    dy, dx = (_smooth(height, width, rng) for _ in range(2))
+    cy, cx = height * rng.uniform(0.45, 0.6), width * rng.uniform(0.45, 0.55)
+    ry, rx = height * rng.uniform(0.22, 0.36), width * rng.uniform(0.22, 0.36)
+    inside = ((y + dy - cy) / ry) ** 2 + ((x + dx - cx) / rx) ** 2 <= 1
+    soft = ndimage.gaussian_filter(inside.astype(float), rng.uniform(1.0, 3.5))
+    return np.asarray(soft / soft.max())
+
+
+def _smooth(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A smooth random displacement of up to 6% of the image (Simard et al., ICDAR 2003)."""
+    noise = ndimage.gaussian_filter(rng.normal(size=(height, width)), min(height, width) / 12)
+    return np.asarray(noise / (np.abs(noise).max() + 1e-12) * 0.06 * min(height, width))
+
+
+def _filtered(image: Pixels, filter: Any) -> Pixels:
+    return np.asarray(Image.fromarray(image).filter(filter))
+
+
+def _bytes(values: Any) -> Pixels:
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

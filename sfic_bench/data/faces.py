@@ -1,0 +1,140 @@
+"""Faces of one video: its frames, where the face is, and the crop.
+
+Source: the paper crops with the face_recognition library, whose
+default is dlib's frontal face detector (King, JMLR 2009) on the image enlarged once.
+"""
+
+import io
+from collections.abc import Collection, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfic_bench.data.images import Pixels
+from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+
+MISSING = "taking faces out of videos needs PyAV, dlib and Pillow: pip install 'sfic-bench[faces]'"
+
+
+class UnreadableVideo(SficBenchError):
+    """A video that cannot be decoded, or not to its end."""
+
+
+def square(box: tuple[int, int, int, int], height: int, width: int, enlarge: float) -> tuple[int, int, int]:
+    """The square (left, top, side) around ``box`` (left, top, right, bottom; the last two exclusive).
+
+    Its side is the longer one of the box times ``enlarge``, or the image's shorter one if that is less. At the image's
+    edge it is moved, not cut, so that it stays a square of pixels that exist.
+    """
+    left, top, right, bottom = box
+    side = max(1, min(round(max(right - left, bottom - top) * enlarge), height, width))
+    x = min(max(round((left + right - side) / 2), 0), width - side)
+    y = min(max(round((top + bottom - side) / 2), 0), height - side)
+    return x, y, side
+
+
+def largest_face(image: Pixels, upsample: int) -> tuple[int, int, int, int] | None:
+    """The largest face in ``image``, H×W×3: left, top, right, bottom, the last two exclusive; it may reach outside.
+
+    Args:
+        image: RGB.
+        upsample: how often the image is doubled first, to find faces below 80 pixels; 1 in face_recognition.
+    """
+    found = _detector()(np.ascontiguousarray(image), upsample)
+    boxes = [(f.left(), f.top(), f.right() + 1, f.bottom() + 1) for f in found]
+    return max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]), default=None)
+
+
+def crop(image: Pixels, box: tuple[int, int, int, int], *, enlarge: float, size: int, format: str) -> bytes:
+    """The `square` around ``box``, ``size`` × ``size``, as a file: ``png``, or ``jpeg`` of quality 95."""
+    from PIL import Image
+
+    x, y, side = square(box, image.shape[0], image.shape[1], enlarge)
+    face = Image.fromarray(image[y : y + side, x : x + side])
+    if side != size:
+        face = face.resize((size, size), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    face.save(file, "JPEG", quality=95) if format == "jpeg" else face.save(file, "PNG")
+    return file.getvalue()
+
+
+def check_installed() -> None:
+    """Raise `MissingDependency` now rather than in a worker."""
+    try:
+        import av  # noqa: F401
+        import dlib  # noqa: F401
+        import PIL  # noqa: F401
+    except ImportError:
+        raise MissingDependency(MISSING) from None
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a video has, by its header, or else by its packets.
+
+    Raises:
+        UnreadableVideo: if it is none, or has none.
+    """
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        count: int = stream.frames
+        if not count:
+            import av
+
+            try:
+                count = sum(packet.size > 0 for packet in container.demux(stream))
+            except (av.FFmpegError, ValueError) as error:
+                raise UnreadableVideo(f"{path}: {first_line(error)}") from None
+    if not count:
+        raise UnreadableVideo(f"{path}: no frames")
+    return count
+
+
+def frames(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, Pixels]]:
+    """The ``wanted`` frames of a video, in order, upright; those after its end are left out.
+
+    It is decoded from its start, since seeking lands where the file's index says, which need not be the frame asked for.
+
+    Raises:
+        UnreadableVideo: where it cannot be decoded any further.
+    """
+    import av
+
+    last = max(wanted, default=-1)
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1  # there is a process a core
+        try:
+            for index, frame in enumerate(container.decode(stream)):
+                if index > last:
+                    return
+                if index in wanted:
+                    yield index, upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+        except (av.FFmpegError, ValueError) as error:
+            raise UnreadableVideo(f"{path}: {first_line(error)}") from None
+
+
+def upright(image: Pixels, degrees: float) -> Pixels:
+    """``image`` turned anticlockwise as its display matrix asks for: phones record sideways."""
+    return np.ascontiguousarray(np.rot90(image, round(degrees / 90)))
+
+
+def _opened(path: Path) -> Any:
+    import av
+
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableVideo(f"{path}: {first_line(error)}") from None
+    if not container.streams.video:
+        container.close()
+        raise UnreadableVideo(f"{path}: no video stream")
+    return container
+
+
+@lru_cache(maxsize=1)
+def _detector() -> Any:
+    import dlib
+
+    return dlib.get_frontal_face_detector()

@@ -1,0 +1,1 @@
+"""Networks trained and scored alike: recipe, loop, scores, runs, protocols."""

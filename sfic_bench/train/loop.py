@@ -1,0 +1,321 @@
+"""Training and scoring on any device, one or several, with Lightning Fabric.
+
+The same seed gives the same weights on a CPU: order, augmentation and dropout follow from seed and epoch alone,
+so that a run which goes on after epoch k is the run that was never interrupted.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sfic_bench import api
+from sfic_bench.convert import fuse
+from sfic_bench.data.loader import Batch, Images, Order, batches
+from sfic_bench.data.manifest import Manifest
+from sfic_bench.errors import InvalidValue, SficBenchError
+from sfic_bench.report.environment import environment
+from sfic_bench.spec import Variant
+from sfic_bench.train.augment import Augment
+from sfic_bench.train.recipe import PRECISIONS, Recipe
+from sfic_bench.train.runs import Run
+from sfic_bench.train.scores import Score, summary
+
+
+class UnreadableData(SficBenchError):
+    """Images that cannot be read, or a split that cannot be trained or tested with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """What to train, validate and test with: rows of a manifest.
+
+    Raises:
+        UnreadableData: for a part that is empty, or one class only in training.
+    """
+
+    train: pd.DataFrame
+    val: pd.DataFrame
+    test: pd.DataFrame
+    folder: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        for part in ("train", "val", "test"):
+            frame = getattr(self, part)
+            if not len(frame):
+                raise UnreadableData(f"{self.name}: the split {part} is empty")
+            if part == "train" and frame["label"].nunique() < 2:
+                only = "fake" if frame["label"].iat[0] else "real"
+                raise UnreadableData(
+                    f"{self.name}: the split train has {only} images alone, such as {frame['path'].iat[0]}; both are needed"
+                )
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Data":
+        parts = {split: manifest.where(split=split) for split in ("train", "val", "test")}
+        return cls(**parts, folder=manifest.folder, name=manifest.name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Where to train: as Lightning Fabric names it. ``workers``: processes that decode, for each device."""
+
+    accelerator: str = "cpu"
+    devices: int = 1
+    workers: int = 0
+    skip_unreadable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What is known after a step."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+    images_per_s: float
+    auc: float | None
+
+
+Tell = Callable[[Progress], object]
+
+
+def train(
+    variant: Variant,
+    recipe: Recipe,
+    data: Data,
+    run: Run,
+    machine: Machine,
+    *,
+    resume: bool = False,
+    tell: Tell | None = None,
+) -> Mapping[str, Any]:
+    """Train one network and score it; what ends up in the run's ``result.json``.
+
+    Raises:
+        UnusableRun: see `Run.begin`.
+        UnreadableData: for an image that cannot be read, unless they are to be skipped.
+    """
+    fabric = Fabric(
+        accelerator=machine.accelerator,
+        devices=machine.devices,
+        precision=cast(Any, PRECISIONS[recipe.precision]),
+    )
+    fabric.launch()
+    if fabric.global_rank == 0:
+        config = {
+            "variant": asdict(variant),
+            "recipe": asdict(recipe),
+            "data": data.name,
+            "images": _counts(data),
+        }
+        run.begin(config, environment(), resume=resume)
+    fabric.barrier()
+    if run.is_finished:
+        return run.result()
+    return _Training(fabric, variant, recipe, data, run, machine, tell).result()
+
+
+def _counts(data: Data) -> dict[str, int]:
+    return {part: len(getattr(data, part)) for part in ("train", "val", "test")}
+
+
+def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
+    """The network with its first weights, which follow from the recipe's seed; fused where that was asked for."""
+    torch.manual_seed(recipe.seed)
+    model = api.build(
+        variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported
+    )
+    return fuse(model, for_training=True) if recipe.fused and not variant.is_vanilla else model
+
+
+class _Training:
+    def __init__(
+        self,
+        fabric: Fabric,
+        variant: Variant,
+        recipe: Recipe,
+        data: Data,
+        run: Run,
+        machine: Machine,
+        tell: Tell | None,
+    ) -> None:
+        self.fabric, self.recipe, self.data, self.run, self.machine, self.tell = (
+            fabric,
+            recipe,
+            data,
+            run,
+            machine,
+            tell,
+        )
+        model = new_network(variant, recipe)
+        optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.999))
+        self.done = run.load_checkpoint(model, optimiser) if run.has_checkpoint else 0
+        self.bare = model
+        self.model, self.optimiser = fabric.setup(model, optimiser)
+        self.augment = Augment(recipe).to(fabric.device)
+        self.unreadable: set[str] = set()
+        self.order, self.training = self._loader(data.train, shuffled=True)
+
+    def result(self) -> Mapping[str, Any]:
+        epochs = [e for e in self.run.epochs() if e["epoch"] <= self.done]
+        for epoch in range(self.done + 1, self.recipe.epochs + 1):
+            loss, rate = self._epoch(epoch, epochs[-1]["val"]["auc"] if epochs else None)
+            scores = _values(summary_of(self.predict(self.data.val))["frame"])
+            epochs.append({"epoch": epoch, "loss": loss, "images_per_s": rate, "val": scores})
+            if self.fabric.global_rank == 0:
+                self.run.save_epochs(epochs)
+                self._events(epochs[-1])
+                self.run.save_checkpoint(self.bare, self.optimiser, epoch)
+            self.fabric.barrier()
+        predictions = self.predict(self.data.test)
+        result = {
+            "epochs": self.recipe.epochs,
+            "images": len(predictions),
+            "unreadable": sorted(self.unreadable),
+            "scores": {level: _scores(found) for level, found in summary_of(predictions).items()},
+        }
+        if self.fabric.global_rank == 0:
+            self.run.save_model(self.bare, self.recipe.epochs)
+            self.run.save_predictions(predictions)
+            self.run.finish(result)
+        self.fabric.barrier()
+        return result
+
+    def _epoch(self, epoch: int, auc: float | None) -> tuple[float, float]:
+        """Mean loss and images a second."""
+        recipe, fabric = self.recipe, self.fabric
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * recipe.decay ** (epoch - 1)
+        # Each process draws its own augmentation, and an epoch's does not depend on what was drawn before.
+        torch.manual_seed(
+            int(np.random.default_rng([recipe.seed, epoch, fabric.global_rank]).integers(2**62))
+        )
+        self.model.train()
+        self.augment.train()
+        losses, seen, started = [], 0, time.perf_counter()
+        self.order.epoch = epoch
+        for step, batch in enumerate(self.training, 1):
+            self._tell_unreadable(batch, self.data.train)
+            if len(batch) < 2:  # BatchNorm has no variance of one image
+                continue
+            images, labels = batch.images.to(fabric.device), batch.labels.to(fabric.device)
+            loss = F.cross_entropy(self.model(self.augment(images)), labels)
+            self.optimiser.zero_grad()
+            fabric.backward(loss)
+            self.optimiser.step()
+            losses.append(loss.detach())
+            seen += len(batch) * fabric.world_size
+            if self.tell is not None and fabric.global_rank == 0:
+                rate = seen / (time.perf_counter() - started)
+                told = Progress(
+                    epoch=epoch,
+                    step=step,
+                    steps=len(self.training),
+                    loss=float(losses[-1]),
+                    images_per_s=rate,
+                    auc=auc,
+                )
+                self.tell(told)
+        if not losses:
+            raise UnreadableData(f"{self.data.name}: fewer than two images of the split train can be read")
+        mean = float(cast(Tensor, fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")))
+        if not np.isfinite(mean):
+            raise InvalidValue(f"the loss became {mean} in epoch {epoch}: try a lower --learning-rate")
+        return mean, seen / (time.perf_counter() - started)
+
+    def _loader(self, frame: pd.DataFrame, *, shuffled: bool = False) -> tuple[Order, Any]:
+        fabric, recipe = self.fabric, self.recipe
+        seed = recipe.seed if shuffled else None
+        order = Order(len(frame), rank=fabric.global_rank, of=fabric.world_size, seed=seed)
+        images = Images(frame, self.data.folder, recipe.input_size)
+        return order, batches(
+            images, order, max(1, recipe.batch_size // fabric.world_size), self.machine.workers
+        )
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """``frame`` with a column ``score``, the probability of fake; without what could not be read."""
+        return predict(
+            self.fabric, self.model, self.augment, frame, self._loader(frame)[1], self._tell_unreadable
+        )
+
+    def _tell_unreadable(self, batch: Batch, frame: pd.DataFrame) -> None:
+        for image in batch.unreadable:
+            if not self.machine.skip_unreadable:
+                raise UnreadableData(f"{image.reason}; --skip-unreadable goes on without such images")
+            self.unreadable.add(str(frame["path"].iat[image.index]))
+
+    def _events(self, epoch: Mapping[str, Any]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        writer: Any = SummaryWriter(str(self.run.folder / "events"), purge_step=epoch["epoch"])
+        values = {
+            "loss": epoch["loss"],
+            "images_per_s": epoch["images_per_s"],
+            **{f"val/{k}": v for k, v in epoch["val"].items()},
+        }
+        for name, value in values.items():
+            if value is not None:
+                writer.add_scalar(name, value, epoch["epoch"])
+        writer.close()
+
+
+@torch.no_grad()
+def predict(
+    fabric: Fabric,
+    model: nn.Module,
+    augment: Augment,
+    frame: pd.DataFrame,
+    loader: Any,
+    unreadable: Callable[[Batch, pd.DataFrame], object],
+) -> pd.DataFrame:
+    """Scores of ``frame``'s images; every process has them all, each image once."""
+    model.eval()
+    augment.eval()
+    scores = torch.full((len(frame),), float("nan"), dtype=torch.float64, device=fabric.device)
+    for batch in loader:
+        unreadable(batch, frame)
+        if len(batch):
+            logits = model(augment(batch.images.to(fabric.device)))
+            scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
+    if fabric.world_size > 1:
+        # Each image has a score in one process alone.
+        known = cast(Tensor, fabric.all_gather(scores))
+        scores = torch.nan_to_num(known, nan=0.0).sum(dim=0)
+        scores[known.isnan().all(dim=0)] = float("nan")
+    found = frame.assign(score=scores.cpu().numpy())
+    return found[found["score"].notna()].reset_index(drop=True)
+
+
+def summary_of(predictions: pd.DataFrame) -> dict[str, dict[str, Score]]:
+    """Scores of what could be read.
+
+    Raises:
+        UnreadableData: if that is nothing.
+    """
+    if not len(predictions):
+        raise UnreadableData("no image of the split could be read")
+    return summary(predictions)
+
+
+def _values(scores: Mapping[str, Score]) -> dict[str, float | None]:
+    return {name: score.value for name, score in scores.items()}
+
+
+def _scores(scores: Mapping[str, Score]) -> dict[str, Any]:
+    return {
+        name: {"value": s.value, "ci95": None if s.low is None else [s.low, s.high]}
+        for name, s in scores.items()
+    }
