@@ -6,6 +6,7 @@ import typer
 
 from sfic_bench.cli import measured, options
 from sfic_bench.cli.output import Format, Output
+from sfic_bench.conditions import Conditions
 from sfic_bench.spec import Grid, Layer, Variant
 
 
@@ -36,7 +37,7 @@ def latency_command(
     measured.run(
         list(grid),
         options.paths(path),
-        measured.Asked(
+        Conditions(
             device=device,
             dtype=dtype,
             batch_size=batch_size,
@@ -44,8 +45,8 @@ def latency_command(
             channels_last=channels_last,
             training=training,
             flush_l2=flush_l2,
-            max_seconds=max_seconds,
         ),
+        max_seconds,
         Output(format=format, path=output),
     )
 
@@ -80,7 +81,7 @@ def stage2_command(
     measured.run(
         [layer(cell) for cell in grid],
         options.paths(path),
-        measured.Asked(
+        Conditions(
             device=device,
             dtype=dtype,
             batch_size=batch_size,
@@ -88,7 +89,7 @@ def stage2_command(
             channels_last=channels_last,
             training=training,
             flush_l2=flush_l2,
-            max_seconds=max_seconds,
         ),
+        max_seconds,
         Output(format=format, path=output),
     )

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from sfic_bench.cli.output import Output, Result, progress, say
+from sfic_bench.conditions import Conditions
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report import Column, Table, environment
 from sfic_bench.report.environment import version_of
@@ -15,48 +15,33 @@ from sfic_bench.spec import Layer, Variant
 from sfic_bench.units import format_count, format_ratio
 
 if TYPE_CHECKING:
-    from sfic_bench.latency import Best, Conditions, Family, Machine, Row
+    from sfic_bench.latency import Best, Family, Machine, Row
     from sfic_bench.report.statistics import Estimate
 
 SCHEMA = "sfic-bench/measurement/1"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """The options of a measuring command; see `sfic_bench.latency.Conditions`, which imports torch."""
-
-    device: str
-    dtype: str
-    batch_size: int
-    input_size: int
-    channels_last: bool
-    training: bool
-    flush_l2: bool
-    max_seconds: float
-
-    def __post_init__(self) -> None:
-        if not self.max_seconds > 0:
-            raise InvalidValue(f"--max-seconds must be above 0, got {self.max_seconds}")
-
-    def conditions(self) -> "Conditions":
-        from sfic_bench.latency import Conditions
-
-        return Conditions(**{f.name: getattr(self, f.name) for f in fields(Conditions)})
-
-
-def run(what: Sequence[Variant | Layer], paths: Sequence[str], asked: Asked, out: Output) -> None:
+def run(
+    what: Sequence[Variant | Layer],
+    paths: Sequence[str],
+    conditions: Conditions,
+    max_seconds: float,
+    out: Output,
+) -> None:
     """Time everything asked for; each family's rows are safe in ``--output`` before the next begins.
 
     Raises:
+        InvalidValue: for a time limit of 0 or less.
         typer.Exit: 130 after Ctrl-C, with what was finished written.
     """
+    if not max_seconds > 0:
+        raise InvalidValue(f"--max-seconds must be above 0, got {max_seconds}")
     # torch's memory profiler announces each start and stop on stderr; both are read when torch loads.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from sfic_bench import latency
     from sfic_bench.measure import Stop
 
-    conditions = asked.conditions()
     families: list[Family] = []
     interrupted = False
     machine: Machine | None = None
@@ -64,9 +49,7 @@ def run(what: Sequence[Variant | Layer], paths: Sequence[str], asked: Asked, out
         try:
             machine = latency.Machine.for_conditions(conditions)
             facts = environment() | _device_facts(conditions, machine)
-            for family in latency.measure(
-                what, paths, conditions, machine, Stop(max_seconds=asked.max_seconds)
-            ):
+            for family in latency.measure(what, paths, conditions, machine, Stop(max_seconds=max_seconds)):
                 families.append(family)
                 step(family.name)
                 out.keep(result(families, conditions, machine, facts))
@@ -81,7 +64,7 @@ def run(what: Sequence[Variant | Layer], paths: Sequence[str], asked: Asked, out
 
 
 def result(
-    families: "Sequence[Family]", conditions: "Conditions", machine: "Machine", facts: dict[str, Any]
+    families: "Sequence[Family]", conditions: Conditions, machine: "Machine", facts: dict[str, Any]
 ) -> Result:
     """What was found so far, in every form it can be asked for."""
     rows = [_row(row, conditions) for family in families for row in family.rows]
@@ -104,7 +87,7 @@ def result(
     )
 
 
-def _device_facts(conditions: "Conditions", machine: "Machine") -> dict[str, object]:
+def _device_facts(conditions: Conditions, machine: "Machine") -> dict[str, object]:
     import torch
 
     facts: dict[str, object] = {"threads": torch.get_num_threads()}
@@ -131,7 +114,7 @@ def _identity(what: Variant | Layer) -> dict[str, Any]:
     return {"backbone": None, **layer, **ratios}
 
 
-def _row(row: "Row", conditions: "Conditions") -> dict[str, Any]:
+def _row(row: "Row", conditions: Conditions) -> dict[str, Any]:
     latency = None
     if row.latency is not None:
         latency = {"samples": list(row.samples), **(_estimate(row.latency) or {})}
@@ -201,7 +184,7 @@ def _flat(row: dict[str, Any]) -> dict[str, object]:
 
 
 def _table(
-    families: "Sequence[Family]", conditions: "Conditions", machine: "Machine", facts: dict[str, Any]
+    families: "Sequence[Family]", conditions: Conditions, machine: "Machine", facts: dict[str, Any]
 ) -> Table:
     columns = [Column(name="")]
     columns += [Column(name=n, number=True) for n in ("α", "β")]

@@ -1,6 +1,6 @@
 """Networks and layers timed against their vanilla forms: built, fused, checked, and only then timed."""
 
-from sfic_bench.latency.conditions import DTYPES, Conditions
+from sfic_bench.conditions import DTYPES, Conditions
 from sfic_bench.latency.rows import Best, Family, Row
 from sfic_bench.latency.run import Machine, measure
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench import api
+from sfic_bench.conditions import Conditions
 from sfic_bench.convert import cheaper
 from sfic_bench.errors import InvalidValue
-from sfic_bench.latency.conditions import Conditions
 from sfic_bench.measure import MAKERS, tensors_of
 from sfic_bench.nn import Pair, Split, Stage2, scaled_size
 from sfic_bench.spec import Layer, Variant

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from sfic_bench import api
+from sfic_bench.conditions import Conditions, exact_float32
 from sfic_bench.counting import count
 from sfic_bench.latency import forms
-from sfic_bench.latency.conditions import Conditions, exact_float32
 from sfic_bench.latency.rows import Best, Family, Row
 from sfic_bench.measure import (
     MAKERS,

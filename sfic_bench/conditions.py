@@ -1,15 +1,17 @@
-"""Under what something is timed."""
+"""Under what something is timed. Imports torch only once something is, so that the command line can name conditions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from sfic_bench.errors import InvalidValue, UnknownName
 
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+"""By our name, torch's."""
 
 DEVICES = ("cpu", "cuda")
 
@@ -51,20 +53,29 @@ class Conditions:
                 raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")
 
     @property
-    def torch_device(self) -> torch.device:
+    def torch_device(self) -> "torch.device":
+        import torch
+
         return torch.device(self.device)
 
     @property
-    def torch_dtype(self) -> torch.dtype:
-        return DTYPES[self.dtype]
+    def torch_dtype(self) -> "torch.dtype":
+        import torch
+
+        dtype: torch.dtype = getattr(torch, DTYPES[self.dtype])
+        return dtype
 
     @property
-    def memory_format(self) -> torch.memory_format:
+    def memory_format(self) -> "torch.memory_format":
+        import torch
+
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     @property
     def missing(self) -> str:
         """What this machine lacks for these conditions; ``""`` if nothing."""
+        import torch
+
         if self.device == "cuda" and not torch.cuda.is_available():
             return "this machine has no CUDA device"
         if self.dtype == "tf32" and self.device != "cuda":
@@ -75,6 +86,8 @@ class Conditions:
 @contextmanager
 def exact_float32(exact: bool) -> Iterator[None]:
     """Turn TF32 off for fp32, and on otherwise; torch's defaults differ between its libraries."""
+    import torch
+
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [b.allow_tf32 for b in backends]
     for b in backends:
