@@ -77,6 +77,25 @@ def counted(name: str, **more: Any) -> dict[str, Any]:
     return row | more
 
 
+def accuracy(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"schema": "sfic-bench/accuracy/1", "environment": {}, "protocol": "intra", "rows": list(rows)}
+
+
+def scored(name: str, auc: float, **more: Any) -> dict[str, Any]:
+    """A row of ``accuracy``."""
+    score = {"value": auc, "ci95": [auc - 0.1, auc + 0.05]}
+    row = {
+        "train_on": "orl hq",
+        "test_on": "orl hq",
+        "backbone": name,
+        "alpha": None,
+        "beta": None,
+        "seeds": 3,
+    }
+    names = ("frame_auc", "frame_bacc", "video_auc", "video_bacc")
+    return row | dict.fromkeys(names, score) | {"auc_printed": None} | more
+
+
 def pytest_benchmark(seconds: dict[str, Sequence[float]]) -> dict[str, Any]:
     return {
         "machine_info": {

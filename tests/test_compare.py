@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import cost, counted, measured, measurement, pytest_benchmark
+from documents import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import skewed
@@ -206,6 +206,9 @@ def test_conditions_that_may_differ_are_named(write: Write) -> None:
     status, _, err = run("compare", base, head, "--ignore", "torhc")
     assert status == 2 and "did you mean 'torch'" in err
     assert run("compare", base, write("cost.json", cost([counted("net")])))[0] == 3
+    scores = write("scores.json", accuracy([scored("net", 0.7)]))
+    status, _, err = run("compare", scores, scores)
+    assert status == 3 and "need the same images" in err
 
 
 GOOD = json.dumps(measurement([measured("net", quiet(n=4))])).encode()
@@ -274,6 +277,7 @@ def mangled(draw: st.DrawFn) -> bytes:
             [measured("net", quiet(n=6), sfic=False), measured("net", quiet(n=6)), measured("x", None)]
         ),
         cost([counted("net"), counted("other")]),
+        accuracy([scored("net", 0.7), scored("other", 0.8)]),
         pytest_benchmark({"a": [1e-3, 2e-3], "b": [1e-3]}),
     ]
     document: Any = draw(st.sampled_from(documents))

@@ -772,8 +772,8 @@ def test_check_command(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "found.csv")["path"].tolist() == ["4.png", "3.png"]
     status, out, _ = run("check", path, "--format", "markdown")
     assert status == 1 and "unreadable file: 1" in out and "3.png" in out
-    for arguments in (["check", tmp_path / "none.csv"], ["check", path, "--workers", "0"]):
-        status, _, err = run(*arguments)
+    for arguments in ([tmp_path / "none.csv"], [path, "--workers", "0"]):
+        status, _, err = run("check", *map(str, arguments))
         assert status == 2 and err.count("\n") == 1
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from documents import cost, counted, measured, measurement, pytest_benchmark
+from documents import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from selenium import webdriver
@@ -66,6 +66,10 @@ def documents() -> dict[str, Any]:
         "costs.json": cost([
             counted("resnet26", layers=layers),
             counted("resnet26", alpha=0.5, beta=1.0, params_over_vanilla={"unexplained": 0}, layers=layers),
+        ]),
+        "accuracy.json": accuracy([
+            scored("resnet26", 0.7),
+            scored("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
         ]),
         "bench.json": pytest_benchmark({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
     }  # fmt: skip
@@ -216,6 +220,7 @@ def test_sections_and_everything_that_is_slower(page: Path) -> None:
     for heading in (
         "Verdict",
         "Fewer MACs but slower",
+        "Measured accuracy",
         "Parameters and MACs",
         "Layers",
         "Where the figures are from",

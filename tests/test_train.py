@@ -346,7 +346,13 @@ def test_protocols() -> None:
     }
     cross = experiments("cross", [manifest])
     assert [(e.train_on, e.test_on) for e in cross] == [("orl hq", "orl lq"), ("orl lq", "orl hq")]
-    assert cross[0].elsewhere is not None and set(cross[0].elsewhere.test["compression"]) == {"lq"}
+    assert cross[0].elsewhere is not None and set(cross[0].elsewhere.frame["compression"]) == {"lq"}
+    # A data set may be there to be tested on alone, as Celeb-DF in the paper.
+    frame = manifest.where(compression="lq", split="test").assign(dataset="Celeb-DF v2", compression="")
+    celeb = Manifest(frame=frame.assign(path=frame["path"] + "x"), folder=manifest.folder)
+    hq = Manifest(frame=manifest.where(compression="hq"), folder=manifest.folder)
+    (only,) = experiments("cross", [hq, celeb])
+    assert (only.train_on, only.test_on) == ("orl hq", "CelebDF") and len(only.elsewhere) == len(frame)
     with pytest.raises(InvalidValue, match="nothing to do"):
         only = Manifest(frame=manifest.where(compression="hq"), folder=manifest.folder)
         experiments("cross", [only])

@@ -143,7 +143,7 @@ def _predictions(
     if not (run.folder / name).exists():
         there = experiment.elsewhere
         predictions, unread = Trained(run, machine.accelerator).predictions(
-            there.test, there.folder, workers=machine.workers, skip_unreadable=machine.skip_unreadable
+            there.frame, there.folder, workers=machine.workers, skip_unreadable=machine.skip_unreadable
         )
         tell_left_out(unread)
         run.save_predictions(predictions, name)
@@ -160,6 +160,7 @@ def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequen
     """Rows as in the paper's tables, with intervals and, where the data are the paper's, its figure."""
     from dataclasses import asdict
 
+    from sfic_bench.train.protocols import as_printed
     from sfic_bench.train.scores import over_seeds
 
     printed = {
@@ -185,7 +186,9 @@ def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequen
         if base is not None and len(base) == len(cell.runs):
             row |= {f"{name}_over_vanilla": _score(s) for name, s in over_seeds(cell.runs, base).items()}
         for metric, name in METRICS:
-            row[f"{name}_printed"] = printed.get((plain, cell.train_on, cell.test_on, metric))
+            row[f"{name}_printed"] = printed.get(
+                (plain, as_printed(cell.train_on), as_printed(cell.test_on), metric)
+            )
         rows.append(row)
     is_paper = any(row["auc_printed"] is not None for row in rows)
     return Result(
@@ -260,7 +263,9 @@ def _table(
         f"{recipe.learning_rate:g} × {recipe.decay:g} each epoch; seeds {', '.join(map(str, seeds))}: means",
         "intervals resample runs and videos; − vanilla: on the same images and videos; positive is better than vanilla",
     ]
-    if not is_paper:
+    if is_paper:
+        notes.append("printed: the paper's, without intervals; its FF++ is split image by image, which leaks")
+    else:
         notes.append("not the paper's data: no printed figure can stand beside these")
     return Table(
         title=f"Protocol {protocol}", columns=columns, rows=cells, notes=notes, sections=frozenset(sections)

@@ -98,9 +98,10 @@ def train_command(
             )
     if not is_first_process():
         return
-    Output(format=format, path=None).emit(
-        scored(f"{variant} after {recipe.epochs} epochs", result["scores"], result)
-    )
+    last = run.epochs()[-1]
+    rates = f"images a second: {last['images_per_s']:.0f} training, {last['loader_images_per_s']:.0f} by the loader alone"
+    found = scored(f"{variant} after {recipe.epochs} epochs", result["scores"], result, rates)
+    Output(format=format, path=None).emit(found)
     tell_left_out(result["unreadable"])
 
 
@@ -266,7 +267,9 @@ def bar(what: str, recipe: "Recipe") -> Iterator["Callable[[Told], object]"]:
         yield tell
 
 
-def scored(title: str, scores: Mapping[str, Mapping[str, Any]], more: Mapping[str, Any]) -> Result:
+def scored(
+    title: str, scores: Mapping[str, Mapping[str, Any]], more: Mapping[str, Any], *remarks: str
+) -> Result:
     """Scores in every form that they can be asked for."""
     columns = [Column(name="metric")]
     for level in scores:
@@ -288,6 +291,6 @@ def scored(title: str, scores: Mapping[str, Mapping[str, Any]], more: Mapping[st
     notes = [
         "auc, bacc: intervals resample videos; bacc: mean accuracy of both classes at 0.5; a video's score is its images' mean"
     ]
-    table = Table(title=title, columns=columns, rows=rows, notes=notes)
+    table = Table(title=title, columns=columns, rows=rows, notes=[*notes, *remarks])
     document = {"schema": SCHEMA, "environment": environment(), **more, "scores": scores}
     return Result(document=document, tables=[table], records=records)

@@ -192,7 +192,7 @@ def take_faces(job: Job) -> Outcome:
 
 def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
     # Fresh processes: a fork would copy the locks of whatever threads there are.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_quietly)
     try:
         for done in as_completed([pool.submit(take_faces, job) for job in jobs]):
             yield done.result()
@@ -204,8 +204,9 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process tells the others to stop
+def _die_quietly() -> None:
+    # At once and without a traceback; what is half written has another name.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _prepare(folder: Path, out: Path, settings: Settings, annotations: Sequence[str]) -> None:

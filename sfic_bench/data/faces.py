@@ -110,7 +110,8 @@ def frames(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, Pixels]]:
                 if index > last:
                     return
                 if index in wanted:
-                    yield index, upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                    degrees = getattr(frame, "rotation", 0)  # older releases of PyAV do not tell
+                    yield index, upright(frame.to_ndarray(format="rgb24"), degrees)
         except (av.FFmpegError, ValueError) as error:
             raise UnreadableVideo(f"{path}: {first_line(error)}") from None
 

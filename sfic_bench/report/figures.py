@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report.records import Records
-from sfic_bench.report.rows import CostRow, MeasuredRow, PytestRow, label
+from sfic_bench.report.rows import AccuracyRow, CostRow, MeasuredRow, PytestRow, label
 
 IDENTITY = ("name", "alpha", "beta", "where")
 """Columns that tell rows apart; together a row's ``key``."""
@@ -44,6 +44,8 @@ def figures(records: Records, *, relative: bool = False) -> pd.DataFrame:
                 found = _counts(row)
             case MeasuredRow():
                 found = _measurements(row, records, relative)
+            case AccuracyRow():
+                continue  # compared where they are measured, on the same images
             case PytestRow():
                 if relative:
                     raise InvalidValue(

@@ -192,6 +192,32 @@ def published(files: Sequence[Records]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def accuracies(files: Sequence[Records]) -> pd.DataFrame:
+    """One row a network and experiment, scores in percent; MACs where some file has them, at the paper's input size."""
+    macs = {(r.backbone, r.alpha, r.beta): r.macs["paper"] / 1e9 for r in _as_the_paper(files)}
+    rows = []
+    for file in files:
+        for row in file.accuracies:
+            found = {"file": file.path.name, "backbone": row.backbone, "alpha": row.alpha, "beta": row.beta}
+            found |= {
+                "row": label((row.backbone, row.alpha, row.beta, "")),
+                "task": row.key[3],
+                "seeds": row.seeds,
+            }
+            scores = {"auc": row.frame_auc, "bacc": row.frame_bacc, "video_auc": row.video_auc}
+            for name, score in (scores | {"gain": row.auc_over_vanilla}).items():
+                low, high = (None, None) if score is None or score.ci95 is None else score.ci95
+                value = None if score is None else score.value
+                found |= {name: _percent(value), f"{name}_low": _percent(low), f"{name}_high": _percent(high)}
+            found |= {"printed": row.auc_printed, "gmacs": macs.get((row.backbone, row.alpha, row.beta))}
+            rows.append(found)
+    return pd.DataFrame(rows)
+
+
+def _percent(share: float | None) -> float:
+    return float("nan") if share is None else 100 * share
+
+
 def front(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False) -> "pd.Series[bool]":
     """Which rows no other beats: none has less ``x`` without having more ``y`` (less, if ``highest``)."""
     worth = frame[y] if highest else -frame[y]

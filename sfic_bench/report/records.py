@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar
 from msgspec import UNSET, DecodeError, Struct, UnsetType, ValidationError, json
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.report.rows import CostRow, Family, MeasuredRow, PytestRow, Row, label
+from sfic_bench.report.rows import AccuracyRow, CostRow, Family, MeasuredRow, PytestRow, Row, label
 
-Kind = Literal["cost", "measurement", "pytest-benchmark"]
+Kind = Literal["cost", "measurement", "accuracy", "pytest-benchmark"]
 
 
 class UnreadableRecords(SficBenchError):
@@ -32,6 +32,11 @@ class _Measurement(Struct, frozen=True, kw_only=True):
     rows: list[MeasuredRow]
 
 
+class _Accuracy(Struct, frozen=True, kw_only=True):
+    environment: dict[str, Any]
+    rows: list[AccuracyRow]
+
+
 class _Pytest(Struct, frozen=True, kw_only=True):
     machine_info: dict[str, Any]
     benchmarks: list[PytestRow]
@@ -43,7 +48,7 @@ class _Header(Struct):
     benchmarks: Any = UNSET
 
 
-SCHEMAS: Mapping[str, int] = {"cost": 1, "measurement": 1}
+SCHEMAS: Mapping[str, int] = {"cost": 1, "measurement": 1, "accuracy": 1}
 """Kinds of file that this version reads, and the newest version of each."""
 
 
@@ -69,15 +74,19 @@ class Records:
         return [row for row in self.rows if isinstance(row, CostRow)]
 
     @property
+    def accuracies(self) -> list[AccuracyRow]:
+        return [row for row in self.rows if isinstance(row, AccuracyRow)]
+
+    @property
     def measured(self) -> list[MeasuredRow]:
         return [row for row in self.rows if isinstance(row, MeasuredRow)]
 
     def conditions(self) -> dict[str, object]:
         """What times and memory depend on besides the code: machine, libraries and what was asked for.
 
-        Counts depend on none of it, so a cost file has none.
+        Counts depend on none of it, so a cost file has none; nor has one of accuracies, which have a recipe.
         """
-        if self.kind == "cost":
+        if self.kind in ("cost", "accuracy"):
             return {}
         if self.kind == "pytest-benchmark":
             cpu = self.environment.get("cpu")
@@ -138,6 +147,9 @@ def _ours(path: Path, data: bytes, schema: str | UnsetType) -> Records:
     if found[1] == "cost":
         cost = _decode(path, data, _Cost)
         return Records(path=path, kind="cost", environment=cost.environment, rows=cost.rows)
+    if found[1] == "accuracy":
+        accuracy = _decode(path, data, _Accuracy)
+        return Records(path=path, kind="accuracy", environment=accuracy.environment, rows=accuracy.rows)
     measured = _decode(path, data, _Measurement)
     for i, row in enumerate(measured.rows):
         if (row.status == "ok") != (row.latency_ms is not None):

@@ -136,7 +136,35 @@ class PytestRow(Struct, frozen=True, kw_only=True):
         return [1e3 * seconds for seconds in self.stats.data]
 
 
-Row = CostRow | MeasuredRow | PytestRow
+class Scored(Struct, frozen=True, kw_only=True):
+    """A score or a difference of two, as a share, with its interval; ``None`` where it cannot be had."""
+
+    value: Annotated[float, Meta(ge=-1, le=1)] | None
+    ci95: tuple[Annotated[float, Meta(ge=-1, le=1)], Annotated[float, Meta(ge=-1, le=1)]] | None
+
+
+class AccuracyRow(Struct, frozen=True, kw_only=True):
+    """One network in one experiment, from ``accuracy``: means over seeds."""
+
+    train_on: Name
+    test_on: Name
+    backbone: Name
+    alpha: Ratio
+    beta: Ratio
+    seeds: Size
+    frame_auc: Scored
+    frame_bacc: Scored
+    video_auc: Scored
+    video_bacc: Scored
+    auc_over_vanilla: Scored | None = None
+    auc_printed: Annotated[float, Meta(ge=0, le=100)] | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.backbone, self.alpha, self.beta, f"{self.train_on} → {self.test_on}"
+
+
+Row = CostRow | MeasuredRow | PytestRow | AccuracyRow
 
 
 class Family(Struct, frozen=True, kw_only=True):

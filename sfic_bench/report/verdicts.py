@@ -148,6 +148,11 @@ def _check_alike(base: Records, head: Records, ignore: Collection[str]) -> None:
         raise NotComparable(
             f"kind is {base.kind} in {base.path} and {head.kind} in {head.path}; compare like with like"
         )
+    if base.kind == "accuracy":
+        raise NotComparable(
+            f"{base.path} and {head.path} hold accuracies, whose differences need the same images: `sfic-bench accuracy` "
+            "states them against vanilla, `sfic-bench report` puts several files on one page"
+        )
     first, second = base.conditions(), head.conditions()
     for name in ignore:
         if name not in first:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from sfic_bench.report import comparison, overview
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
+from sfic_bench.report.page.scored import accuracy_section
 from sfic_bench.report.page.section import Section, interval
 from sfic_bench.report.page.timed import slower_section, time_sections
 from sfic_bench.report.records import Records
@@ -19,6 +20,7 @@ def sections(files: Sequence[Records], compared: Comparison | None = None) -> li
     found: list[Section] = [_verdict(costs, times, files, compared)]
     if compared is not None:
         found.append(_compared(compared))
+    found += accuracy_section(files)
     if len(times):
         found += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):
