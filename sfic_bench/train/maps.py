@@ -58,7 +58,9 @@ def picture(maps: Sequence[Sequence[Tensor]], names: Sequence[str], counts: Sequ
         top = GAP + i * (SIDE + GAP + HEAD)
         for j, (values, count) in enumerate(zip(row, counts, strict=True)):
             left = GAP + j * (SIDE + GAP)
-            draw.text((left, top), f"{name}, {count} fakes", fill="black", font_size=13)
+            # Pillow's own font has no Greek.
+            spelt = name.replace("α", "alpha").replace("β", "beta")
+            draw.text((left, top), f"{spelt}, {count} fakes", fill="black", font_size=12)
             tile = Image.fromarray(_coloured(values.numpy())).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             canvas.paste(tile, (left, top + HEAD - 4))
     file = io.BytesIO()
