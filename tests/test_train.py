@@ -75,6 +75,15 @@ def test_the_same_seed_gives_the_same_weights(data: Data, tmp_path: Path, varian
     assert other["scores"] != results[0]["scores"]
 
 
+def test_half_precision_trains(data: Data, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    train(MOBILENET, recipe(precision="bf16"), data, run, Machine())
+    assert [np.isfinite(e["loss"]) and e["loader_images_per_s"] > 0 for e in run.epochs()] == [True, True]
+    weights = load_file(run.folder / "model.safetensors")
+    assert {t.dtype for t in weights.values()} == {torch.float32, torch.int64}  # bf16 are the products alone
+    assert Trained(run).predictions(data.test, data.folder)[0]["score"].between(0, 1).all()
+
+
 def test_a_killed_run_goes_on_as_if_it_had_not_been(data: Data, tmp_path: Path) -> None:
     """Killed at many moments, among them while files are written."""
     whole = Run(tmp_path / "whole")

@@ -77,7 +77,13 @@ def times(files: Sequence[Records]) -> pd.DataFrame:
             identity = {"backbone": name, "alpha": alpha, "beta": beta, "path": path, "row": label(row.key)}
             rows.append({"file": file.path.name, "setting": setting(file), **identity, **found})
     numbers = dict.fromkeys([n for n in _MEASURED if n not in ("slower", "status", "remark")], float)
-    return pd.DataFrame(rows, columns=None if rows else []).astype(numbers if rows else {})
+    return _told_apart(pd.DataFrame(rows).astype(numbers)) if rows else pd.DataFrame()
+
+
+def _told_apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the file in the label of rows that two files have under the same conditions."""
+    files = frame.groupby(["setting", "row"])["file"].transform("nunique")
+    return frame.assign(row=frame["row"].where(files == 1, frame["row"] + " (" + frame["file"] + ")"))
 
 
 _MEASURED = (
@@ -131,13 +137,13 @@ def setting(file: Records) -> str:
 def distributions(files: Sequence[Records]) -> pd.DataFrame:
     """Samples in ms, long: one row a sample, at most `DRAWN` for each timed path."""
     parts = [
-        (setting(file), row.key[0], row.key[3], label(row.key), _spread(samples))
+        (file.path.name, setting(file), row.key[0], row.key[3], label(row.key), _spread(samples))
         for file in files
         for row in file.rows
         if (samples := _samples(row))
     ]
-    columns = ["setting", "backbone", "path", "row", "ms"]
-    return pd.DataFrame(parts, columns=columns).explode("ms").astype({"ms": float})
+    columns = ["file", "setting", "backbone", "path", "row", "ms"]
+    return _told_apart(pd.DataFrame(parts, columns=columns)).explode("ms").astype({"ms": float})
 
 
 def layers(files: Sequence[Records], most: int) -> tuple[pd.DataFrame, int]:

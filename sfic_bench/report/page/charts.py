@@ -45,6 +45,8 @@ NAMES = {
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
     """Points of ``frame`` over ``x`` and ``y``, with the front of those that no other beats as a line.
 
+    Bars are the intervals, where ``frame`` has them as ``{y}_low`` and ``{y}_high``.
+
     ``choose`` is a column of which the reader picks one value; each value has its front.
     """
     frame = frame.dropna(subset=[x, y]).reset_index(drop=True)
@@ -70,7 +72,13 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
         .mark_line(interpolate="step-after", strokeDash=[4, 3], color="gray", tooltip=None)
         .encode(x=f"{x}:Q", y=f"{y}:Q", order=alt.Order(f"{x}:Q"))
     )
-    chart = alt.layer(line, points).properties(width="container", height=HEIGHT)
+    layers = [line, points]
+    if f"{y}_low" in frame and frame[f"{y}_low"].notna().any():
+        bars = base.mark_rule(opacity=0.5, tooltip=None).encode(
+            x=f"{x}:Q", y=alt.Y(f"{y}_low:Q", title=NAMES[y]), y2=f"{y}_high:Q", color=_colour("backbone")
+        )
+        layers.insert(1, bars)
+    chart = alt.layer(*layers).properties(width="container", height=HEIGHT)
     return _spec(_chosen(chart, frame, choose))
 
 

@@ -39,7 +39,7 @@ def accuracy_section(files: Sequence[Records]) -> Iterator[Section]:
         [
             r.task, r.backbone, format_ratio(known(r.alpha)), format_ratio(known(r.beta)),
             text(r.auc, ".2f"), interval(r.auc_low, r.auc_high, ".2f"),
-            text(r.gain, "+.2f"), interval(r.gain_low, r.gain_high, "+.2f"),
+            text(r.gain, "+.2f"), interval(r.gain_low, r.gain_high, "+.2f").replace("–", " to "),
             text(r.bacc, ".2f"), interval(r.bacc_low, r.bacc_high, ".2f"),
             text(r.video_auc, ".2f"), interval(r.video_auc_low, r.video_auc_high, ".2f"),
             text(r.printed, ".2f"), str(r.seeds),
