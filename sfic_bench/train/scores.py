@@ -40,7 +40,7 @@ def metrics(score: Array, label: Array) -> dict[str, float | None]:
     ``bacc`` is the mean of both classes' accuracies at 0.5. ``eer``: where misses and false alarms are equally many.
     ``tpr_at_fpr_…``: the share of fakes found with at most that share of false alarms.
     """
-    predicted, target = torch.from_numpy(score), torch.from_numpy(label).long()
+    predicted, target = torch.tensor(score), torch.tensor(label).long()
     if not 0 < target.sum() < len(target):
         return dict.fromkeys(NAMES)
     tp, fp, tn, fn, _ = binary_stat_scores(predicted, target, threshold=0.5).tolist()
