@@ -27,7 +27,7 @@ def architecture(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
-    session.install(*CONSTRAINED, ".", "mypy", "nox")
+    session.install(*CONSTRAINED, ".[train,faces,report]", "mypy", "nox")
     session.run("mypy")
 
 

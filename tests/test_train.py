@@ -24,11 +24,12 @@ from sfic_bench.data.manifest import COLUMNS, Manifest, write_manifest
 from sfic_bench.data.orl import load_orl, orl
 from sfic_bench.errors import InvalidValue
 from sfic_bench.spec import Variant
-from sfic_bench.train.loop import Data, Machine, UnreadableData, train
+from sfic_bench.train.loop import Machine, train
 from sfic_bench.train.protocols import experiments
 from sfic_bench.train.recipe import Recipe
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import metrics, over_seeds, summary
+from sfic_bench.train.splits import Data, UnreadableData
 from sfic_bench.train.use import Trained
 
 SIZE = 32
@@ -134,7 +135,8 @@ import pandas as pd
 from lightning_fabric import Fabric
 from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.loop import new_network, predict
+from sfic_bench.train.loop import new_network
+from sfic_bench.train.predict import predict
 from sfic_bench.train.runs import Run
 from sfic_bench.train.use import Trained
 

@@ -160,6 +160,7 @@ def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequen
     """Rows as in the paper's tables, with intervals and, where the data are the paper's, its figure."""
     from dataclasses import asdict
 
+    from sfic_bench.train.predict import as_json
     from sfic_bench.train.protocols import as_printed
     from sfic_bench.train.scores import over_seeds
 
@@ -181,10 +182,10 @@ def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequen
             "seeds": len(cell.runs),
         }
         for level in ("frame", "video"):
-            for name, score in over_seeds(cell.runs, level=level).items():
-                row[f"{level}_{name}"] = _score(score)
+            scores = as_json(over_seeds(cell.runs, level=level))
+            row |= {f"{level}_{name}": score for name, score in scores.items()}
         if base is not None and len(base) == len(cell.runs):
-            row |= {f"{name}_over_vanilla": _score(s) for name, s in over_seeds(cell.runs, base).items()}
+            row |= {f"{name}_over_vanilla": s for name, s in as_json(over_seeds(cell.runs, base)).items()}
         for metric, name in METRICS:
             row[f"{name}_printed"] = printed.get(
                 (plain, as_printed(cell.train_on), as_printed(cell.test_on), metric)
@@ -203,10 +204,6 @@ def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequen
         tables=[_table(rows, protocol, recipe, seeds, is_paper)],
         records=[_flat(row) for row in rows],
     )
-
-
-def _score(score: Any) -> dict[str, Any]:
-    return {"value": score.value, "ci95": None if score.low is None else [score.low, score.high]}
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, object]:

@@ -80,9 +80,10 @@ def train_command(
     """
     variant = variant_of(backbone, alpha, beta, on_unsupported)
     with training_room():
-        from sfic_bench.train.loop import Data, Machine, train
+        from sfic_bench.train.loop import Machine, train
         from sfic_bench.train.recipe import Recipe
         from sfic_bench.train.runs import Run
+        from sfic_bench.train.splits import Data
 
         recipe = Recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay, seed=seed,
@@ -118,7 +119,7 @@ def evaluate_command(
     """Score a trained network on any manifest, per image and per video, with intervals."""
     out = Output(format=format, path=output)
     with training_room():
-        from sfic_bench.train.loop import summary_of
+        from sfic_bench.train.predict import as_json, summary_of
         from sfic_bench.train.runs import Run
         from sfic_bench.train.use import Trained
 
@@ -130,13 +131,7 @@ def evaluate_command(
         predictions, unread = trained.predictions(
             rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
         )
-        scores = {
-            level: {
-                n: {"value": s.value, "ci95": None if s.low is None else [s.low, s.high]}
-                for n, s in found.items()
-            }
-            for level, found in summary_of(predictions).items()
-        }
+        scores = {level: as_json(found) for level, found in summary_of(predictions).items()}
     document = {
         "run": str(run),
         "data": manifest.name,

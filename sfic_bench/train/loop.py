@@ -7,7 +7,6 @@ so that a run which goes on after epoch k is the run that was never interrupted.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -20,51 +19,18 @@ from torch.nn import functional as F
 from sfic_bench import api
 from sfic_bench.convert import fuse
 from sfic_bench.data.loader import Batch, Images, Order, batches
-from sfic_bench.data.manifest import Manifest
-from sfic_bench.errors import InvalidValue, SficBenchError
+from sfic_bench.errors import InvalidValue
 from sfic_bench.report.environment import environment
 from sfic_bench.spec import Variant
 from sfic_bench.train.augment import Augment
+from sfic_bench.train.predict import as_json, predict, summary_of
 from sfic_bench.train.recipe import PRECISIONS, Recipe
 from sfic_bench.train.runs import Run
-from sfic_bench.train.scores import NAMES, Score, metrics, summary
+from sfic_bench.train.scores import NAMES, metrics
+from sfic_bench.train.splits import Data, UnreadableData
 
 RATED = 8
 """Batches over which the loader's rate is measured."""
-
-
-class UnreadableData(SficBenchError):
-    """Images that cannot be read, or a split that cannot be trained or tested with."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """What to train, validate and test with: rows of a manifest. Without any to validate with, nothing is.
-
-    Raises:
-        UnreadableData: if there is nothing to train or test with, or one class only to train with.
-    """
-
-    train: pd.DataFrame
-    val: pd.DataFrame
-    test: pd.DataFrame
-    folder: Path
-    name: str
-
-    def __post_init__(self) -> None:
-        for part in ("train", "test"):
-            if not len(getattr(self, part)):
-                raise UnreadableData(f"{self.name}: the split {part} is empty")
-        if self.train["label"].nunique() < 2:
-            only = "fake" if self.train["label"].iat[0] else "real"
-            raise UnreadableData(
-                f"{self.name}: the split train has {only} images alone, such as {self.train['path'].iat[0]}; both are needed"
-            )
-
-    @classmethod
-    def of(cls, manifest: Manifest) -> "Data":
-        parts = {split: manifest.where(split=split) for split in ("train", "val", "test")}
-        return cls(**parts, folder=manifest.folder, name=manifest.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +160,7 @@ class _Training:
             "epochs": self.recipe.epochs,
             "images": len(predictions),
             "unreadable": sorted(self.unreadable),
-            "scores": {level: _scores(found) for level, found in summary_of(predictions).items()},
+            "scores": {level: as_json(found) for level, found in summary_of(predictions).items()},
         }
         if self.fabric.global_rank == 0:
             self.run.save_model(self.bare, self.recipe.epochs)
@@ -297,48 +263,3 @@ class _Training:
             if value is not None:
                 writer.add_scalar(name, value, epoch["epoch"])
         writer.close()
-
-
-@torch.no_grad()
-def predict(
-    fabric: Fabric,
-    model: nn.Module,
-    augment: Augment,
-    frame: pd.DataFrame,
-    loader: Any,
-    unreadable: Callable[[Batch, pd.DataFrame], object],
-) -> pd.DataFrame:
-    """Scores of ``frame``'s images; every process has them all, each image once."""
-    model.eval()
-    augment.eval()
-    scores = torch.full((len(frame),), float("nan"), dtype=torch.float64, device=fabric.device)
-    for batch in loader:
-        unreadable(batch, frame)
-        if len(batch):
-            logits = model(augment(batch.images.to(fabric.device)))
-            scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
-    if fabric.world_size > 1:
-        # Each image has a score in one process alone.
-        known = cast(Tensor, fabric.all_gather(scores))
-        scores = torch.nan_to_num(known, nan=0.0).sum(dim=0)
-        scores[known.isnan().all(dim=0)] = float("nan")
-    found = frame.assign(score=scores.cpu().numpy())
-    return found[found["score"].notna()].reset_index(drop=True)
-
-
-def summary_of(predictions: pd.DataFrame) -> dict[str, dict[str, Score]]:
-    """Scores of what could be read.
-
-    Raises:
-        UnreadableData: if that is nothing.
-    """
-    if not len(predictions):
-        raise UnreadableData("no image of the split could be read")
-    return summary(predictions)
-
-
-def _scores(scores: Mapping[str, Score]) -> dict[str, Any]:
-    return {
-        name: {"value": s.value, "ci95": None if s.low is None else [s.low, s.high]}
-        for name, s in scores.items()
-    }

@@ -13,7 +13,7 @@ from torch import Tensor
 from sfic_bench.data.images import load_image
 from sfic_bench.data.loader import Images, Unreadable, resized
 from sfic_bench.data.manifest import Manifest
-from sfic_bench.train.loop import UnreadableData
+from sfic_bench.train.splits import UnreadableData
 
 SIDE, GAP, HEAD = 192, 12, 22
 """Pixels of a map, between maps, and above a row."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sfic_bench.data.importers.ffpp import LEAKING
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.train.loop import Data
+from sfic_bench.train.splits import Data
 
 PROTOCOLS = {
     "intra": "trained and tested on the same data set and compression (Tables II, III and V)",

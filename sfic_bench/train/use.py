@@ -12,9 +12,11 @@ from sfic_bench.data.images import UnreadableImage, load_image
 from sfic_bench.data.loader import Batch, Images, Order, batches, resized
 from sfic_bench.spec import Variant
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.loop import UnreadableData, new_network, predict
+from sfic_bench.train.loop import new_network
+from sfic_bench.train.predict import predict
 from sfic_bench.train.recipe import PRECISIONS, Recipe
 from sfic_bench.train.runs import Run, UnusableRun
+from sfic_bench.train.splits import UnreadableData
 
 
 class Trained:
