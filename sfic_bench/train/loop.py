@@ -27,7 +27,7 @@ from sfic_bench.train.predict import as_json, predict, summary_of
 from sfic_bench.train.recipe import PRECISIONS, Recipe
 from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import NAMES, metrics
-from sfic_bench.train.splits import Data, UnreadableData
+from sfic_bench.train.splits import Data, UnreadableData, left_out
 
 RATED = 8
 """Batches over which the loader's rate is measured."""
@@ -242,10 +242,7 @@ class _Training:
         )
 
     def _tell_unreadable(self, batch: Batch, frame: pd.DataFrame) -> None:
-        for image in batch.unreadable:
-            if not self.machine.skip_unreadable:
-                raise UnreadableData(f"{image.reason}; --skip-unreadable goes on without such images")
-            self.unreadable.add(str(frame["path"].iat[image.index]))
+        self.unreadable.update(left_out(batch, frame, skip=self.machine.skip_unreadable))
 
     def _events(self, epoch: Mapping[str, Any]) -> None:
         try:

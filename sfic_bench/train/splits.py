@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sfic_bench.data.loader import Batch
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import SficBenchError
 
@@ -41,3 +42,15 @@ class Data:
     def of(cls, manifest: Manifest) -> "Data":
         parts = {split: manifest.where(split=split) for split in ("train", "val", "test")}
         return cls(**parts, folder=manifest.folder, name=manifest.name)
+
+
+def left_out(batch: Batch, frame: pd.DataFrame, *, skip: bool) -> list[str]:
+    """Paths of ``batch``'s images that could not be read; ``frame`` is what it was taken from.
+
+    Raises:
+        UnreadableData: for the first such image, unless they are to be skipped.
+    """
+    if batch.unreadable and not skip:
+        reason = batch.unreadable[0].reason
+        raise UnreadableData(f"{reason}; --skip-unreadable goes on without such images")
+    return [str(frame["path"].iat[image.index]) for image in batch.unreadable]

@@ -16,7 +16,7 @@ from sfic_bench.train.loop import new_network
 from sfic_bench.train.predict import predict
 from sfic_bench.train.recipe import PRECISIONS, Recipe
 from sfic_bench.train.runs import Run, UnusableRun
-from sfic_bench.train.splits import UnreadableData
+from sfic_bench.train.splits import left_out
 
 
 class Trained:
@@ -50,10 +50,7 @@ class Trained:
         unread: list[str] = []
 
         def note(batch: Batch, rows: pd.DataFrame) -> None:
-            for image in batch.unreadable:
-                if not skip_unreadable:
-                    raise UnreadableData(f"{image.reason}; --skip-unreadable goes on without such images")
-                unread.append(str(rows["path"].iat[image.index]))
+            unread.extend(left_out(batch, rows, skip=skip_unreadable))
 
         images = Images(frame, folder, self.recipe.input_size)
         loader = batches(images, Order(len(frame)), self.recipe.batch_size, workers)
