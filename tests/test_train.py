@@ -22,7 +22,7 @@ from test_compare import run as command
 from sfic_bench.data.loader import Order
 from sfic_bench.data.manifest import COLUMNS, Manifest, write_manifest
 from sfic_bench.data.orl import load_orl, orl
-from sfic_bench.errors import InvalidValue
+from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.spec import Variant
 from sfic_bench.train.loop import Machine, train
 from sfic_bench.train.protocols import experiments
@@ -196,8 +196,10 @@ def test_shares_of_an_epoch(shuffled: bool, length: int, of: int) -> None:
     orders = [Order(length, rank=rank, of=of, seed=3 if shuffled else None) for rank in range(of)]
     shares = [list(order) for order in orders]
     assert [len(share) for share in shares] == [len(order) for order in orders]
-    seen = sorted(i for share in shares for i in share)
+    seen = sorted(i for share in shares for i, _ in share)
     assert len(set(seen)) == len(seen)
+    orders[0].epoch = 2
+    assert {take for _, take in orders[0]} <= {2}
     if shuffled:
         assert len({len(share) for share in shares}) == 1 and len(seen) > length - of
     else:
@@ -332,12 +334,17 @@ def test_weights_are_never_code(data: Data, tmp_path: Path) -> None:
 def test_the_embedded_data_are_hard_enough() -> None:
     manifest = orl()
     frame = manifest.frame
-    assert len(frame) == 1600 and frame["label"].mean() == 0.5
+    assert len(frame) == 2 * (220 * 2 + 180 * 5)
+    assert manifest.where(split="train")["label"].mean() == 0.5
     people = {split: {v[:3] for v in rows["video"]} for split, rows in frame.groupby("split")}
     assert not people["train"] & people["test"] and not people["val"] & people["test"]
     some = frame.sample(400, random_state=0)
     images = [load_orl(path) for path in some["path"]]
     assert images[0].shape == (112, 92, 3) and np.array_equal(images[0], load_orl(some["path"].iat[0]))
+    for made, alike in (("real", True), ("tone", False)):
+        path = f"orl:s01/01/{made}/hq"
+        assert np.array_equal(load_orl(path, 1), load_orl(path, 1))
+        assert np.array_equal(load_orl(path, 1), load_orl(path)) == alike
     for feature in (np.mean, np.std):
         auc = sklearn_metrics.roc_auc_score(some["label"], [feature(image) for image in images])
         assert 0.4 < auc < 0.6
@@ -357,10 +364,15 @@ def test_protocols() -> None:
     }
     cross = experiments("cross", [manifest])
     assert [(e.train_on, e.test_on) for e in cross] == [("orl hq", "orl lq"), ("orl lq", "orl hq")]
+    (only,) = experiments("intra", [manifest.of_compression("lq")])
+    assert only.train_on == "orl lq" and only.data.name == "orl lq"
+    with pytest.raises(UnknownName, match="known: hq, lq"):
+        manifest.of_compression("hq", "c23")
     assert cross[0].elsewhere is not None and set(cross[0].elsewhere.frame["compression"]) == {"lq"}
     # A data set may be there to be tested on alone, as Celeb-DF in the paper.
     frame = manifest.where(compression="lq", split="test").assign(dataset="Celeb-DF v2", compression="")
     celeb = Manifest(frame=frame.assign(path=frame["path"] + "x"), folder=manifest.folder)
+    assert len(celeb.of_compression("hq")) == len(celeb)  # it has one only
     hq = Manifest(frame=manifest.where(compression="hq"), folder=manifest.folder)
     (only,) = experiments("cross", [hq, celeb])
     assert (only.train_on, only.test_on) == ("orl hq", "CelebDF") and len(only.elsewhere) == len(frame)

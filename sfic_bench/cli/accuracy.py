@@ -11,6 +11,7 @@ from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, Result
 from sfic_bench.cli.training import (
     BatchSize,
+    Compression,
     Decay,
     Devices,
     Epochs,
@@ -55,6 +56,7 @@ def accuracy_command(
     data: Annotated[
         str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")
     ] = "orl",
+    compression: Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="One run for each.")] = "7",
     epochs: Epochs = 20,
     batch_size: BatchSize = 64,
@@ -91,7 +93,7 @@ def accuracy_command(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
             input_size=input_size, precision=precision,
         )  # fmt: skip
-        found = experiments(protocol, [manifest_of(name) for name in options.parts(data)])
+        found = experiments(protocol, [manifest_of(name, compression) for name in options.parts(data)])
         # One training serves all experiments that train on the same.
         for experiment in found:
             for variant in grid:

@@ -37,6 +37,9 @@ DataOption = Annotated[
         help="A manifest (`sfic-bench data import`), or the embedded default.",
     ),
 ]
+Compression = Annotated[
+    str, typer.Option(metavar="NAME[,…]", help="Only images of these compressions; all if not given.")
+]
 Epochs = Annotated[int, typer.Option(metavar="N", help="Passes over the images.")]
 BatchSize = Annotated[int, typer.Option(metavar="N", help="Images a step, over all devices.")]
 LearningRate = Annotated[float, typer.Option(metavar="X", help="Of the first epoch.")]
@@ -58,6 +61,7 @@ def train_command(
     alpha: Alpha = None,
     beta: Beta = None,
     data: DataOption = "orl",
+    compression: Compression = "",
     epochs: Epochs = 20,
     batch_size: BatchSize = 64,
     learning_rate: LearningRate = 1e-4,
@@ -95,7 +99,13 @@ def train_command(
         run = Run(output)
         with bar(f"{variant}", recipe) as tell:
             result = train(
-                variant, recipe, Data.of(manifest_of(data)), run, machine, resume=resume, tell=tell
+                variant,
+                recipe,
+                Data.of(manifest_of(data, compression)),
+                run,
+                machine,
+                resume=resume,
+                tell=tell,
             )
     if not is_first_process():
         return
@@ -109,6 +119,7 @@ def train_command(
 def evaluate_command(
     run: RunArgument,
     data: DataOption = "orl",
+    compression: Compression = "",
     split: Annotated[str, typer.Option(metavar="train|val|test", help="Which images.")] = "test",
     device: options.DeviceOption = "cpu",
     workers: Workers = 0,
@@ -123,7 +134,7 @@ def evaluate_command(
         from sfic_bench.train.runs import Run
         from sfic_bench.train.use import Trained
 
-        manifest = manifest_of(data)
+        manifest = manifest_of(data, compression)
         rows = manifest.where(split=split)
         if not len(rows):
             raise InvalidValue(f"{manifest.name} has no rows of the split {split!r}")
@@ -172,6 +183,7 @@ def attention_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Finished runs, side by side.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="The picture.")],
     data: DataOption = "orl",
+    compression: Compression = "",
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Fakes of your own instead of the data's.")
     ] = None,
@@ -187,7 +199,9 @@ def attention_command(
         from sfic_bench.train.use import Trained
 
         trained = [Trained(Run(run), device) for run in runs]
-        found = [fakes(images or manifest_of(data), t.recipe.input_size, max(over)) for t in trained]
+        found = [
+            fakes(images or manifest_of(data, compression), t.recipe.input_size, max(over)) for t in trained
+        ]
         maps = [[t.attention(some[:n]) for n in over] for t, some in zip(trained, found, strict=True)]
         write_bytes_atomically(output, picture(maps, [str(t.variant) for t in trained], over))
     say(f"wrote {output}")
@@ -216,12 +230,13 @@ def variant_of(backbone: str, alpha: float | None, beta: float | None, on_unsupp
     )
 
 
-def manifest_of(data: str) -> "Manifest":
-    """What ``--data`` names."""
+def manifest_of(data: str, compression: str) -> "Manifest":
+    """What ``--data`` and ``--compression`` name."""
     from sfic_bench.data.manifest import read_manifest
     from sfic_bench.data.orl import orl
 
-    return orl() if data == "orl" else read_manifest(Path(data))
+    manifest = orl() if data == "orl" else read_manifest(Path(data))
+    return manifest.of_compression(*options.parts(compression)) if compression else manifest
 
 
 @contextmanager

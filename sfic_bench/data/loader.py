@@ -26,36 +26,32 @@ class Unreadable:
 
 Item = tuple[int, Tensor, int] | Unreadable
 
+Key = tuple[int, int]
+"""Which row, and which take of it: forgeries that are made on the fly are others in each, files are not."""
+
 
 class Images(Dataset[Item]):
-    """Rows of a manifest as (index, bytes 3×size×size, label), or `Unreadable`.
-
-    Images of `orl` are kept once made, which takes longer than a training step; files are read each time.
-    """
+    """Rows of a manifest as (index, bytes 3×size×size, label), or `Unreadable`. Read or made each time."""
 
     def __init__(self, frame: pd.DataFrame, folder: Path, size: int) -> None:
         self.paths: list[str] = frame["path"].tolist()
         self.labels: list[int] = frame["label"].astype(int).tolist()
         self.folder, self.size = folder, size
-        self.kept: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> Item:
-        if index in self.kept:
-            return index, self.kept[index], self.labels[index]
+    def __getitem__(self, key: Key) -> Item:
+        index, take = key
         try:
-            image = self._load(self.paths[index])
+            image = self._load(self.paths[index], take)
         except UnreadableImage as error:
             return Unreadable(index, str(error))
         tensor = torch.from_numpy(resized(image, self.size)).permute(2, 0, 1).contiguous()
-        if self.paths[index].startswith(PREFIX):
-            self.kept[index] = tensor
         return index, tensor, self.labels[index]
 
-    def _load(self, path: str) -> Pixels:
-        return load_orl(path) if path.startswith(PREFIX) else load_image(self.folder / path)
+    def _load(self, path: str, take: int) -> Pixels:
+        return load_orl(path, take) if path.startswith(PREFIX) else load_image(self.folder / path)
 
 
 def resized(image: Pixels, size: int) -> Pixels:
@@ -89,8 +85,8 @@ def _collate(items: Sequence[Item]) -> Batch:
     )
 
 
-class Order(Sampler[int]):
-    """One process's share of an epoch: every ``of``-th image from the ``rank``-th on.
+class Order(Sampler[Key]):
+    """One process's share of an epoch: every ``of``-th image from the ``rank``-th on, and the epoch as their take.
 
     Without a seed nothing is shuffled, left out or repeated, so that scores are of each image once. With one, all shares
     are equally long, since processes that train together take their steps together: up to ``of`` − 1 images, others in
@@ -100,11 +96,11 @@ class Order(Sampler[int]):
     def __init__(self, length: int, *, rank: int = 0, of: int = 1, seed: int | None = None) -> None:
         self.length, self.rank, self.of, self.seed, self.epoch = length, rank, of, seed, 0
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[Key]:
         order = np.arange(self.length)
         if self.seed is not None:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        yield from order[self.rank :: self.of][: len(self)].tolist()
+        yield from ((index, self.epoch) for index in order[self.rank :: self.of][: len(self)].tolist())
 
     def __len__(self) -> int:
         if self.seed is not None:

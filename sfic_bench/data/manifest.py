@@ -4,12 +4,12 @@ Labels are explicit everywhere: fake is 1, the positive class. An importer conve
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
-from sfic_bench.errors import SficBenchError
+from sfic_bench.errors import SficBenchError, UnknownName
 from sfic_bench.report.files import check_writable, write_atomically, write_bytes_atomically
 
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
@@ -60,6 +60,19 @@ class Manifest:
         for column, values in wanted.items():
             frame = frame[frame[column].isin([values] if isinstance(values, str) else list(values))]
         return frame
+
+    def of_compression(self, *names: str) -> "Manifest":
+        """Rows of these compressions, and of data sets that have only one.
+
+        Raises:
+            UnknownName: for one that no row has.
+        """
+        had = set(self.frame["compression"])
+        for name in names:
+            if not {name, ""} & had:
+                raise UnknownName(f"compression of {self.name}", name, sorted(had))
+        frame = self.where(compression=(*names, "")).reset_index(drop=True)
+        return replace(self, frame=frame, name=f"{self.name} {'+'.join(names)}")
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -13,7 +13,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Augment(nn.Module):
     """Bytes N×3×H×W → normalised floats; in training mode flipped, rotated and seen from aside.
 
-    Real and fake images are treated alike. Draws from torch's default generator of the CPU.
+    Real and fake images are treated alike. Draws from torch's default generator of the CPU. Pixels are moved, not
+    interpolated, which would blur every image in training, none in testing, and with it the traces that a detector is
+    to find (torchvision, which the released code uses, rotates in this way too).
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -22,9 +24,11 @@ class Augment(nn.Module):
         if recipe.flip:
             steps.append(augmentation.RandomHorizontalFlip(p=recipe.flip))
         if recipe.rotation:
-            steps.append(augmentation.RandomRotation(degrees=recipe.rotation, p=1.0))
+            steps.append(augmentation.RandomRotation(degrees=recipe.rotation, p=1.0, resample="nearest"))
         if recipe.perspective:
-            steps.append(augmentation.RandomPerspective(distortion_scale=recipe.perspective, p=0.5))
+            steps.append(
+                augmentation.RandomPerspective(distortion_scale=recipe.perspective, p=0.5, resample="nearest")
+            )
         self.steps = nn.Sequential(*steps)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)

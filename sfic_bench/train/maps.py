@@ -40,7 +40,7 @@ def fakes(source: Manifest | Path, size: int, most: int) -> list[Tensor]:
         images = Images(frame.iloc[::step].head(most), source.folder, size)
         found = []
         for i in range(len(images)):
-            item = images[i]
+            item = images[i, 0]
             if isinstance(item, Unreadable):
                 raise UnreadableData(item.reason)
             found.append(item[1])

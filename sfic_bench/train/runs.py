@@ -124,6 +124,13 @@ class Run:
                 _, number, key = name.split(".", 2)
                 states.setdefault(int(number), {})[key] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
+        for (
+            parameter,
+            state,
+        ) in optimiser.state.items():  # in the parameter's memory format, or steps are slow
+            for key, tensor in state.items():
+                if tensor.shape == parameter.shape:
+                    state[key] = torch.empty_like(parameter).copy_(tensor)
         return epoch
 
     def save_model(self, model: nn.Module, epoch: int) -> None:
