@@ -119,7 +119,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """Backbones × α × β. Each backbone's vanilla network comes first, then its SFIC forms."""
+    """Backbones × α × β. Each backbone's vanilla network comes first, then its SFIC forms; without any α, vanilla alone."""
 
     backbones: tuple[str, ...]
     alphas: tuple[float, ...] = PAPER_ALPHAS
@@ -133,7 +133,7 @@ class Grid:
             check_beta(beta)
         for axis in ("backbones", "alphas", "betas"):
             values = getattr(self, axis)
-            if not values:
+            if not values and axis != "alphas":
                 raise InvalidValue(f"{axis} is empty: give at least one value")
             if len(set(values)) != len(values):
                 raise InvalidValue(f"{axis} names a value twice: {', '.join(map(str, values))}")

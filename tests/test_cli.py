@@ -138,6 +138,7 @@ def test_audit_markdown_and_file(tmp_path: Path) -> None:
         (["--alpha", "1.5"], "alpha must lie in [0, 1], got 1.5"),
         (["--alpha", "nan"], "got nan"),
         (["--alpha", "half"], "--alpha takes numbers separated by commas"),
+        (["--alpha", ""], "--alpha takes numbers separated by commas"),
         (["--beta", "0"], "beta must lie in (0, 1], got 0.0"),
         (["--backbone", "vgg13", "--input-size", "20"], "vgg13 needs an input of at least 32 pixels, got 20"),
         (["--input-size", "0"], "input size must be at least 1, got 0"),

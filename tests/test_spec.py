@@ -32,6 +32,11 @@ def test_variants_are_validated(arguments: dict[str, float], words: str) -> None
         Variant(backbone="a", **arguments)
 
 
+def test_without_an_alpha_a_grid_is_vanilla() -> None:
+    grid = Grid(backbones=("a", "b"), alphas=())
+    assert [str(v) for v in grid] == ["a", "b"] and len(grid) == 2
+
+
 def test_grids_are_validated() -> None:
     with pytest.raises(InvalidValue, match="betas is empty"):
         Grid(backbones=("a",), betas=())

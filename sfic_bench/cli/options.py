@@ -28,8 +28,8 @@ Backbones = Annotated[
 Alphas = Annotated[
     str | None,
     typer.Option(
-        metavar="A[,A…]",
-        help="Shares of the frequency channels, in \\[0, 1]. Default: the paper's .25, .5, .75.",
+        metavar="A[,A…]|none",
+        help="Shares of the frequency channels, in \\[0, 1]; none for vanilla alone. Default: the paper's .25, .5, .75.",
         show_default=False,
     ),
 ]
@@ -107,7 +107,7 @@ def unsupported(wanted: str) -> OnUnsupported:
 
 def tell_kept(wanted: Grid) -> None:
     """Say on stderr which parts of which backbone stay vanilla, if they may."""
-    if wanted.on_unsupported == "error":
+    if wanted.on_unsupported == "error" or not wanted.alphas:
         return
     from sfic_bench import api  # imports torch
 
@@ -151,11 +151,13 @@ def counts(option: str, text: str) -> tuple[int, ...]:
 
 
 def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The α and β that ``--alpha`` and ``--beta`` ask for, the paper's by default.
+    """The α and β that ``--alpha`` and ``--beta`` ask for, the paper's by default; no α for ``none``.
 
     Raises:
         InvalidValue: for what is no number.
     """
+    if alphas == "none":
+        return (), PAPER_BETAS
     return (
         PAPER_ALPHAS if alphas is None else _numbers("--alpha", alphas),
         PAPER_BETAS if betas is None else _numbers("--beta", betas),
@@ -169,8 +171,8 @@ def parts(text: str) -> list[str]:
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
-        return tuple(map(float, parts(text)))
+        if found := tuple(map(float, parts(text))):
+            return found
     except ValueError:
-        raise InvalidValue(
-            f"{option} takes numbers separated by commas, such as 0.25,0.5, got {text!r}"
-        ) from None
+        pass
+    raise InvalidValue(f"{option} takes numbers separated by commas, such as 0.25,0.5, got {text!r}")
