@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from sfic_bench import backbones
+from sfic_bench.backbones.detectors.detection import Detector
 from sfic_bench.convert import (
     OnUnsupported,
     Parity,
@@ -23,7 +24,7 @@ from sfic_bench.convert import (
     to_sfic,
 )
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
-from sfic_bench.errors import InvalidValue
+from sfic_bench.errors import InvalidValue, UnsupportedModel
 from sfic_bench.nn import McsMode
 from sfic_bench.spec import Variant
 from sfic_bench.state import load, read_state
@@ -40,6 +41,7 @@ def build(
     mcs: McsMode = "learned",
     on_unsupported: OnUnsupported = "error",
     weights: Path | str | None = None,
+    input_size: int = 256,
     device: torch.device | str | None = None,
 ) -> nn.Module:
     """A backbone, vanilla or, with ``alpha``, in its SFIC form.
@@ -57,6 +59,8 @@ def build(
         on_unsupported: see `to_sfic`.
         weights: file with a state dict, of this network or of its vanilla form, whose weights carry
             over into the blocks. Only tensors are read from it (``weights_only``).
+        input_size: height and width that a detector is made for whose weights depend on them (``meso-inception``,
+            ``f3net``, ``amtennet``, ``m2tr``); other networks take any.
         device: ``"meta"`` gives shapes without weights, in milliseconds.
 
     Raises:
@@ -66,7 +70,7 @@ def build(
     if alpha is not None and beta is None:
         beta = 1.0
     variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=on_unsupported)
-    vanilla = backbones.build(backbone, classes=classes, device=device)
+    vanilla = backbones.build(backbone, classes=classes, input_size=input_size, device=device)
     state = None if weights is None else read_state(weights)
     is_vanilla = variant.alpha is None or variant.beta is None
     carries = state is not None and (is_vanilla or set(state) & set(vanilla.state_dict()) == set(state))
@@ -74,12 +78,18 @@ def build(
         load(vanilla, state, f"{weights}")
     if variant.alpha is None or variant.beta is None:
         return vanilla
+    _check_convertible(backbone, vanilla)
     sfic = to_sfic(
         vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported
     )
     if state is not None and not carries:
         load(sfic, state, f"{weights}")
     return sfic
+
+
+def _check_convertible(name: str, model: nn.Module) -> None:
+    if isinstance(model, Detector):
+        raise UnsupportedModel(f"{name} has a loss of its own, which an SFIC form would lose")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,7 +129,7 @@ def costs(
     for variant in variants:
         if variant.backbone != name:
             name, alpha = variant.backbone, None
-            vanilla = backbones.build(name, classes=classes, device="meta").eval()
+            vanilla = backbones.build(name, classes=classes, input_size=input_size, device="meta").eval()
             # An SFIC network takes whatever its vanilla one takes, so this checks the size for all.
             plain = Costed(
                 variant=Variant(backbone=name, on_unsupported=variant.on_unsupported),
@@ -127,10 +137,13 @@ def costs(
                 parity=None,
                 fused=count(vanilla, shape) if fused else None,
             )
-            graph = graph_of(vanilla)
+            graph = None
         if variant.alpha is None or variant.beta is None:
             yield plain
             continue
+        if graph is None:  # not every vanilla network can be traced
+            _check_convertible(name, vanilla)
+            graph = graph_of(vanilla)
         if variant.alpha != alpha:
             alpha = variant.alpha
             sfic = to_sfic(

@@ -119,12 +119,18 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """Backbones × α × β. Each backbone's vanilla network comes first, then its SFIC forms; without any α, vanilla alone."""
+    """Backbones × α × β. Each backbone's vanilla network comes first, then its SFIC forms.
+
+    Attributes:
+        alphas: without any, all networks are vanilla.
+        vanilla: those of ``backbones`` that have no SFIC forms in this grid.
+    """
 
     backbones: tuple[str, ...]
     alphas: tuple[float, ...] = PAPER_ALPHAS
     betas: tuple[float, ...] = PAPER_BETAS
     on_unsupported: OnUnsupported = "error"
+    vanilla: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for alpha in self.alphas:
@@ -141,14 +147,15 @@ class Grid:
     def __iter__(self) -> Iterator[Variant]:
         for backbone in self.backbones:
             yield Variant(backbone=backbone, on_unsupported=self.on_unsupported)
-            for alpha in self.alphas:
+            for alpha in () if backbone in self.vanilla else self.alphas:
                 for beta in self.betas:
                     yield Variant(
                         backbone=backbone, alpha=alpha, beta=beta, on_unsupported=self.on_unsupported
                     )
 
     def __len__(self) -> int:
-        return len(self.backbones) * (1 + len(self.alphas) * len(self.betas))
+        converted = sum(backbone not in self.vanilla for backbone in self.backbones)
+        return len(self.backbones) + converted * len(self.alphas) * len(self.betas)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 _FACTOR = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _PRINTED = re.compile(r"(>?)(\d+(?:\.\d+)?)([KMGT]?)")
@@ -30,9 +30,12 @@ class PrintedCount:
         return cls(text, Decimal(digits), unit, bool(bound))
 
     def round_like(self, count: int) -> str:
-        """``count`` in this figure's unit and number of decimals, halves rounded up."""
-        scaled = Decimal(count) / _FACTOR[self.unit]
-        return f"{scaled.quantize(self.digits, ROUND_HALF_UP)}{self.unit}"
+        """``count`` in this figure's unit and number of decimals, as ptflops prints it.
+
+        That rounds the nearest binary fraction, so that 28,525 is 28.52K.
+        """
+        decimals = len(self.text.rstrip("KMGT").partition(".")[2])
+        return f"{count / _FACTOR[self.unit]:.{decimals}f}{self.unit}"
 
     def agrees_with(self, count: int) -> bool:
         """Whether ``count``, rounded as this figure is, prints the same (or lies above a bound)."""

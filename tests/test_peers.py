@@ -3,6 +3,7 @@
 import pytest
 
 import sfic_bench
+from sfic_bench import backbones
 from sfic_bench.counting import conventions, count, peers
 
 NETWORKS = [
@@ -11,6 +12,7 @@ NETWORKS = [
     {"backbone": "mobilenet", "alpha": 0.25, "beta": 1.0},
     {"backbone": "vgg13", "alpha": 0.75, "beta": 0.25},
     {"backbone": "vgg13"},
+    *({"backbone": name, "input_size": 96} for name in backbones.detector_names()),
 ]
 SIZE = (1, 3, 96, 96)
 

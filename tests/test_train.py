@@ -339,12 +339,13 @@ def test_the_embedded_data_are_hard_enough() -> None:
     people = {split: {v[:3] for v in rows["video"]} for split, rows in frame.groupby("split")}
     assert not people["train"] & people["test"] and not people["val"] & people["test"]
     some = frame.sample(400, random_state=0)
-    images = [load_orl(path) for path in some["path"]]
-    assert images[0].shape == (112, 92, 3) and np.array_equal(images[0], load_orl(some["path"].iat[0]))
+    images, masks = zip(*(load_orl(path) for path in some["path"]), strict=True)
+    assert images[0].shape == (112, 92, 3) and np.array_equal(images[0], load_orl(some["path"].iat[0])[0])
+    assert [mask.any() for mask in masks] == list(some["label"] == 1)
     for made, alike in (("real", True), ("tone", False)):
         path = f"orl:s01/01/{made}/hq"
-        assert np.array_equal(load_orl(path, 1), load_orl(path, 1))
-        assert np.array_equal(load_orl(path, 1), load_orl(path)) == alike
+        first, again, other = (load_orl(path, take)[0] for take in (1, 1, 0))
+        assert np.array_equal(first, again) and np.array_equal(first, other) == alike
     for feature in (np.mean, np.std):
         auc = sklearn_metrics.roc_auc_score(some["label"], [feature(image) for image in images])
         assert 0.4 < auc < 0.6

@@ -1,7 +1,9 @@
-"""EfficientNet-B0 (Tan & Le, ICML 2019, Table 1), with torchvision's state-dict names.
+"""EfficientNet (Tan & Le, ICML 2019): B0 of Table 1 and its compound scaling, with torchvision's state-dict names.
 
 Without stochastic depth, which acts in training alone: no residual branch is ever dropped here.
 """
+
+import math
 
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ BLOCKS = (
     (6, 5, 2, 192, 4),
     (6, 3, 1, 320, 1),
 )
-"""Expansion, kernel, stride, output channels and number of blocks of each stage."""
+"""Expansion, kernel, stride, output channels and number of blocks of each stage of B0."""
 
 STEM, LAST = 32, 1280
 
@@ -62,22 +64,36 @@ class MBConv(nn.Module):
         return result + x if self.is_residual else result
 
 
-class EfficientNet(nn.Module):
-    """``[B, 3, H, W]`` to logits ``[B, classes]``."""
+def _scaled(channels: int, width: float) -> int:
+    """``channels`` times ``width``, as a multiple of 8 that is not much less."""
+    wanted = channels * width
+    rounded = max(8, int(wanted + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * wanted else rounded
 
-    def __init__(self, classes: int) -> None:
+
+class EfficientNet(nn.Module):
+    """``[B, 3, H, W]`` to logits ``[B, classes]``; B0 unless scaled.
+
+    Args:
+        classes: number of logits.
+        width: factor of all channels.
+        depth: factor of the number of blocks of each stage.
+        dropout: probability, before the classifier.
+    """
+
+    def __init__(self, classes: int, *, width: float = 1.0, depth: float = 1.0, dropout: float = 0.2) -> None:
         super().__init__()
-        channels = STEM
+        channels, last = _scaled(STEM, width), _scaled(LAST, width)
         self.features = nn.Sequential(_conv(3, channels, 3, stride=2))
-        for expansion, kernel, stride, width, count in BLOCKS:
+        for expansion, kernel, stride, c_out, count in BLOCKS:
             stage = nn.Sequential()
-            for i in range(count):
-                stage.append(MBConv(channels, width, expansion, kernel, 1 if i else stride))
-                channels = width
+            for i in range(math.ceil(count * depth)):
+                stage.append(MBConv(channels, _scaled(c_out, width), expansion, kernel, 1 if i else stride))
+                channels = _scaled(c_out, width)
             self.features.append(stage)
-        self.features.append(_conv(channels, LAST, 1))
+        self.features.append(_conv(channels, last, 1))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(LAST, classes))
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(last, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
@@ -85,3 +101,8 @@ class EfficientNet(nn.Module):
 
 
 efficientnet_b0 = EfficientNet
+
+
+def efficientnet_b4(classes: int) -> EfficientNet:
+    """The source's fifth size."""
+    return EfficientNet(classes, width=1.4, depth=1.8, dropout=0.4)

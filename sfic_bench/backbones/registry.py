@@ -1,6 +1,7 @@
 """Names of vanilla networks. Importing this room does not import torch: a name's code loads when built."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,29 +12,61 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Factory = Callable[[int], "nn.Module"]
+Factory = Callable[..., "nn.Module"]
 
-_FACTORIES: dict[str, str | Factory] = {}
+INPUT_SIZE = 256
+"""Height and width that the paper gives every network, pixels."""
 
 
-def register(name: str, factory: str | Factory) -> None:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    factory: str | Factory
+    input_size: int
+    sized: bool
+    detector: bool
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register(
+    name: str,
+    factory: str | Factory,
+    *,
+    input_size: int = INPUT_SIZE,
+    sized: bool = False,
+    detector: bool = False,
+) -> None:
     """Add a vanilla network.
 
     Args:
         name: what `build` and the command line call it.
         factory: number of classes → module, or where it is found as ``"package.module:attribute"``.
+        input_size: what its source feeds it, pixels.
+        sized: whether its weights are made for one input size, which the factory then takes as ``input_size``.
+        detector: whether it is a detector of somebody else's rather than a backbone.
 
     Raises:
         InvalidValue: if the name is taken.
     """
-    if name in _FACTORIES:
+    if name in _ENTRIES:
         raise InvalidValue(f"backbone {name!r} is registered already: choose another name")
-    _FACTORIES[name] = factory
+    _ENTRIES[name] = _Entry(factory, input_size, sized, detector)
 
 
 def names() -> tuple[str, ...]:
-    """All registered names, in the order of registration."""
-    return tuple(_FACTORIES)
+    """All registered backbones, in the order of registration."""
+    return tuple(name for name, entry in _ENTRIES.items() if not entry.detector)
+
+
+def detector_names() -> tuple[str, ...]:
+    """All registered detectors, in the paper's order."""
+    return tuple(name for name, entry in _ENTRIES.items() if entry.detector)
+
+
+def input_size_of(name: str) -> int:
+    """What the source of ``name`` feeds it, pixels; the paper's size if that is not known."""
+    return _ENTRIES[name].input_size if name in _ENTRIES else INPUT_SIZE
 
 
 def check_name(name: str) -> None:
@@ -44,11 +77,17 @@ def check_name(name: str) -> None:
     """
     if is_reference(name):
         check_reference(name)
-    elif name not in _FACTORIES:
-        raise UnknownName("backbone", name, _FACTORIES)
+    elif name not in _ENTRIES:
+        raise UnknownName("backbone", name, _ENTRIES)
 
 
-def build(name: str, *, classes: int = 2, device: "torch.device | str | None" = None) -> "nn.Module":
+def build(
+    name: str,
+    *,
+    classes: int = 2,
+    input_size: int = INPUT_SIZE,
+    device: "torch.device | str | None" = None,
+) -> "nn.Module":
     """A new vanilla network, in training mode and with fresh weights, as its family initialises them.
 
     On ``device="meta"`` it has shapes only, and building takes milliseconds.
@@ -56,24 +95,34 @@ def build(name: str, *, classes: int = 2, device: "torch.device | str | None" = 
     Args:
         name: a registered name, ``timm:NAME``, ``torchvision:NAME`` or ``FILE.py:FUNCTION``.
         classes: number of logits; a function in a file gets it if it takes ``num_classes``.
+        input_size: height and width that a network is made for whose weights depend on them; others take any.
         device: where the weights are made.
 
     Raises:
         UnknownName: for a name that is not registered, or that the library does not have.
-        InvalidValue: for fewer than one class, or a reference that is not well formed.
+        InvalidValue: for fewer than one class, a size or number of classes that the network cannot have, or a reference that
+            is not well formed.
         MissingDependency: for a reference to a library that is not installed.
     """
     check_name(name)
     if classes < 1:
         raise InvalidValue(f"classes must be at least 1, got {classes}")
-    factory = factory_of(name) if is_reference(name) else _FACTORIES[name]
-    if isinstance(factory, str):
-        module, _, attribute = factory.partition(":")
-        factory = getattr(import_module(module), attribute)
+    entry = _ENTRIES.get(name)
+    factory: Factory = factory_of(name) if entry is None else _loaded(entry.factory)
     from sfic_bench.placing import placed_on  # imports torch
 
     with placed_on(device):
-        return factory(classes)
+        return (
+            factory(classes, input_size=input_size) if entry is not None and entry.sized else factory(classes)
+        )
+
+
+def _loaded(factory: str | Factory) -> Factory:
+    if not isinstance(factory, str):
+        return factory
+    module, _, attribute = factory.partition(":")
+    found: Factory = getattr(import_module(module), attribute)
+    return found
 
 
 for _family, _names in {
@@ -86,3 +135,19 @@ for _family, _names in {
 }.items():
     for _name in _names:
         register(_name, f"sfic_bench.backbones.{_family}:{_name}")
+
+for _name, _where, _size, _sized in (
+    ("meso-inception", "meso_inception", 256, True),
+    ("multi-task", "multi_task", 256, False),
+    ("xception", "xception", 299, False),
+    ("f3net", "f3net", 299, True),
+    ("amtennet", "amtennet", 256, True),
+    ("m2tr", "m2tr", 320, True),
+):
+    register(
+        _name,
+        f"sfic_bench.backbones.detectors.{_where}:{_where}",
+        input_size=_size,
+        sized=_sized,
+        detector=True,
+    )

@@ -1,7 +1,7 @@
 """``sfic-bench accuracy``: a protocol over a grid of networks and several seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -43,6 +43,20 @@ METRICS: tuple[tuple[Literal["AUC", "BACC"], str], ...] = (("AUC", "auc"), ("BAC
 """As the paper names them, and as we do."""
 
 
+Alphas = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A[,A…]|none",
+        help="Shares of the frequency channels; none for vanilla alone. Default: .5; none for detectors.",
+        show_default=False,
+    ),
+]
+Betas = Annotated[
+    str | None,
+    typer.Option(metavar="B[,B…]", help="Scales of the frequency branch. Default: 1.", show_default=False),
+]
+
+
 def accuracy_command(
     runs: Annotated[
         Path, typer.Option(metavar="DIR", help="Where runs are kept; finished ones are not repeated.")
@@ -51,8 +65,8 @@ def accuracy_command(
         str, typer.Option(metavar="intra|leave-one-out|cross", help="What is trained on, and tested.")
     ] = "intra",
     backbone: options.Backbones = "resnet26",
-    alpha: options.Alphas = "0.5",
-    beta: options.Betas = "1",
+    alpha: Alphas = None,
+    beta: Betas = None,
     data: Annotated[
         str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")
     ] = "orl",
@@ -78,6 +92,10 @@ def accuracy_command(
     grid or extends it. The paper's figure stands beside ours where the data are the paper's.
     """
     grid = options.grid(backbone, alpha, beta, on_unsupported)
+    if alpha is None:
+        grid = replace(grid, alphas=(0.5,))
+    if beta is None:
+        grid = replace(grid, betas=(1.0,))
     chosen = options.counts("--seeds", seeds)
     out = Output(format=format, path=output)
     cells: list[Cell] = []
@@ -128,8 +146,6 @@ def _predictions(
     variant: Variant, experiment: "Experiment", seed: int, recipe: "Recipe", machine: "Machine", runs: Path
 ) -> "pd.DataFrame":
     """Of one run, trained now if it has not been."""
-    from dataclasses import replace
-
     from sfic_bench.train.loop import train
     from sfic_bench.train.runs import Run
     from sfic_bench.train.use import Trained

@@ -43,7 +43,15 @@ def export_command(
     from sfic_bench import api  # imports torch
     from sfic_bench.export import export
 
-    model = api.build(backbone, alpha=alpha, beta=beta, classes=classes, on_unsupported=keep, weights=weights)
+    model = api.build(
+        backbone,
+        alpha=alpha,
+        beta=beta,
+        classes=classes,
+        on_unsupported=keep,
+        weights=weights,
+        input_size=input_size,
+    )
     done = export(api.fuse(model.eval()), output, format=to, input_size=input_size)
     batches = " and ".join(map(str, done.batches))
     say(f"wrote {done.path}: batches of {batches} differ from torch by {done.max_abs_error:.1e} at most")

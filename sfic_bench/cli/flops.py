@@ -217,7 +217,13 @@ def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["Mea
     jobs = [
         peers.Job(
             builder="sfic_bench.api:build",
-            arguments={"backbone": v.backbone, "alpha": v.alpha, "beta": v.beta, "classes": classes},
+            arguments={
+                "backbone": v.backbone,
+                "alpha": v.alpha,
+                "beta": v.beta,
+                "classes": classes,
+                "input_size": input_size,
+            },
             input_size=(1, 3, input_size, input_size),
         )
         for v in grid

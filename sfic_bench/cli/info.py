@@ -13,12 +13,16 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
     from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT  # imports torch
 
     out = Output(format=format, path=output)
-    records = [{"kind": "model", "name": name, "summary": ""} for name in backbones.names()]
+    records = [{"kind": "model", "name": name, "summary": "backbone"} for name in backbones.names()]
+    records += [
+        {"kind": "model", "name": n, "summary": f"detector, made for {s}×{s}"}
+        for n in backbones.detector_names()
+        for s in (backbones.input_size_of(n),)
+    ]
     for name, convention in CONVENTIONS.items():
         default = " (default)" if name == DEFAULT else ""
         records.append({"kind": "convention", "name": name, "summary": convention.summary + default})
     records += [{"kind": "path", "name": n, "summary": p.summary} for n, p in EXECUTION_PATHS.items()]
-    models = [[r["name"]] for r in records if r["kind"] == "model"]
 
     def table(title: str, kind: str) -> Table:
         rows = [[r["name"], r["summary"]] for r in records if r["kind"] == kind]
@@ -28,7 +32,7 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
         Result(
             document={"schema": "sfic-bench/list/1", "rows": records},
             tables=[
-                Table(title="Models", columns=[Column(name="name")], rows=models),
+                table("Models", "model"),
                 table("Conventions: what counts as a MAC", "convention"),
                 table("Execution paths", "path"),
             ],

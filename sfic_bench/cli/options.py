@@ -13,7 +13,11 @@ from sfic_bench.spec import EXECUTION_PATHS, PAPER_ALPHAS, PAPER_BETAS, Grid, On
 
 def _complete_backbones(incomplete: str) -> list[str]:
     done, comma, last = incomplete.rpartition(",")
-    return [done + comma + n for n in ("all", *backbones.names()) if n.startswith(last)]
+    return [
+        done + comma + n
+        for n in ("all", "detectors", *backbones.names(), *backbones.detector_names())
+        if n.startswith(last)
+    ]
 
 
 Backbones = Annotated[
@@ -82,15 +86,22 @@ OutputOption = Annotated[
 def grid(names: str, alphas: str | None, betas: str | None, on_unsupported: str = "error") -> Grid:
     """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for.
 
+    Detectors have SFIC forms only where α is given: not each can be converted.
+
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
     """
-    wanted = backbones.names() if names == "all" else tuple(parts(names))
+    groups = {"all": backbones.names(), "detectors": backbones.detector_names()}
+    wanted = tuple(name for part in parts(names) for name in groups.get(part, (part,)))
     for name in wanted:
         backbones.check_name(name)
     for_alpha, for_beta = ratios(alphas, betas)
     return Grid(
-        backbones=wanted, alphas=for_alpha, betas=for_beta, on_unsupported=unsupported(on_unsupported)
+        backbones=wanted,
+        alphas=for_alpha,
+        betas=for_beta,
+        on_unsupported=unsupported(on_unsupported),
+        vanilla=backbones.detector_names() if alphas is None else (),
     )
 
 

@@ -145,6 +145,10 @@ class Rewrite:
         if node.op == "call_module":
             if target in self.placement.stage3:
                 raise self.refusal(node, "Stage 3 needs a pair, got a single tensor")
+            if isinstance(self.built.modules.get(target), PerBranch):
+                raise self.refusal(
+                    node, f"{self._operation(node)} serves a pair before and a single tensor here"
+                )
             if target not in self.built.modules:
                 self.built.modules[target] = self._single(target, self.old_modules[target])
             if isinstance(self.old_modules[target], nn.Conv2d):

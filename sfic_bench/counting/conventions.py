@@ -97,6 +97,11 @@ def _transposed_at_output(call: Call) -> int:
     return call.output[0] * prod(call.output[2:]) * weights + (call.elements_out if call.bias else 0)
 
 
+def _without_broadcasting(call: Call) -> int:
+    """Counts a matrix product as if the first matrix were never repeated for several of the second."""
+    return prod(call.input) * call.weight[-1]
+
+
 def _modules(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Call], int]]:
     return dict.fromkeys(names.split(), rule)
 
@@ -119,7 +124,7 @@ _PTFLOPS_MODULES = {
 _PTFLOPS_FUNCTIONS = {
     **_modules("relu prelu elu relu6 gelu silu softmax", _elements_in),
     **_modules("max_pool avg_pool adaptive_avg_pool adaptive_max_pool", _elements_in),
-    "matmul": _conv_or_linear,
+    "matmul": _without_broadcasting,
 }
 
 
@@ -143,6 +148,10 @@ def _ptflops_with_functions(interpolate: Callable[[Call], int], transposed: Rule
 
 def _transposed_at_input(call: Call) -> int | None:
     return _with_bias(call) * call.parents if call.module else None
+
+
+def _ptflops_modules_mended(call: Call) -> int | None:
+    return _transposed_at_input(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
 
 
 # thop hooks modules by class, without biases, and visits a module once per parent both when it hooks
@@ -171,7 +180,8 @@ def _thop(call: Call) -> int | None:
 
 
 _FVCORE = {
-    **_modules("conv conv_transpose linear matmul", _conv_or_linear),
+    **_modules("conv conv_transpose linear", _conv_or_linear),
+    "matmul": _without_broadcasting,
     "batch_norm": _affine_doubles,
     **_modules("group_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
     "interpolate": _elements_out,
@@ -213,6 +223,11 @@ CONVENTIONS: Mapping[str, Convention] = {
             name="ptflops-0.7.5",
             summary="ptflops 0.7.5: as 0.7.1, with interpolation and transposed convolutions mended",
             rule=_ptflops_with_functions(_elements_out, _transposed_at_input),
+        ),
+        Convention(
+            name="ptflops-0.7.5-modules",
+            summary="ptflops 0.7.5 with count_functional=False: as paper, with transposed convolutions mended",
+            rule=_ptflops_modules_mended,
         ),
         Convention(
             name="ptflops-aten",

@@ -34,7 +34,7 @@ class Flow:
 
     def link(self, sources: list[Tensor], result: Tensor) -> None:
         """``result`` was made from ``sources``, if a gradient would flow here."""
-        if not torch.is_grad_enabled() or not result.is_floating_point():
+        if not torch.is_grad_enabled() or not (result.is_floating_point() or result.is_complex()):
             return
         self._made.append(result)
         self._sources.setdefault(id(result), []).extend([id(t) for t in sources])

@@ -41,16 +41,17 @@ class Counter:
     @property
     def convention(self) -> str:
         """Which of our conventions describes the installed version."""
+        release = release_of(self.version or "0.7.5")
         if self.name == "ptflops":
-            release = release_of(self.version or "0.7.5")
             if release < (0, 7, 1):
                 return "paper"
             return "ptflops-0.7.1" if release < (0, 7, 4) else "ptflops-0.7.5"
+        if self.name == "ptflops-modules":
+            return "paper" if release < (0, 7, 4) else "ptflops-0.7.5-modules"
         return _CONVENTION[self.name]
 
 
 _CONVENTION = {
-    "ptflops-modules": "paper",
     "ptflops-aten": "ptflops-aten",
     "fvcore": "fvcore",
     "thop": "thop",
@@ -64,7 +65,7 @@ COUNTERS: Mapping[str, Counter] = {
         Counter(
             name="ptflops-modules",
             package="ptflops",
-            summary="count_functional=False: the hooks alone, as up to 0.7.0",
+            summary="count_functional=False: the hooks alone, up to 0.7.3 as up to 0.7.0",
         ),
         Counter(name="ptflops-aten", package="ptflops", summary="its aten backend"),
         Counter(name="fvcore", package="fvcore", summary="FlopCountAnalysis"),

@@ -244,6 +244,13 @@ def _reduction(kind: str) -> Callable[..., Effect]:
     return rule
 
 
+def _one_hot(input: Any, num_classes: int = -1) -> Effect:
+    x = _shape(input)
+    if num_classes < 0:
+        raise InvalidValue("one_hot without num_classes needs the values of a tensor")
+    return Effect("one_hot", x, (*x, num_classes), prod(x))
+
+
 _UNARY = (
     "celu elu gelu hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish relu relu6 selu "
     "sigmoid silu softmax log_softmax softplus tanh exp log sqrt rsqrt abs neg square pow clamp"
@@ -258,7 +265,7 @@ RULES: dict[str, Callable[..., Effect]] = {
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
     "linear": _linear,
-    **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
+    **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), _matmul),
     "batch_norm": _batch_norm,
     "group_norm": _group_norm,
     "layer_norm": _layer_norm,
@@ -272,7 +279,8 @@ RULES: dict[str, Callable[..., Effect]] = {
     "concat": _cat,
     "index_select": _index_select,
     "pad": _pad,
-    **{name: _reduction(name) for name in ("mean", "sum")},
+    **{name: _reduction(name) for name in ("mean", "sum", "argmax")},
+    "one_hot": _one_hot,
     **{name: _unary(name) for name in _UNARY.split()},
     **{name: _binary(kind) for name, kind in _BINARY.items()},
 }
@@ -306,6 +314,8 @@ VIEWS = frozenset(
         "unsqueeze",
         "view",
         "view_as",
+        "view_as_complex",
+        "view_as_real",
         "type_as",
         "identity",
         "alias",

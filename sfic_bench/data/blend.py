@@ -61,12 +61,15 @@ METHODS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
 """By name, what is done to the copy before it is pasted."""
 
 
-def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> Pixels:
-    """A forgery of ``image``, H×W×3; the same generator state always gives the same."""
+def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """A forgery of ``image``, H×W×3, and where it was manipulated, H×W: 1 inside the mask's middle line, else 0.
+
+    The same generator state always gives the same.
+    """
     source = _displaced(METHODS[method](image, rng), rng)
-    mask = _mask(image.shape[0], image.shape[1], rng) * rng.choice(WEIGHTS)
-    mask = mask[:, :, None]
-    return _bytes(mask * source + (1 - mask) * image)
+    soft = _mask(image.shape[0], image.shape[1], rng)
+    mask = (soft * rng.choice(WEIGHTS))[:, :, None]
+    return _bytes(mask * source + (1 - mask) * image), (soft > 0.5).astype(np.uint8)
 
 
 def jpeg(image: Pixels, quality: int) -> Pixels:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sfic_bench.data.blend import Pixels
 from sfic_bench.data.images import UnreadableImage, load_image
+from sfic_bench.data.manifest import BadManifest
 from sfic_bench.data.orl import PREFIX, load_orl
 
 
@@ -24,34 +25,68 @@ class Unreadable:
     reason: str
 
 
-Item = tuple[int, Tensor, int] | Unreadable
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A row's number, its image, bytes 3×S×S, its label, and where it was manipulated, S×S, 1 or 0, if that was asked for."""
+
+    index: int
+    image: Tensor
+    label: int
+    mask: Tensor | None
+
 
 Key = tuple[int, int]
 """Which row, and which take of it: forgeries that are made on the fly are others in each, files are not."""
 
 
-class Images(Dataset[Item]):
-    """Rows of a manifest as (index, bytes 3×size×size, label), or `Unreadable`. Read or made each time."""
+class Images(Dataset[Item | Unreadable]):
+    """Rows of a manifest as `Item`, or `Unreadable`. Read or made each time.
 
-    def __init__(self, frame: pd.DataFrame, folder: Path, size: int) -> None:
+    Raises:
+        BadManifest: if masks are asked for and a fake has none.
+    """
+
+    def __init__(self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False) -> None:
         self.paths: list[str] = frame["path"].tolist()
         self.labels: list[int] = frame["label"].astype(int).tolist()
         self.folder, self.size = folder, size
+        self.masks: list[str] | None = None
+        if masks:
+            self.masks = frame["mask"].tolist() if "mask" in frame else [""] * len(frame)
+            for path, label, mask in zip(self.paths, self.labels, self.masks, strict=True):
+                if label and not mask and not path.startswith(PREFIX):
+                    raise BadManifest(
+                        f"the fake {path} has no mask, and this network learns from masks: give the manifest a column "
+                        "'mask', or train on orl"
+                    )
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, key: Key) -> Item:
+    def __getitem__(self, key: Key) -> Item | Unreadable:
         index, take = key
         try:
-            image = self._load(self.paths[index], take)
+            image, mask = self._load(index, take)
         except UnreadableImage as error:
             return Unreadable(index, str(error))
         tensor = torch.from_numpy(resized(image, self.size)).permute(2, 0, 1).contiguous()
-        return index, tensor, self.labels[index]
+        return Item(index, tensor, self.labels[index], None if mask is None else self._resized(mask))
 
-    def _load(self, path: str, take: int) -> Pixels:
-        return load_orl(path, take) if path.startswith(PREFIX) else load_image(self.folder / path)
+    def _load(self, index: int, take: int) -> tuple[Pixels, Pixels | None]:
+        path = self.paths[index]
+        if path.startswith(PREFIX):
+            image, made = load_orl(path, take)
+            return image, None if self.masks is None else made
+        image = load_image(self.folder / path)
+        if self.masks is None:
+            return image, None
+        if not self.masks[index]:
+            return image, np.zeros(image.shape[:2], np.uint8)
+        return image, (load_image(self.folder / self.masks[index])[:, :, 0] > 127).astype(np.uint8)
+
+    def _resized(self, mask: Pixels) -> Tensor:
+        size = (self.size, self.size)
+        return torch.from_numpy(np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)))
 
 
 def resized(image: Pixels, size: int) -> Pixels:
@@ -63,24 +98,29 @@ def resized(image: Pixels, size: int) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``indices`` are rows of the frame; ``images`` bytes N×3×S×S; ``labels`` N. ``unreadable`` ones are in neither."""
+    """``indices`` are rows of the frame; ``images`` bytes N×3×S×S; ``labels`` N; ``masks`` N×S×S if asked for.
+
+    ``unreadable`` ones are in none of these.
+    """
 
     indices: Tensor
     images: Tensor
     labels: Tensor
+    masks: Tensor | None
     unreadable: tuple[Unreadable, ...]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-def _collate(items: Sequence[Item]) -> Batch:
-    good = [item for item in items if not isinstance(item, Unreadable)]
-    images = torch.stack([item[1] for item in good]) if good else torch.empty(0, 3, 1, 1, dtype=torch.uint8)
+def _collate(items: Sequence[Item | Unreadable]) -> Batch:
+    good = [item for item in items if isinstance(item, Item)]
+    masks = [item.mask for item in good if item.mask is not None]
     return Batch(
-        torch.tensor([item[0] for item in good], dtype=torch.long),
-        images,
-        torch.tensor([item[2] for item in good], dtype=torch.long),
+        torch.tensor([item.index for item in good], dtype=torch.long),
+        torch.stack([item.image for item in good]) if good else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
+        torch.tensor([item.label for item in good], dtype=torch.long),
+        torch.stack(masks) if masks else None,
         tuple(item for item in items if isinstance(item, Unreadable)),
     )
 

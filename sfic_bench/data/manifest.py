@@ -25,6 +25,9 @@ name their videos alike.
 ``compression``: such as ``c23``; empty where a data set has one only.
 """
 
+OPTIONAL = ("mask",)
+"""Columns that may follow. ``mask``: an image that is white where a fake was manipulated, for networks that learn from it."""
+
 SPLITS = ("train", "val", "test")
 
 FORMATS = (".csv", ".parquet")
@@ -122,8 +125,8 @@ def _problem(frame: pd.DataFrame) -> str:
     missing = [c for c in COLUMNS if c not in frame]
     if missing:
         return f"lacks the column {missing[0]!r}; expected {', '.join(COLUMNS)}"
-    if unknown := [str(c) for c in frame if c not in COLUMNS]:
-        return f"has an unknown column {unknown[0]!r}; expected {', '.join(COLUMNS)}"
+    if unknown := [str(c) for c in frame if c not in (*COLUMNS, *OPTIONAL)]:
+        return f"has an unknown column {unknown[0]!r}; expected {', '.join((*COLUMNS, *OPTIONAL))}"
     if not len(frame):
         return "has no rows"
     for bad, said in (

@@ -64,8 +64,10 @@ def _forged_by(split: str, turn: int) -> tuple[str, ...]:
     return (methods[turn % len(methods)],) if split == "train" else methods
 
 
-def load_orl(path: str, take: int = 0) -> Pixels:
-    """The image that a path of `orl` names, 112×92×3. Each ``take`` of a forgery is another; a photograph has only one.
+def load_orl(path: str, take: int = 0) -> tuple[Pixels, Pixels]:
+    """The image that a path of `orl` names, 112×92×3, and where it was manipulated, 112×92, 1 or 0.
+
+    Each ``take`` of a forgery is another; a photograph has only one.
 
     Raises:
         InvalidValue: for a path that names none.
@@ -78,10 +80,11 @@ def load_orl(path: str, take: int = 0) -> Pixels:
     except (ValueError, KeyError):
         raise InvalidValue(f"expected {PREFIX}sPERSON/PHOTOGRAPH/METHOD/COMPRESSION, got {path!r}") from None
     image = _photograph(who, which)
+    mask = np.zeros(image.shape[:2], np.uint8)
     if made != "real":
         seed = [who, which, tuple(METHODS).index(made), take]
-        image = self_blended(image, made, np.random.default_rng(seed))
-    return jpeg(image, quality)
+        image, mask = self_blended(image, made, np.random.default_rng(seed))
+    return jpeg(image, quality), mask
 
 
 @lru_cache(maxsize=PEOPLE * PHOTOGRAPHS)

@@ -71,7 +71,11 @@ def drawn(what: Variant | Layer, conditions: Conditions) -> Form:
             return _layer(what, conditions).placed(device, torch.float32, torch.contiguous_format)
         shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
         model = api.build(
-            what.backbone, alpha=what.alpha, beta=what.beta, on_unsupported=what.on_unsupported
+            what.backbone,
+            alpha=what.alpha,
+            beta=what.beta,
+            on_unsupported=what.on_unsupported,
+            input_size=conditions.input_size,
         ).to(device)
         _calibrate(model, torch.randn(max(2, shape[0]), *shape[1:]).to(device))
         return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))

@@ -5,24 +5,28 @@ from sfic_bench.paper.audit import (
     Claim,
     Figures,
     Recomputed,
+    Verdict,
     Verdicted,
     audit,
     recompute,
     variants_needed,
 )
-from sfic_bench.paper.tables import AccuracyCell, Cell, accuracy_cells, cost_cells
+from sfic_bench.paper.tables import DETECTORS, AccuracyCell, Cell, accuracy_cells, cost_cells, printed_at
 
 __all__ = [
     "CLAIMS",
+    "DETECTORS",
     "AccuracyCell",
     "Cell",
     "Claim",
     "Figures",
     "Recomputed",
+    "Verdict",
     "Verdicted",
     "accuracy_cells",
     "audit",
     "cost_cells",
+    "printed_at",
     "recompute",
     "variants_needed",
 ]

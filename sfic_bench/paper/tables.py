@@ -25,12 +25,32 @@ BACKBONES = {
     "VGGNet16": "vgg16",
     "VGGNet19": "vgg19",
 }
-"""The paper's names of its own networks, and ours."""
+"""The paper's names of the networks that it converts, and ours."""
+
+DETECTORS = {
+    "Meso-Incep": "meso-inception",
+    "Multi-task": "multi-task",
+    "XceptionNet": "xception",
+    "F3-Net": "f3net",
+    "AMTENnet": "amtennet",
+    "M2TR": "m2tr",
+}
+"""Of the detectors that it ran to compare with, and that have no SFIC form in it."""
+
+NETWORKS = BACKBONES | DETECTORS
+
+INPUT_SIZES = {"f3net": 299}
+"""Of networks whose printed parameters are not those of 256×256."""
+
+
+def printed_at(backbone: str) -> int:
+    """Height and width, pixels, that the printed cost of ``backbone`` is of."""
+    return INPUT_SIZES.get(backbone, 256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """One printed figure. ``variant`` is ``None`` for a detector of somebody else's."""
+    """One printed figure."""
 
     table: str
     model: str
@@ -40,13 +60,13 @@ class Cell:
     printed: PrintedCount
 
     @property
-    def variant(self) -> Variant | None:
-        return _variant(self.model, self.alpha, self.beta)
+    def variant(self) -> Variant:
+        return Variant(backbone=NETWORKS[self.model.removeprefix("SFIC-")], alpha=self.alpha, beta=self.beta)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccuracyCell:
-    """One printed accuracy, in percent. ``variant`` is ``None`` for a detector of somebody else's."""
+    """One printed accuracy, in percent. ``variant`` is ``None`` for a detector that the paper quotes and did not run."""
 
     table: str
     model: str
@@ -59,12 +79,8 @@ class AccuracyCell:
 
     @property
     def variant(self) -> Variant | None:
-        return _variant(self.model, self.alpha, self.beta)
-
-
-def _variant(model: str, alpha: float | None, beta: float | None) -> Variant | None:
-    backbone = BACKBONES.get(model.removeprefix("SFIC-"))
-    return None if backbone is None else Variant(backbone=backbone, alpha=alpha, beta=beta)
+        backbone = NETWORKS.get(self.model.removeprefix("SFIC-"))
+        return None if backbone is None else Variant(backbone=backbone, alpha=self.alpha, beta=self.beta)
 
 
 def cost_cells() -> Iterator[Cell]:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sfic_bench.paper import Figures, Verdicted, accuracy_cells, audit, cost_cells, variants_needed
+from sfic_bench.paper import (
+    Figures,
+    Verdicted,
+    accuracy_cells,
+    audit,
+    cost_cells,
+    printed_at,
+    variants_needed,
+)
 from sfic_bench.report.records import Records
 from sfic_bench.report.rows import CostRow, MeasuredRow, PytestRow, Row, label
 from sfic_bench.report.statistics import median_of
@@ -176,9 +184,7 @@ def paper_cells(files: Sequence[Records]) -> list[Verdicted]:
         )
         for r in _as_the_paper(files)
     }
-    return audit(
-        [c for c in cost_cells() if c.variant and counted.keys() >= set(variants_needed([c]))], counted
-    )
+    return audit([c for c in cost_cells() if counted.keys() >= set(variants_needed([c]))], counted)
 
 
 def published(files: Sequence[Records]) -> pd.DataFrame:
@@ -236,9 +242,9 @@ def front(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False) -> "pd.
 
 
 def _as_the_paper(files: Sequence[Records]) -> list[CostRow]:
-    """Networks counted at the paper's input size and number of classes."""
+    """Networks counted at the input size and with the number of classes that the paper's figures are of."""
     rows = (row for file in files for row in file.costs)
-    return [r for r in rows if (r.input_size, r.classes) == (256, 2) and "paper" in r.macs]
+    return [r for r in rows if (r.input_size, r.classes) == (printed_at(r.backbone), 2) and "paper" in r.macs]
 
 
 def _is_vanilla(row: CostRow) -> bool:

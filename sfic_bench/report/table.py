@@ -45,7 +45,7 @@ STYLES = {
     "match": "green",
     "explained": "yellow",
     "differs": "bold red",
-    "not built": "dim",
+    "differs, known": "yellow",
     "ok": "green",
 }
 """Of cells with exactly this text."""

@@ -34,8 +34,19 @@ class Augment(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.normalised(self.moved(images, None)[0])
+
+    def moved(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Images in [0, 1], and with them their masks N×H×W, if there are any."""
         values = images.float() / 255
-        if self.training:
-            values = self.steps(values)
+        if not self.training:
+            return values, masks
+        if masks is None:
+            return self.steps(values), None
+        both = self.steps(torch.cat([values, masks[:, None]], dim=1))
+        return both[:, :-1], both[:, -1]
+
+    def normalised(self, values: Tensor) -> Tensor:
+        """What a network reads, of images in [0, 1]."""
         assert isinstance(self.mean, Tensor) and isinstance(self.std, Tensor)
         return (values - self.mean) / self.std

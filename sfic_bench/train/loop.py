@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfic_bench import api
+from sfic_bench.backbones.detectors.detection import Detector, two_logits
 from sfic_bench.convert import fuse
 from sfic_bench.data.loader import Batch, Images, Order, batches
 from sfic_bench.errors import InvalidValue
@@ -105,7 +106,11 @@ def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
     """
     torch.manual_seed(recipe.seed)
     model = api.build(
-        variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported
+        variant.backbone,
+        alpha=variant.alpha,
+        beta=variant.beta,
+        on_unsupported=variant.on_unsupported,
+        input_size=recipe.input_size,
     )
     if recipe.fused and not variant.is_vanilla:
         model = fuse(model, for_training=True)
@@ -206,8 +211,7 @@ class _Training:
             self._tell_unreadable(batch, self.data.train)
             if len(batch) < 2:  # BatchNorm has no variance of one image
                 continue
-            images, labels = batch.images.to(fabric.device), batch.labels.to(fabric.device)
-            loss = F.cross_entropy(self.model(self.augment(images)), labels)
+            loss = self._loss(batch)
             self.optimiser.zero_grad()
             fabric.backward(loss)
             self.optimiser.step()
@@ -231,11 +235,23 @@ class _Training:
             raise InvalidValue(f"the loss became {mean} in epoch {epoch}: try a lower --learning-rate")
         return mean, seen / (time.perf_counter() - started)
 
+    def _loss(self, batch: Batch) -> Tensor:
+        device = self.fabric.device
+        images, labels = batch.images.to(device), batch.labels.to(device)
+        if not isinstance(self.bare, Detector):
+            return F.cross_entropy(two_logits(self.model(self.augment(images))), labels)
+        assert batch.masks is not None
+        values, masks = self.augment.moved(images, batch.masks.to(device))
+        assert masks is not None
+        found = self.model(self.augment.normalised(values), labels)
+        return self.bare.loss(found, values, labels, masks)
+
     def _loader(self, frame: pd.DataFrame, *, shuffled: bool = False) -> tuple[Order, Any]:
         fabric, recipe = self.fabric, self.recipe
         seed = recipe.seed if shuffled else None
         order = Order(len(frame), rank=fabric.global_rank, of=fabric.world_size, seed=seed)
-        images = Images(frame, self.data.folder, recipe.input_size)
+        masks = shuffled and isinstance(self.bare, Detector)
+        images = Images(frame, self.data.folder, recipe.input_size, masks=masks)
         return order, batches(
             images, order, max(1, recipe.batch_size // fabric.world_size), self.machine.workers
         )

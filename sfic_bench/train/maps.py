@@ -43,7 +43,7 @@ def fakes(source: Manifest | Path, size: int, most: int) -> list[Tensor]:
             item = images[i, 0]
             if isinstance(item, Unreadable):
                 raise UnreadableData(item.reason)
-            found.append(item[1])
+            found.append(item.image)
     if not found:
         raise UnreadableData(f"{source if isinstance(source, Path) else source.name} has no fakes to look at")
     return found

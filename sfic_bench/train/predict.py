@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from sfic_bench.backbones.detectors.detection import two_logits
 from sfic_bench.data.loader import Batch
 from sfic_bench.train.augment import Augment
 from sfic_bench.train.scores import Score, summary
@@ -30,7 +31,7 @@ def predict(
     for batch in loader:
         unreadable(batch, frame)
         if len(batch):
-            logits = model(augment(batch.images.to(fabric.device)))
+            logits = two_logits(model(augment(batch.images.to(fabric.device))))
             scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
     if fabric.world_size > 1:
         # Each image has a score in one process alone.

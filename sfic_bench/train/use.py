@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from sfic_bench.backbones.detectors.detection import two_logits
 from sfic_bench.data.images import UnreadableImage, load_image
 from sfic_bench.data.loader import Batch, Images, Order, batches, resized
 from sfic_bench.spec import Variant
@@ -75,7 +76,7 @@ class Trained:
         total = torch.zeros(self.recipe.input_size, self.recipe.input_size)
         for image in images:
             values = self.augment(image[None].to(self.fabric.device)).requires_grad_()
-            logits = self.model(values)
+            logits = two_logits(self.model(values))
             (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), values)
             total += gradient[0].abs().amax(dim=0).float().cpu()
         return total / total.max().clamp_min(1e-30)
@@ -86,5 +87,5 @@ class Trained:
     @torch.no_grad()
     def _logits(self, image: Tensor) -> Tensor:
         self.model.eval()
-        logits: Tensor = self.model(self.augment(image[None].to(self.fabric.device)))
+        logits = two_logits(self.model(self.augment(image[None].to(self.fabric.device))))
         return logits.double().cpu()
