@@ -77,7 +77,7 @@ def test_xception_has_an_sfic_form() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("m2tr", "cannot trace M2TR"),
+        ("m2tr", "has no meaning on a pair"),
         ("multi-task", "loss of its own"),
         ("meso-inception", "BatchNorm2d serves a pair before and a single tensor here"),
     ],
@@ -134,7 +134,7 @@ def test_multi_task_decodes_the_half_of_the_label() -> None:
     model = MultiTask(2).eval()
     with torch.no_grad():
         x = torch.randn(2, 3, 64, 64)
-        asked = [model(x, labels=torch.tensor([n, n])) for n in (0, 1)]
+        asked = [model.taught(x, torch.tensor([n, n])) for n in (0, 1)]
         free = model(x)
     assert free.mask.shape == (2, 2, 64, 64) and free.reconstruction.shape == x.shape
     for i, chosen in enumerate(free.logits.argmax(dim=1)):
@@ -164,7 +164,7 @@ def test_a_mask_moves_with_its_image() -> None:
     assert not torch.equal(moved, masks.float())
 
 
-@pytest.mark.parametrize("name", ["multi-task", "f3net"])
+@pytest.mark.parametrize("name", ["multi-task", "f3net", "m2tr"])
 def test_training(name: str, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     manifest = pictures(tmp_path / "images", {"train": 12, "val": 4, "test": 6}, watermark=True)

@@ -85,6 +85,12 @@ def test_training_steps() -> None:
     assert floors[0] is not None and floors[1] is not None and floors[0] > floors[1]
 
 
+def test_a_network_with_dropout_is_checked_too() -> None:
+    conditions = latency.Conditions(batch_size=2, input_size=64, training=True)
+    family = measure(["reference"], conditions, [Variant(backbone="alexnet")])
+    assert [r.status for r in family.rows] == ["ok"], family.rows[0].reason
+
+
 def test_a_wrong_gradient_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         ready = MAKERS["eager"](model, inputs, training)

@@ -63,7 +63,7 @@ class Alone(nn.Module):
 
 
 def drawn(what: Variant | Layer, conditions: Conditions) -> Form:
-    """``what`` as the paper draws it, in float32, with random weights and inputs (seed 0)."""
+    """``what`` as the paper draws it, in float32, with random weights and inputs (seed 0), and nothing dropped."""
     device = conditions.torch_device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -77,6 +77,9 @@ def drawn(what: Variant | Layer, conditions: Conditions) -> Form:
             on_unsupported=what.on_unsupported,
             input_size=conditions.input_size,
         ).to(device)
+        for m in model.modules():
+            if isinstance(m, nn.Dropout):  # no step could be checked that drops at random
+                m.p = 0.0
         _calibrate(model, torch.randn(max(2, shape[0]), *shape[1:]).to(device))
         return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))
 

@@ -141,6 +141,9 @@ class _Training:
         self.done = run.load_checkpoint(model, optimiser) if run.has_checkpoint else 0
         self.bare = model
         self.model, self.optimiser = fabric.setup(model, optimiser)
+        if isinstance(model, Detector):
+            # Its gradients must meet over processes too when it goes forward another way.
+            self.model.mark_forward_method("taught")
         self.augment = Augment(recipe).to(fabric.device)
         self.unreadable: set[str] = set()
         self.order, self.training = self._loader(data.train, shuffled=True)
@@ -243,7 +246,7 @@ class _Training:
         assert batch.masks is not None
         values, masks = self.augment.moved(images, batch.masks.to(device))
         assert masks is not None
-        found = self.model(self.augment.normalised(values), labels)
+        found = self.model.taught(self.augment.normalised(values), labels)
         return self.bare.loss(found, values, labels, masks)
 
     def _loader(self, frame: pd.DataFrame, *, shuffled: bool = False) -> tuple[Order, Any]:

@@ -3,7 +3,7 @@
 The one interface that the trainer knows:
 
 - a network gives logits ``[B, 2]`` (real, fake), the logit of fake ``[B, 1]``, or a `Detection`;
-- a `Detector` also has a loss of its own, which may need to know the label in the forward pass, and masks.
+- a `Detector` also has a loss of its own, which may need masks, and a way to be taught, which knows the labels.
 """
 
 from abc import abstractmethod
@@ -28,7 +28,11 @@ class Detection(NamedTuple):
 
 
 class Detector(nn.Module):
-    """A network with a loss of its own. Its forward pass takes images and, in training, their labels."""
+    """A network with a loss of its own."""
+
+    @abstractmethod
+    def taught(self, images: Tensor, labels: Tensor) -> Detection:
+        """The forward pass of a training step: of images ``[B, 3, H, W]`` whose labels ``[B]`` are known."""
 
     @abstractmethod
     def loss(self, found: Detection, images: Tensor, labels: Tensor, masks: Tensor) -> Tensor:

@@ -5,8 +5,6 @@ input, which must be a multiple of 32. Written from the paper: a count of the re
 parameters. Left out are the source's losses on masks and its pretrained weights.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +34,7 @@ def _feed_forward(channels: int) -> nn.Sequential:
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of ``[B, n, d]`` to ``[B, m, d]`` (Vaswani et al., NeurIPS 2017, equation 1)."""
-    scores = torch.matmul(query, key.transpose(1, 2)) / math.sqrt(query.shape[2])
+    scores = torch.matmul(query, key.transpose(1, 2)) / query.shape[2] ** 0.5
     return torch.matmul(scores.softmax(dim=-1), value)
 
 
@@ -54,6 +52,18 @@ def from_patches(x: Tensor, size: int, shape: torch.Size) -> Tensor:
     return x.permute(0, 3, 1, 4, 2, 5).reshape(b, c, h, w)
 
 
+@torch.fx.wrap
+def filtered(x: Tensor, learned: Tensor) -> Tensor:
+    """``x`` ``[B, c, H, W]`` with its spectrum times ``learned`` ``[c, H, W//2 + 1, 2]``, real and imaginary parts."""
+    wide = x if x.dtype == torch.float64 else x.float()  # there is no transform of half precision
+    # In a network that is channels last, the filter's last dimension is not its innermost.
+    spectrum = torch.fft.rfft2(wide, norm="ortho") * torch.view_as_complex(
+        learned.to(wide.dtype).contiguous()
+    )
+    result: Tensor = torch.fft.irfft2(spectrum, s=x.shape[2:], norm="ortho").to(x.dtype)
+    return result
+
+
 class MultiScale(nn.Module):
     """Attention between patches of four sizes, each in a fourth of the channels. Source: Section 3.2."""
 
@@ -64,12 +74,13 @@ class MultiScale(nn.Module):
         self.feed_forward = _feed_forward(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        asked = [part.chunk(len(SCALES), dim=1) for part in (self.query(x), self.key(x), self.value(x))]
+        asked = (self.query(x), self.key(x), self.value(x))
         seen = []
-        for scale, *qkv in zip(SCALES, *asked, strict=True):
+        for i, scale in enumerate(SCALES):
             size = x.shape[2] // scale
-            found = attend(*(patches(part, size) for part in qkv))
-            seen.append(from_patches(found, size, qkv[0].shape))
+            query, key, value = (part.chunk(len(SCALES), dim=1)[i] for part in asked)
+            found = attend(patches(query, size), patches(key, size), patches(value, size))
+            seen.append(from_patches(found, size, query.shape))
         x = x + self.out(torch.cat(seen, dim=1))
         result: Tensor = x + self.feed_forward(x)
         return result
@@ -84,11 +95,7 @@ class Frequency(nn.Module):
         self.feed_forward = _feed_forward(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if x.dtype == torch.float64 else x.float()  # there is no transform of half precision
-        learned = torch.view_as_complex(self.filter.to(wide.dtype))
-        spectrum = torch.fft.rfft2(wide, norm="ortho") * learned
-        filtered = torch.fft.irfft2(spectrum, s=x.shape[2:], norm="ortho").to(x.dtype)
-        result: Tensor = x + self.feed_forward(filtered)
+        result: Tensor = x + self.feed_forward(filtered(x, self.filter))
         return result
 
 

@@ -56,10 +56,19 @@ class MultiTask(Detector):
         self.segment = nn.Sequential(*_up(width, HEAD), nn.ConvTranspose2d(last, 2, 3, padding=1))
         self.reconstruct = nn.Sequential(*_up(width, HEAD), nn.ConvTranspose2d(last, 3, 3, padding=1))
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Detection:
+    def forward(self, x: Tensor) -> Detection:
+        halves, logits = self._encoded(x)
+        return self._decoded(halves, logits, logits.argmax(dim=1))
+
+    def taught(self, images: Tensor, labels: Tensor) -> Detection:
+        return self._decoded(*self._encoded(images), labels)
+
+    def _encoded(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Both halves of the latent code, and how full each is."""
         halves = self.encoder(x).unflatten(1, (2, LATENT // 2))
-        logits = halves.abs().mean(dim=(2, 3, 4))  # how full each is
-        chosen = logits.argmax(dim=1) if labels is None else labels
+        return halves, halves.abs().mean(dim=(2, 3, 4))
+
+    def _decoded(self, halves: Tensor, logits: Tensor, chosen: Tensor) -> Detection:
         # Only the half that the image belongs to is decoded.
         kept = F.one_hot(chosen, 2).to(halves.dtype)
         decoded = self.shared((halves * kept[:, :, None, None, None]).flatten(1, 2))
