@@ -364,8 +364,21 @@ def test_released_bad_lists(tmp_path: Path, files: dict[str, str], said: str) ->
     assert said in str(caught.value)
 
 
-def bench(label: str, *frames: str) -> dict[str, Any]:
-    return {"label": label, "frames": list(frames), "masks": []}
+def bench(label: str, *frames: str, masks: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"label": label, "frames": list(frames), "masks": list(masks)}
+
+
+def test_deepfakebench_masks(tmp_path: Path) -> None:
+    fake = bench("FF-DF", "f/1.png", "f/0.png", masks=("m\\0.png",))
+    real = bench("FF-real", "r/0.png", masks=("m/0.png",))
+    write(
+        tmp_path, "in/x.json", {"FF-DF": {"FF-DF": {"train": {"a": fake}}, "FF-real": {"train": {"b": real}}}}
+    )
+    run("import", "deepfakebench", str(tmp_path / "in"), "-o", str(tmp_path / "x.csv"))
+    frame = read_manifest(tmp_path / "x.csv").frame
+    assert dict(zip(frame["path"], frame["mask"], strict=True)) == {
+        "in/f/0.png": "in/m/0.png", "in/f/1.png": "", "in/r/0.png": ""
+    }  # fmt: skip
 
 
 def test_deepfakebench(tmp_path: Path) -> None:

@@ -232,6 +232,26 @@ def test_sections_and_everything_that_is_slower(page: Path) -> None:
     )
 
 
+def test_networks_side_by_side(tmp_path: Path) -> None:
+    found = documents() | {
+        "times.json": measurement([
+            measured("resnet26", [3.0, 4.0, 5.0], sfic=False, path="reference"),
+            measured("resnet26", [1.0, 2.0, 3.0], sfic=False, path="compiled"),
+            measured("third", [1.0], sfic=False),
+        ])
+    }  # fmt: skip
+    for name, document in found.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    (section,) = (s for s in sections([read(tmp_path / n) for n in found]) if s.name == "networks")
+    (table,) = section.tables  # pytest-benchmark's setting has no network of the others
+    assert table.title.endswith("torch 2.13.0; orl hq → orl hq")
+    assert [" ".join(filter(None, row)) for row in table.rows] == [
+        "resnet26 256×256, 2 classes 0.00 0.00 0.00 compiled 2.0 1.0–3.0 0.0 70.0 60.0–75.0 3",
+        "resnet26 0.5 1 256×256, 2 classes 0.00 0.00 0.00 80.0 70.0–85.0 3",
+    ]
+    assert not [s for s in sections([read(tmp_path / "times.json")]) if s.name == "networks"]
+
+
 def test_a_whole_grid_is_small_enough(tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     status, _, _ = run("report", *sorted(REPORTS.glob("*.json")), "-o", target)

@@ -170,7 +170,7 @@ def _table(verdicts: Sequence[Verdicted]) -> Table:
     ]
     matched = sum(v.verdict == "match" for v in macs)
     return Table(
-        title="Guo et al., IEEE TIFS 2024: printed and measured, 3×256×256, 2 classes",
+        title="Guo et al., IEEE TIFS 2024: printed and measured, 3×256×256 (F3-Net: 3×299×299), 2 classes",
         columns=[Column(name=n, number=n in ("α", "β", "printed", "measured")) for n in names],
         rows=rows,
         notes=[

@@ -64,7 +64,7 @@ def import_command(
 ) -> None:
     """Write a manifest of a data set whose images are in DIR.
 
-    Its columns: path, label (fake is 1), dataset, method, video, split, compression. Paths are relative to the manifest if it
+    Its columns: path, label (fake is 1), dataset, method, video, split, compression, mask if there are any. Paths are relative to the manifest if it
     lies in DIR or around it, so that both can be moved together, else absolute. Of videos, take the faces out first, with
     `sfic-bench data extract`.
     """
@@ -75,7 +75,9 @@ def import_command(
     frame = import_dataset(kind, folder, fake_label=fake_label, split=split)
     notes = frame.attrs.pop("notes", [])
     base = folder if folder.is_dir() else folder.parent
-    frame["path"] = frame["path"].map(_rebased(base, output.parent))
+    rebased = _rebased(base, output.parent)
+    for column in {"path", "mask"} & {*frame}:
+        frame[column] = frame[column].map(lambda path: path and rebased(path))
     manifest = Manifest(frame=frame, folder=output.parent, name=str(output))
     write_manifest(manifest, output)
     for note in notes:

@@ -44,6 +44,7 @@ class _Video:
     compression: str
     name: str
     frames: list[str]
+    masks: list[str]
 
 
 def load(folder: Path) -> pd.DataFrame:
@@ -51,7 +52,7 @@ def load(folder: Path) -> pd.DataFrame:
 
     These files list many videos twice: Celeb-DF's test videos are in ``train`` and ``val``, too, DFDC's training videos in
     ``val``. Here a video is ``test`` if it is that anywhere, else ``train``, else ``val``; how many were elsewhere is
-    noted. Paths may have backslashes; they start from ``folder``, the folder around it, or ``rgb`` in either,
+    noted. A fake's mask is the one that has its frame's file name. Paths may have backslashes; they start from ``folder``, the folder around it, or ``rgb`` in either,
     whichever has the first image.
 
     Raises:
@@ -71,14 +72,17 @@ def load(folder: Path) -> pd.DataFrame:
         method = METHODS.get(video.named, video.named)
         middle = f"{video.compression}/" if video.compression else ""
         elsewhere = False
+        masks = {frame.rpartition("/")[2]: frame for frame in video.masks}
         for frame in video.frames:
             if frame in seen:
                 elsewhere |= seen[frame] != video.split
                 continue
             seen[frame] = video.split
+            mask = masks.get(frame.rpartition("/")[2], "")
             rows.add(
                 root + frame,
                 label,
+                mask=root + mask if mask and label else "",
                 method=method,
                 video=f"{SOURCES.get(video.named, method)}/{middle}{video.name}",
                 split=video.split,
@@ -126,7 +130,8 @@ def _videos(file: Path, found: Any) -> Iterator[_Video]:
                             split,
                             compression,
                             name,
-                            _frames(file, told, *place, name),
+                            _frames(file, told, "frames", *place, name),
+                            _frames(file, told, "masks", *place, name),
                         )
 
 
@@ -138,10 +143,11 @@ def _object(file: Path, found: Any, *place: str) -> list[tuple[str, Any]]:
     return list(found.items())
 
 
-def _frames(file: Path, told: Any, *place: str) -> list[str]:
-    frames = told.get("frames") if isinstance(told, dict) else None
+def _frames(file: Path, told: Any, of: str, *place: str) -> list[str]:
+    # Of the two lists that of masks may be missing.
+    frames = told.get(of, [] if of == "masks" else None) if isinstance(told, dict) else None
     if not isinstance(frames, list) or not all(isinstance(f, str) for f in frames):
-        raise BadLayout(f"{', '.join((str(file), *place))}: expected frames, a list of paths")
+        raise BadLayout(f"{', '.join((str(file), *place))}: expected {of}, a list of paths")
     return sorted(f.replace("\\", "/") for f in frames)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sfic_bench.data.images import SUFFIXES
-from sfic_bench.data.manifest import COLUMNS
+from sfic_bench.data.manifest import COLUMNS, OPTIONAL
 from sfic_bench.errors import SficBenchError
 
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
@@ -49,7 +49,7 @@ class Rows:
     folder: Path
     dataset: str
     notes: list[str] = field(default_factory=list)
-    _rows: list[tuple[str, int, str, str, str, str, str]] = field(default_factory=list)
+    _rows: list[tuple[str, int, str, str, str, str, str, str]] = field(default_factory=list)
     _without: list[str] = field(default_factory=list)
 
     def add(
@@ -62,11 +62,12 @@ class Rows:
         split: str,
         compression: str = "",
         dataset: str = "",
+        mask: str = "",
     ) -> None:
         if isinstance(path, Path):
             path = _relative(path, self.folder)
         self._rows.append(
-            (path, label, dataset or self.dataset, method if label else "", video, split, compression)
+            (path, label, dataset or self.dataset, method if label else "", video, split, compression, mask)
         )
 
     def add_frames(self, frames: Path, label: int, *, video: str, **columns: str) -> None:
@@ -92,7 +93,8 @@ class Rows:
             raise BadLayout(f"{self.folder} has no images where {kind} keeps them")
         if self._without:
             self.notes.append(f"{len(self._without):,} videos have no frames, the first {self._without[0]}")
-        frame = pd.DataFrame(self._rows, columns=list(COLUMNS)).sort_values("path", ignore_index=True)
+        frame = pd.DataFrame(self._rows, columns=[*COLUMNS, *OPTIONAL]).sort_values("path", ignore_index=True)
+        frame = frame[[c for c in frame if c in COLUMNS or frame[c].any()]]
         frame.attrs["notes"] = list(self.notes)
         return frame
 

@@ -1,11 +1,14 @@
 """What a report shows, section by section; how it looks is the renderer's."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import pandas as pd
 
+from sfic_bench.paper import Verdict
 from sfic_bench.report import comparison, overview
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
+from sfic_bench.report.page.joined import side_by_side_section
 from sfic_bench.report.page.scored import accuracy_section
 from sfic_bench.report.page.section import Section, interval
 from sfic_bench.report.page.timed import slower_section, time_sections
@@ -20,6 +23,7 @@ def sections(files: Sequence[Records], compared: Comparison | None = None) -> li
     found: list[Section] = [_verdict(costs, times, files, compared)]
     if compared is not None:
         found.append(_compared(compared))
+    found += side_by_side_section(costs, times, overview.accuracies(files))
     found += accuracy_section(files)
     if len(times):
         found += [slower_section(times), *time_sections(times, overview.distributions(files))]
@@ -47,8 +51,8 @@ def _verdict(
         rows.append(["differs" if wrong else "ok", "parameters", said])
     cells = overview.paper_cells(files)
     if cells:
-        counts = {v: sum(c.verdict == v for c in cells) for v in ("match", "explained", "differs")}
-        said = ", ".join(f"{n} {v}" for v, n in counts.items())
+        counts = {v: sum(c.verdict == v for c in cells) for v in get_args(Verdict)}
+        said = ", ".join(f"{n} {v.replace(',', ' but')}" for v, n in counts.items())
         rows.append(["differs" if counts["differs"] else "ok", "the paper's printed costs", said])
     if len(times):
         sfic = times[times["alpha"].notna() & times["ratio"].notna()]
