@@ -1,9 +1,9 @@
 """``sfic-bench accuracy``: a protocol over a grid of networks and several seeds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,23 +25,12 @@ from sfic_bench.cli.training import (
     tell_left_out,
     training_room,
 )
-from sfic_bench.paper import accuracy_cells
-from sfic_bench.report import Column, Table, environment
-from sfic_bench.spec import Variant
+from sfic_bench.report import Column, Table
 from sfic_bench.units import format_ratio
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from sfic_bench.train.loop import Machine
-    from sfic_bench.train.protocols import Experiment
+    from sfic_bench.train.accuracy import Cell
     from sfic_bench.train.recipe import Recipe
-
-SCHEMA = "sfic-bench/accuracy/1"
-
-METRICS: tuple[tuple[Literal["AUC", "BACC"], str], ...] = (("AUC", "auc"), ("BACC", "bacc"))
-"""As the paper names them, and as we do."""
-
 
 Alphas = Annotated[
     str | None,
@@ -98,8 +87,9 @@ def accuracy_command(
         grid = replace(grid, betas=(1.0,))
     chosen = options.counts("--seeds", seeds)
     out = Output(format=format, path=output)
-    cells: list[Cell] = []
+    cells = []
     with training_room():
+        from sfic_bench.train.accuracy import Cell, predictions, run_of, trained
         from sfic_bench.train.loop import Machine
         from sfic_bench.train.protocols import experiments
         from sfic_bench.train.recipe import Recipe
@@ -115,15 +105,19 @@ def accuracy_command(
         # One training serves all experiments that train on the same.
         for experiment in found:
             for variant in grid:
-                predictions = [
-                    _predictions(variant, experiment, seed, recipe, machine, runs) for seed in chosen
-                ]
+                predicted = []
+                for seed in chosen:
+                    run = run_of(runs, variant, experiment.train_on, seed)
+                    with bar(f"{variant}, {experiment.train_on}, seed {seed}", recipe) as tell:
+                        seeded = replace(recipe, seed=seed)
+                        tell_left_out(trained(variant, experiment, seeded, machine, run, tell))
+                    predicted.append(predictions(run, experiment))
                 cells.append(
                     Cell(
                         variant=variant,
                         test_on=experiment.test_on,
                         train_on=experiment.train_on,
-                        runs=predictions,
+                        runs=predicted,
                     )
                 )
                 if is_first_process():
@@ -132,93 +126,15 @@ def accuracy_command(
         out.emit(result(cells, protocol, recipe, chosen))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One network in one experiment: predictions of each seed's run."""
+def result(cells: "Sequence[Cell]", protocol: str, recipe: "Recipe", seeds: Sequence[int]) -> Result:
+    """The document as tables and records, too."""
+    from sfic_bench.train.accuracy import document
 
-    variant: Variant
-    train_on: str
-    test_on: str
-    runs: "Sequence[pd.DataFrame]"
-
-
-def _predictions(
-    variant: Variant, experiment: "Experiment", seed: int, recipe: "Recipe", machine: "Machine", runs: Path
-) -> "pd.DataFrame":
-    """Of one run, trained now if it has not been."""
-    from sfic_bench.train.loop import train
-    from sfic_bench.train.runs import Run
-    from sfic_bench.train.use import Trained
-
-    recipe = replace(recipe, seed=seed)
-    run = Run(runs / _slug(experiment.train_on) / f"{_slug(str(variant))}-seed{seed}")
-    with bar(f"{variant}, {experiment.train_on}, seed {seed}", recipe) as tell:
-        result = train(variant, recipe, experiment.data, run, machine, resume=True, tell=tell)
-    tell_left_out(result["unreadable"])
-    if experiment.elsewhere is None:
-        return run.predictions()
-    name = f"predictions-{_slug(experiment.test_on)}.parquet"
-    if not (run.folder / name).exists():
-        there = experiment.elsewhere
-        predictions, unread = Trained(run, machine.accelerator).predictions(
-            there.frame, there.folder, workers=machine.workers, skip_unreadable=machine.skip_unreadable
-        )
-        tell_left_out(unread)
-        run.save_predictions(predictions, name)
-    return run.predictions(name)
-
-
-def _slug(name: str) -> str:
-    """``name`` as a file name that any system takes."""
-    kept = name.replace("α=", "a").replace("β=", "b").replace("→", "to")
-    return "-".join("".join(c if c.isalnum() or c in "._" else " " for c in kept).split())
-
-
-def result(cells: Sequence[Cell], protocol: str, recipe: "Recipe", seeds: Sequence[int]) -> Result:
-    """Rows as in the paper's tables, with intervals and, where the data are the paper's, its figure."""
-    from dataclasses import asdict
-
-    from sfic_bench.train.predict import as_json
-    from sfic_bench.train.protocols import as_printed
-    from sfic_bench.train.scores import over_seeds
-
-    printed = {
-        (c.variant, c.train_set, c.test_set, c.metric): c.percent for c in accuracy_cells() if c.variant
-    }
-    vanilla = {(c.variant.backbone, c.train_on, c.test_on): c.runs for c in cells if c.variant.is_vanilla}
-    rows: list[dict[str, Any]] = []
-    for cell in cells:
-        v = cell.variant
-        base = None if v.is_vanilla else vanilla.get((v.backbone, cell.train_on, cell.test_on))
-        plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
-        row: dict[str, Any] = {
-            "train_on": cell.train_on,
-            "test_on": cell.test_on,
-            "backbone": v.backbone,
-            "alpha": v.alpha,
-            "beta": v.beta,
-            "seeds": len(cell.runs),
-        }
-        for level in ("frame", "video"):
-            scores = as_json(over_seeds(cell.runs, level=level))
-            row |= {f"{level}_{name}": score for name, score in scores.items()}
-        if base is not None and len(base) == len(cell.runs):
-            row |= {f"{name}_over_vanilla": s for name, s in as_json(over_seeds(cell.runs, base)).items()}
-        for metric, name in METRICS:
-            row[f"{name}_printed"] = printed.get(
-                (plain, as_printed(cell.train_on), as_printed(cell.test_on), metric)
-            )
-        rows.append(row)
+    found = document(cells, protocol, recipe, seeds)
+    rows = found["rows"]
     is_paper = any(row["auc_printed"] is not None for row in rows)
     return Result(
-        document={
-            "schema": SCHEMA,
-            "environment": environment(),
-            "protocol": protocol,
-            "recipe": asdict(recipe),
-            "seeds": list(seeds),
-            "rows": rows,
-        },
+        document=found,
         tables=[_table(rows, protocol, recipe, seeds, is_paper)],
         records=[_flat(row) for row in rows],
     )

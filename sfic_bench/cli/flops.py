@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sfic_bench import documents
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, Result, progress
-from sfic_bench.report import Column, Table, environment
+from sfic_bench.report import Column, Table
 from sfic_bench.spec import Grid
 from sfic_bench.units import format_count, format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.api import Costed
     from sfic_bench.counting.peers import Measured
-
-SCHEMA = "sfic-bench/cost/1"
 
 
 def flops_command(
@@ -59,7 +58,7 @@ def flops_command(
         for costed in api.costs(grid, input_size=input_size, classes=classes, fused=True):
             found.append(costed)
             step(str(costed.variant))
-    rows = [_row(costed, input_size, classes) for costed in found]
+    rows = [documents.cost_row(costed, input_size, classes) for costed in found]
     tables = [_table(found, shown, input_size)]
     if per_layer:
         for costed, row in zip(found, rows, strict=True):
@@ -77,37 +76,13 @@ def flops_command(
             unexplained += sum(abs(p["unexplained"] or 0) for p in row["peers"])
     out.emit(
         Result(
-            document={"schema": SCHEMA, "environment": environment(), "rows": rows},
+            document=documents.cost(rows),
             tables=tables,
             records=[_flat(row) for row in rows],
         )
     )
     if unexplained:
         raise typer.Exit(1)
-
-
-def _row(costed: "Costed", input_size: int, classes: int) -> dict[str, Any]:
-    variant, cost, parity = costed.variant, costed.cost, costed.parity
-    return {
-        "backbone": variant.backbone,
-        "alpha": variant.alpha,
-        "beta": variant.beta,
-        "input_size": input_size,
-        "classes": classes,
-        "params": cost.parameters.total,
-        "params_trainable": cost.parameters.trainable,
-        "params_dead": cost.parameters.dead,
-        "params_over_vanilla": None
-        if parity is None
-        else {**parity.terms, "unexplained": parity.unexplained},
-        "macs": {name: total.macs for name, total in cost.totals.items()},
-        "macs_fused": None if costed.fused is None else costed.fused.macs,
-        "unsupported": {
-            name: dict(total.unsupported) for name, total in cost.totals.items() if total.unsupported
-        },
-        "activations": cost.activations,
-        "bytes_moved": cost.bytes_moved,
-    }
 
 
 def _flat(row: dict[str, Any]) -> dict[str, object]:

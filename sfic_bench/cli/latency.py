@@ -7,7 +7,7 @@ import typer
 from sfic_bench.cli import measured, options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.conditions import Conditions
-from sfic_bench.spec import Grid, Layer, Variant
+from sfic_bench.spec import PAPER_ALPHAS, PAPER_BETAS, Grid, Layer, Variant
 
 
 def latency_command(
@@ -73,7 +73,11 @@ def stage2_command(
     As `sfic-bench latency`, for one layer: stride 1, padding that keeps the size, no bias.
     """
     alphas, betas = options.ratios(alpha, beta)
-    grid = Grid(backbones=("stage2",), alphas=alphas, betas=betas)
+    grid = Grid(
+        backbones=("stage2",),
+        alphas=PAPER_ALPHAS if alphas is None else alphas,
+        betas=PAPER_BETAS if betas is None else betas,
+    )
 
     def layer(cell: Variant) -> Layer:
         return Layer(channels=channels, kernel_size=kernel, alpha=cell.alpha, beta=cell.beta)

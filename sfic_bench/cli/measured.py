@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sfic_bench import documents
 from sfic_bench.cli.output import Output, Result, progress, say
 from sfic_bench.conditions import Conditions
 from sfic_bench.errors import InvalidValue
-from sfic_bench.report import Column, Table, environment
-from sfic_bench.report.environment import version_of
+from sfic_bench.report import Column, Table
 from sfic_bench.spec import Layer, Variant
 from sfic_bench.units import format_count, format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.latency import Best, Family, Machine, Row
     from sfic_bench.report.statistics import Estimate
-
-SCHEMA = "sfic-bench/measurement/1"
 
 
 def run(
@@ -48,7 +46,7 @@ def run(
     with progress("timing", len({w.name for w in what})) as step:
         try:
             machine = latency.Machine.for_conditions(conditions)
-            facts = environment() | _device_facts(conditions, machine)
+            facts = documents.machine_facts(conditions, machine)
             for family in latency.measure(what, paths, conditions, machine, Stop(max_seconds=max_seconds)):
                 families.append(family)
                 step(family.name)
@@ -67,106 +65,15 @@ def result(
     families: "Sequence[Family]", conditions: Conditions, machine: "Machine", facts: dict[str, Any]
 ) -> Result:
     """What was found so far, in every form it can be asked for."""
-    rows = [_row(row, conditions) for family in families for row in family.rows]
-    peak = machine.peak
+    document = documents.measurement(families, conditions, machine, facts)
     tables = [_table(families, conditions, machine, facts)]
     if any(family.best for family in families):
         tables.append(_best_table(families))
     return Result(
-        document={
-            "schema": SCHEMA,
-            "environment": facts,
-            "peak": None
-            if peak is None
-            else {"macs_per_s": peak.macs_per_s, "bytes_per_s": peak.bytes_per_s},
-            "families": [_family(family) for family in families],
-            "rows": rows,
-        },
+        document=document,
         tables=tables,
-        records=[_flat(row) for row in rows],
+        records=[_flat(row) for row in document["rows"]],
     )
-
-
-def _device_facts(conditions: Conditions, machine: "Machine") -> dict[str, object]:
-    import torch
-
-    facts: dict[str, object] = {"threads": torch.get_num_threads()}
-    if conditions.device == "cuda" and torch.cuda.is_available():
-        facts |= {"processor": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
-        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        facts["triton"] = version_of("triton")
-    if machine.monitor is not None:
-        facts["driver"] = machine.monitor.driver
-    return facts
-
-
-def _estimate(estimate: "Estimate | None") -> dict[str, Any] | None:
-    if estimate is None:
-        return None
-    return {"median": estimate.median, "ci95": [estimate.low, estimate.high]}
-
-
-def _identity(what: Variant | Layer) -> dict[str, Any]:
-    ratios = {"alpha": what.alpha, "beta": what.beta}
-    if isinstance(what, Variant):
-        return {"backbone": what.backbone, **ratios}
-    layer = {"layer": "stage2", "channels": what.channels, "kernel_size": what.kernel_size}
-    return {"backbone": None, **layer, **ratios}
-
-
-def _row(row: "Row", conditions: Conditions) -> dict[str, Any]:
-    latency = None
-    if row.latency is not None:
-        latency = {"samples": list(row.samples), **(_estimate(row.latency) or {})}
-        if row.readings:
-            latency["sm_clock_mhz"] = [r.sm_clock_mhz for r in row.readings]
-            latency["throttled"] = [list(r.throttled) for r in row.readings]
-    return {
-        **_identity(row.what),
-        "path": row.path,
-        "l2": row.l2,
-        "device": conditions.device,
-        "dtype": conditions.dtype,
-        "batch_size": conditions.batch_size,
-        "input_size": conditions.input_size,
-        "channels_last": conditions.channels_last,
-        "training": conditions.training,
-        "status": row.status,
-        "reason": row.reason,
-        "latency_ms": latency,
-        "ratio_to_vanilla": _estimate(row.ratio),
-        "floor_ms": row.floor_ms,
-        "setup_s": row.setup_s,
-        "energy_per_image_j": row.energy_j,
-        "peak_bytes": dict(row.peak_bytes),
-        "macs": row.macs,
-        "max_abs_error": _finite(row.max_abs_error),
-        "gradient_error": _finite(row.gradient_error),
-        "fewer_macs_but_slower": row.fewer_macs_but_slower,
-    }
-
-
-def _finite(value: float | None) -> float | str | None:
-    """JSON has no infinity and no NaN; their names tell more than nothing."""
-    return value if value is None or abs(value) < float("inf") else str(value)
-
-
-def _family(family: "Family") -> dict[str, Any]:
-    return {
-        "name": family.name,
-        "rounds": family.rounds,
-        "stopped_by": family.stopped_by,
-        "vanilla_against_itself": _estimate(family.noise),
-        "best": [
-            {
-                **_identity(best.row.what),
-                "path": best.row.path,
-                "vanilla_path": best.vanilla.path,
-                "ratio_to_vanilla": _estimate(best.ratio),
-            }
-            for best in family.best
-        ],
-    }
 
 
 def _flat(row: dict[str, Any]) -> dict[str, object]:

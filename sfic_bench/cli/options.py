@@ -8,7 +8,8 @@ import typer
 from sfic_bench import backbones
 from sfic_bench.cli.output import Format, say
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.spec import EXECUTION_PATHS, PAPER_ALPHAS, PAPER_BETAS, Grid, OnUnsupported
+from sfic_bench.grids import grid_of
+from sfic_bench.spec import EXECUTION_PATHS, Grid, OnUnsupported
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
@@ -84,25 +85,12 @@ OutputOption = Annotated[
 
 
 def grid(names: str, alphas: str | None, betas: str | None, on_unsupported: str = "error") -> Grid:
-    """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for.
-
-    Detectors have SFIC forms only where α is given: not each can be converted.
+    """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for; see `grid_of`.
 
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
     """
-    groups = {"all": backbones.names(), "detectors": backbones.detector_names()}
-    wanted = tuple(name for part in parts(names) for name in groups.get(part, (part,)))
-    for name in wanted:
-        backbones.check_name(name)
-    for_alpha, for_beta = ratios(alphas, betas)
-    return Grid(
-        backbones=wanted,
-        alphas=for_alpha,
-        betas=for_beta,
-        on_unsupported=unsupported(on_unsupported),
-        vanilla=backbones.detector_names() if alphas is None else (),
-    )
+    return grid_of(parts(names), *ratios(alphas, betas), unsupported(on_unsupported))
 
 
 def unsupported(wanted: str) -> OnUnsupported:
@@ -161,18 +149,16 @@ def counts(option: str, text: str) -> tuple[int, ...]:
     return tuple(map(int, found))
 
 
-def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The α and β that ``--alpha`` and ``--beta`` ask for, the paper's by default; no α for ``none``.
+def ratios(
+    alphas: str | None, betas: str | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """What ``--alpha`` and ``--beta`` list, ``None`` where nothing is given; no α for ``none``.
 
     Raises:
         InvalidValue: for what is no number.
     """
-    if alphas == "none":
-        return (), PAPER_BETAS
-    return (
-        PAPER_ALPHAS if alphas is None else _numbers("--alpha", alphas),
-        PAPER_BETAS if betas is None else _numbers("--beta", betas),
-    )
+    found = () if alphas == "none" else None if alphas is None else _numbers("--alpha", alphas)
+    return found, None if betas is None else _numbers("--beta", betas)
 
 
 def parts(text: str) -> list[str]:
