@@ -2,7 +2,7 @@
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "install", "regression", "tests", "zoo"]
+nox.options.sessions = ["lint", "architecture", "types", "install", "regression", "tests", "zoo", "sweep"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -82,6 +82,13 @@ def zoo(session: nox.Session) -> None:
     session.install(*CONSTRAINED, "-e", ".[test]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
     session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
     session.run("pytest", "-n", "2", "tests/zoo", *session.posargs)
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Sweep on a Ray cluster of two nodes on this machine, and lose one of them."""
+    session.install(*CONSTRAINED, "-e", ".[test,train,ray]")
+    session.run("pytest", "tests/cluster", *session.posargs)
 
 
 @nox.session

@@ -16,6 +16,7 @@ from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
 from sfic_bench.cli.report import report_command
+from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
 
@@ -42,6 +43,7 @@ app.command("train")(training.train_command)
 app.command("evaluate")(training.evaluate_command)
 app.command("predict")(training.predict_command)
 app.command("attention")(training.attention_command)
+app.add_typer(sweep_app, name="sweep")
 app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("list")(list_command)

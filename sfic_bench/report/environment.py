@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -33,6 +34,7 @@ PACKAGES = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "onnxscript": "onnx",
+    "ray": "ray",
 }
 """Distributions that matter to a result, and the extra that brings each optional one."""
 
@@ -46,7 +48,12 @@ def version_of(distribution: str) -> str | None:
 
 
 def environment() -> dict[str, object]:
-    """Versions and machine, as they are written beside every result."""
+    """Versions and machine, as they are written beside every result; looked up once a process."""
+    return {**_lasting(), "argv": sys.argv[1:]}
+
+
+@cache
+def _lasting() -> dict[str, object]:
     return {
         "sfic_bench": __version__,
         "python": platform.python_version(),
@@ -55,7 +62,6 @@ def environment() -> dict[str, object]:
         "machine": platform.machine(),
         "processor": _processor(),
         "cpu_count": os.cpu_count(),
-        "argv": sys.argv[1:],
         "git_commit": _git_commit(),
     }
 

@@ -54,7 +54,7 @@ FOLDED_ABOVE = 40
 """Rows of a folded table that a terminal still shows."""
 
 
-def _renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -> RichTable:
+def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -> RichTable:
     """Columns as wide as they need, or ``wrapped`` where they may be, which figures may not."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for i in columns:
@@ -80,12 +80,12 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
             title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
         elif table.rows:
             columns = list(range(len(table.columns)))
-            rich = _renderable(table, columns)
+            rich = renderable(table, columns)
             if _width(rich, console) > console.width:
                 left_out = [c.name.replace("\n", " ") for c in table.columns if c.optional]
                 if left_out:
                     notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
-                rich = _renderable(table, [i for i in columns if not table.columns[i].optional], wrapped=True)
+                rich = renderable(table, [i for i in columns if not table.columns[i].optional], wrapped=True)
         console.print(Text(title, "bold"))
         if rich is not None:
             # A figure cut short is worse than a line that the terminal wraps.

@@ -1,0 +1,26 @@
+"""A Ray cluster of two nodes of one core each, every address 127.0.0.1."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray")
+
+# Ray takes this machine's own address instead of 127.0.0.1 unless it is told, in these words, to stay on the machine.
+os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+
+NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+    try:
+        found.add_node(**NODE)
+        yield found
+    finally:
+        found.shutdown()

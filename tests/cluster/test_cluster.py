@@ -1,0 +1,170 @@
+"""Sweeps on a real Ray cluster: the results of one process, and none lost with a node or the driver."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import ended, start
+from test_train import pictures
+
+from sfic_bench.data.manifest import write_manifest
+
+COSTS = "[[cost]]\nbackbone = {}\nalpha = [0.25, 0.5, 0.75]\nbeta = [0.25, 0.5, 0.75, 1.0]\n"
+SEVEN = '["mobilenet", "resnet26", "resnet50", "vgg13", "alexnet", "densenet121", "efficientnet_b0"]'
+TRAININGS = """[[accuracy]]
+backbone = "mobilenet"
+alpha = 0.5
+beta = 1.0
+data = ["images/m.csv"]
+seeds = [7, 8, 9]
+epochs = 2
+batch_size = 8
+input_size = 32
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    found = pictures(tmp_path / "images", {"train": 16, "val": 4, "test": 6}, watermark=True)
+    write_manifest(found, tmp_path / "images" / "m.csv")
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "spec.toml"
+    path.write_text(text)
+    return path
+
+
+def results(folder: Path) -> dict[str, dict[str, Any]]:
+    return {path.name: json.loads(path.read_text()) for path in (folder / "results").glob("*.json")}
+
+
+def deterministic(document: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in document.items() if k not in ("environment", "cell")}
+
+
+def wait_for(folder: Path, count: int, within_s: float = 120) -> dict[Path, int]:
+    """Results, and when each was written, once there are ``count``."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        found = {path: path.stat().st_mtime_ns for path in (folder / "results").glob("*.json")}
+        if len(found) >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"only {len(found)} results within {within_s} s")
+
+
+def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None:
+    spec = written(data, COSTS.format(SEVEN) + TRAININGS)
+    status, out, err = ended(start(spec, data / "ray", "--address", cluster.address))
+    assert status == 0, err
+    status, _, err = ended(start(spec, data / "local", "--engine", "local"))
+    assert status == 0, err
+    there, here = results(data / "ray"), results(data / "local")
+    assert len(there) == 91 + 6 and there.keys() == here.keys()
+    for name, document in there.items():
+        assert deterministic(document) == deterministic(here[name])
+    weights = sorted(
+        path.relative_to(data / "ray") for path in (data / "ray" / "runs").rglob("model.safetensors")
+    )
+    assert len(weights) == 6
+    for path in weights:
+        assert (data / "ray" / path).read_bytes() == (data / "local" / path).read_bytes()
+    for name in ("cost.json", "accuracy.json"):
+        one, two = (json.loads((data / folder / name).read_text()) for folder in ("ray", "local"))
+        assert one["rows"] == two["rows"]
+    assert "of" in out and "Ray at 127.0.0.1" in out
+
+
+def test_a_lost_node_costs_no_finished_cell(cluster: Any, tmp_path: Path) -> None:
+    spec = written(tmp_path, COSTS.format('["densenet121", "resnet152", "resnet101", "efficientnet_b0"]'))
+    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    before = wait_for(tmp_path / "out", 8)
+    lost = next(iter(cluster.worker_nodes))
+    for part in lost.all_processes.values():
+        for each in part:
+            os.kill(each.process.pid, signal.SIGKILL)
+    status, out, err = ended(process)
+    assert status == 0, out + err
+    assert len(results(tmp_path / "out")) == 4 * 13 and len(before) < 4 * 13
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_killed_driver_repeats_no_finished_cell(cluster: Any, tmp_path: Path) -> None:
+    spec = written(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
+    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    wait_for(tmp_path / "out", 8)
+    process.kill()
+    process.communicate()
+    time.sleep(2)  # Ray ends the tasks of a driver that is gone
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "results").glob("*.json")}
+    assert 8 <= len(before) < 39
+    status, _, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    assert status == 0, err
+    assert len(results(tmp_path / "out")) == 39
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert not list((tmp_path / "out").rglob(".*"))  # nothing half-written is left
+
+
+def test_ctrl_c_stops_cleanly(cluster: Any, tmp_path: Path) -> None:
+    spec = written(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
+    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    wait_for(tmp_path / "out", 4)
+    process.send_signal(signal.SIGINT)
+    status, _, err = ended(process, within_s=30)
+    assert status == 130 and "the same command goes on" in err and "Traceback" not in err
+    kept = len(results(tmp_path / "out"))
+    time.sleep(3)
+    assert len(results(tmp_path / "out")) == kept  # nothing goes on behind one's back
+
+
+def test_what_is_impossible_is_said_at_once(cluster: Any, tmp_path: Path) -> None:
+    text = COSTS.format('"vgg13"')
+    for more, said in (
+        ("gpus = 8\n", "8 GPUs, and no node has that"),
+        ("cpus = 2\n", "2 CPUs, and no node has that"),
+    ):
+        started = time.monotonic()
+        status, _, err = ended(
+            start(written(tmp_path, text + more), tmp_path / "out", "--address", cluster.address)
+        )
+        assert status == 2 and said in err and "127.0.0.1): 1 CPUs" in err
+        assert time.monotonic() - started < 60
+
+
+def test_an_address_where_no_cluster_is(tmp_path: Path) -> None:
+    spec = written(tmp_path, COSTS.format('"vgg13"'))
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, answers none
+        port = deaf.getsockname()[1]
+        for address, said in (
+            (f"127.0.0.1:{port}", "no Ray cluster answers"),
+            ("127.0.0.1:9", "Connection refused"),
+        ):
+            started = time.monotonic()
+            status, _, err = ended(start(spec, tmp_path / "out", "--address", address), within_s=60)
+            assert status == 2 and said in err and "Traceback" not in err
+            assert time.monotonic() - started < 30
+
+
+def test_a_timed_cell_has_its_node_to_itself(cluster: Any, tmp_path: Path) -> None:
+    text = (
+        '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.25, 0.5, 0.75, 1.0]\npath = "reference"\nbatch_size = 1\n'
+        "input_size = 48\nmax_seconds = 2\n"
+    )
+    spec = written(tmp_path, text + COSTS.format('["mobilenet", "vgg13"]'))
+    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    assert status == 0, out + err
+    cells = [document["cell"] for document in results(tmp_path / "out").values()]
+    times = [(c["started"], c["started"] + c["seconds"], c["node"], "path" in str(c["asked"])) for c in cells]
+    for start_s, end_s, node, timed in times:
+        if timed:
+            beside = [t for t in times if t[2] == node and t[0] < end_s and t[1] > start_s]
+            assert len(beside) == 1, "another cell ran on this node meanwhile"
+    assert len({node for *_, node, timed in times if timed}) == 2
