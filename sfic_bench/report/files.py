@@ -6,6 +6,9 @@ from pathlib import Path
 
 from sfic_bench.errors import SficBenchError
 
+RANDOM = 8
+"""Characters that `tempfile` puts behind a name."""
+
 
 class UnwritableOutput(SficBenchError):
     """A file that cannot be written."""
@@ -51,6 +54,13 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UnwritableOutput(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Take away what `write_bytes_atomically` had begun in ``folder`` when its process was killed."""
+    for path in folder.glob(f".?*.{'?' * RANDOM}"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -19,7 +19,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, SficBenchError
-from sfic_bench.report.files import UnwritableOutput, write_atomically, write_bytes_atomically
+from sfic_bench.report.files import (
+    UnwritableOutput,
+    remove_unfinished,
+    write_atomically,
+    write_bytes_atomically,
+)
 from sfic_bench.state import load
 
 SCHEMA = "sfic-bench/run/1"
@@ -66,6 +71,7 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UnwritableOutput(f"cannot make {self.folder}: {error.strerror or error}") from None
+        remove_unfinished(self.folder)
         self._write("config.json", config)
         self._write("environment.json", environment)
 
