@@ -1,7 +1,7 @@
 """What a sweep adds to its cells: 1,000 and 10,000 of the least ones. ``python benchmarks/sweep_overhead.py [FILE.json]``.
 
-A cell counts a network of one convolution, at a size of its own. Printed are the time of the whole command, what one
-more cell takes, and the most that the driver had resident.
+A cell counts a network of one convolution, at a size of its own. What the command takes for one cell is its start; what it
+takes beyond that, divided by the cells, is what each costs. Linear growth is the same cost at 1,000 and at 10,000.
 """
 
 import json
@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import product
 from pathlib import Path
+from typing import Any
+
+from sfic_bench.report.environment import environment
 
 NETWORK = """
 from torch import nn
@@ -19,10 +21,10 @@ def net(num_classes=2):
     return nn.Sequential(nn.Conv2d(3, num_classes, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 """
 
-COUNTS = (1_000, 10_000)
+COUNTS = (1, 1_000, 10_000)
 
 
-def measure(engine: str, count: int) -> dict[str, float | int | str]:
+def measure(engine: str, count: int) -> dict[str, Any]:
     """One sweep of ``count`` cells, whose results are thrown away."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -68,22 +70,45 @@ def _resident(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
+HEADS = (
+    "engine",
+    "cells",
+    "command, s",
+    "a cell, ms",
+    "of that inside it, ms",
+    "driver's peak, MB",
+    "a cell, KB",
+)
+
+
 def main() -> None:
     """Measure, print a table, and write JSON where that is asked for."""
-    found = [measure(engine, count) for engine, count in product(("local", "ray"), COUNTS)]
-    print(
-        "| engine | cells | whole command, s | one more cell, ms | of these in the cell, ms | driver's peak, MB |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for few, many in zip(found[::2], found[1::2], strict=True):
-        more = int(many["cells"]) - int(few["cells"])
-        each, inside = (1e3 * (float(many[k]) - float(few[k])) / more for k in ("wall_s", "in_cells_s"))
-        for row, cells in ((few, ("", "")), (many, (f"{each:.1f}", f"{inside:.1f}"))):
-            print(
-                f"| {row['engine']} | {row['cells']:,} | {row['wall_s']:.1f} | {cells[0]} | {cells[1]} | {row['driver_peak_mb']:.0f} |"
-            )
+    found = []
+    print("| " + " | ".join(HEADS) + " |")
+    print("| --- " + "| ---: " * (len(HEADS) - 1) + "|")
+    for engine in ("local", "ray"):
+        one, *more = (measure(engine, count) for count in COUNTS)
+        for row in (one, *more):
+            told = [
+                engine,
+                f"{row['cells']:,}",
+                f"{row['wall_s']:.1f}",
+                "",
+                "",
+                f"{row['driver_peak_mb']:.0f}",
+                "",
+            ]
+            if cells := row["cells"] - 1:
+                each, inside, held = (row[k] - one[k] for k in ("wall_s", "in_cells_s", "driver_peak_mb"))
+                told[3:5], told[6] = (
+                    [f"{1e3 * x / cells:.1f}" for x in (each, inside)],
+                    f"{1e3 * held / cells:.0f}",
+                )
+            print("| " + " | ".join(told) + " |", flush=True)
+        found += [one, *more]
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        document = {"environment": {**environment(), "argv": []}, "rows": found}
+        Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

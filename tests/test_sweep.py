@@ -1,9 +1,13 @@
-"""Sweeps in this process: what a file asks for, keys, what is kept, what fails. Ray's part is in tests/sweep."""
+"""Sweeps in this process: what a file asks for, keys, what is kept, what fails. Ray's part is in tests/cluster."""
 
 import json
 import os
+import subprocess
+import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,13 @@ from sfic_bench.data.manifest import write_manifest
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report.records import read
 from sfic_bench.sweep import run as driver
+from sfic_bench.sweep import store as stores
 from sfic_bench.sweep import training, work
 from sfic_bench.sweep.cell import Cell, Needs, code_version
-from sfic_bench.sweep.engines import EngineFailed, Local, Node
-from sfic_bench.sweep.run import sweep, tasks_of
+from sfic_bench.sweep.collect import collect
+from sfic_bench.sweep.engines import EngineFailed, Local, Node, Running
+from sfic_bench.sweep.on_ray.engine import Waiting
+from sfic_bench.sweep.run import Progress, sweep, tasks_of
 from sfic_bench.sweep.spec import BadSweep, read_sweep
 from sfic_bench.sweep.store import Store, UnusableStore
 from sfic_bench.sweep.work import Facts, is_machine
@@ -77,13 +84,14 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ('[[cost]]\nbackbone = "vgg13"\nalpha = 2', r"\[\[cost\]\] 1: alpha must lie in \[0, 1\], got 2"),
         ('[[cost]]\nbackbone = ["vgg13", "vgg13"]', "names a value twice"),
         ('[[cost]]\nbackbone = "vgg13"\ninput_size = [64, 64]', "input_size lists 64 twice"),
-        (COST + COST, r"\[\[cost\]\] 1 and .*\[\[cost\]\] 2: the cost of mobilenet is asked for twice"),
+        (COST + COST, r"\[\[cost\]\] 1 and .*\[\[cost\]\] 2: the cost of mobilenet, 256×256 is asked for twice"),
         ('[[cost]]\nbackbone = "vgg13"\ncpus = 0', "Expected `float` > 0"),
         ('[[latency]]\nbackbone = "vgg13"\npath = "fast"', "unknown execution path 'fast'"),
         ('[[latency]]\nbackbone = "vgg13"\ndevice = "cuda"\ngpus = 0.5', "shares no GPU"),
         ('[[latency]]\nbackbone = "vgg13"\ncpus = 1', "takes the whole node"),
         ('[[accuracy]]\nbackbone = "vgg13"\nlearning_rate = -1', r"\[\[accuracy\]\] 1: learning rate must lie"),
         ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read the manifest .*no.csv"),
+        ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1', "devices = 2 asks for as many GPUs"),
         ("[[cost", "is no TOML"),
         ("", "asks for nothing"),
     ],
@@ -125,6 +133,8 @@ def test_a_key_of_a_training_follows_its_manifest(tmp_path: Path) -> None:
         text = '[[accuracy]]\nbackbone = "mobilenet"\nalpha = "none"\ndata = ["images/m.csv"]\ninput_size = 32\ncpus = {}'
         (cell,) = cells(tmp_path / name, text.format(1))
         keys.append(cell.key("", "", ""))
+        (default,) = cells(tmp_path / name, text.replace("cpus = {}", ""))
+        assert default.key("", "", "") == cell.key("", "", "")
         (two,) = cells(tmp_path / name, text.format(2))
         assert two.key("", "", "") != cell.key("", "", "")  # sums are in another order
     assert keys[0] == keys[1] != keys[2]
@@ -141,7 +151,8 @@ def test_impossible_resources_are_named_at_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     wanted = cells(tmp_path, COST + "gpus = 8\n")
     with pytest.raises(
-        InvalidValue, match=r"cost of mobilenet needs 1 CPUs, 8 GPUs, and no node has that: n: 2 CPUs, 0 GPUs"
+        InvalidValue,
+        match=r"cost of mobilenet, 256×256 needs 1 CPUs, 8 GPUs, and no node has that: n: 2 CPUs, 0 GPUs",
     ):
         tasks_of(wanted, [node()], store)
     assert len(tasks_of(wanted, [node()], store, may_grow=True)) == 3
@@ -156,6 +167,20 @@ def test_impossible_resources_are_named_at_once(tmp_path: Path) -> None:
         tasks_of(timed, two, store)
     chosen = [replace(timed[0], needs=replace(timed[0].needs, accelerator_type="A100"))]
     assert "A100" not in tasks_of(chosen, two, store)[0].device_kind  # Ray sees to it
+    blind = [node(gpus=1, resources={"accelerator_type:A100": 1})]
+    with pytest.raises(
+        InvalidValue,
+        match="needs 1 CPUs, 1 GPUs, and no node has that: n: 2 CPUs, 1 GPUs, none of which torch finds",
+    ):
+        tasks_of(timed, blind, store)
+    on_two = cells(tmp_path, '[[accuracy]]\nbackbone = "mobilenet"\nhosts = 2\ncpus = 2')
+    with pytest.raises(
+        InvalidValue, match="needs 2 nodes with 2 CPUs each, and there are not so many: n: 2 CPUs"
+    ):
+        tasks_of(on_two, [node()], store)
+    with pytest.raises(InvalidValue, match="2 hosts share a run's folder: choose a folder, not a URL"):
+        tasks_of(on_two, [node(), node()], Store("memory://x"))
+    assert tasks_of(on_two, [node(), node()], store)[0].threads == 2
     old = replace(node(), facts=replace(node().facts, torch="1"))
     with pytest.raises(
         EngineFailed, match=r"nodes differ: n has sfic-bench .* torch 2; n has .* torch 1: install the same"
@@ -169,12 +194,16 @@ def test_a_sweep_goes_on_and_extends(tmp_path: Path, root: str) -> None:
     engine = Local()
     first = tasks_of(cells(tmp_path, COST), engine.nodes, store)
     progress = sweep(first, engine, store, lambda _: None)
-    assert progress.done == {"cost": 3} and not progress.failed and progress.ended == 3
+    assert progress.done == {"cost": 3} and not progress.failed and progress.ended == {"cost": 3}
     kept = {key: store.read(f"results/{key}.json") for key in store.keys("results")}
     more = tasks_of(cells(tmp_path, COST.replace("0.5, 1.0", "0.5, 0.75, 1.0")), engine.nodes, store)
     progress = sweep(more, engine, store, lambda _: None)
-    assert progress.done == {"cost": 4} and progress.ended == 1  # one cell is new
+    assert progress.done == {"cost": 4} and progress.ended == {"cost": 1}  # one cell is new
     assert all(store.read(f"results/{key}.json") == document for key, document in kept.items())
+    beside = ".results.json.a1b2c3d4" if store.is_local else "results.json.a1b2c3d4.part"
+    store.write_bytes(f"results/{beside}", b"{")  # as a killed process leaves it
+    sweep(more, engine, store, lambda _: None)
+    assert not store.has(f"results/{beside}") and len(store.keys("results")) == 4
     store.write("x.json", {"a": 1})
     assert not store.has("y.json") and store.read("y.json") is None
     store.remove("x.json", "y.json")
@@ -289,11 +318,11 @@ def test_too_little_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.
     real: Callable[..., Mapping[str, Any]] = training.document
     sizes = []
 
-    def short_of_memory(cell: Cell, folder: Path, batch_size: int, tell: work.Tell) -> Mapping[str, Any]:
+    def short_of_memory(cell: Cell, folder: Path, batch_size: int, *more: Any) -> Mapping[str, Any]:
         sizes.append(batch_size)
         if batch_size > 2:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return real(cell, folder, batch_size, tell)
+        return real(cell, folder, batch_size, *more)
 
     monkeypatch.setattr(training, "document", short_of_memory)
     assert command(tmp_path, TRAINING)[0] == 0 and sizes == [8, 4, 2]
@@ -342,16 +371,143 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_a_dead_driver_is_told_from_a_busy_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command(tmp_path, COST)
-    file = tmp_path / "out" / "driver.json"
+    file = tmp_path / "out" / "state" / "driver.json"
     (next((tmp_path / "out" / "results").iterdir())).unlink()
-    told = json.loads(file.read_text()) | {"updated": time.time() - 90}
+    told = json.loads(file.read_text()) | {"over": False, "updated": time.time() - 90}
     file.write_text(json.dumps(told))
-    assert "its last word is 1:30 old" in run("sweep", "status", tmp_path / "out")[1]
+    assert "it ended 1:30 ago" in run("sweep", "status", tmp_path / "out")[1]
+    # One that wrote just now is at work, unless its process is gone.
+    file.write_text(json.dumps(told | {"updated": time.time(), "host": "another"}))
+    status, _, err = command(tmp_path, COST)
+    assert status == 2 and f"another sweep's, driven from another (process {told['pid']})" in err
+    file.write_text(json.dumps(told | {"updated": time.time(), "pid": 2**22 + 1}))
+    assert command(tmp_path, COST)[0] == 0
 
 
 def test_a_folder_of_its_own_on_a_node_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver.Store, "has", lambda *_: False)
+    monkeypatch.setattr(driver, "ARRIVES_WITHIN_S", 0.1)
     assert "choose a folder that all nodes share" in command(tmp_path, COST)[2]
+
+
+def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
+    text = '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\npath = "reference"\nbatch_size = [1, 2]\ninput_size = 32\nmax_seconds = 0.5\n'
+    assert command(tmp_path, text)[0] == 0
+    out = tmp_path / "out"
+    assert {path.name for path in out.glob("*.json")} == {"latency.json", "latency-2.json"}  # two batch sizes
+    assert command(tmp_path, text.replace("[1, 2]", "1"))[0] == 0
+    assert {path.name for path in out.glob("*.json")} == {"latency.json"}  # nothing old is left
+    environment = json.loads((out / "latency.json").read_text())["environment"]
+    assert environment["nodes"] == [environment["node"]] and "argv" not in environment
+    one = next((out / "results").glob("latency-*.json"))
+    document = json.loads(one.read_text())
+    document["environment"]["processor"] = "another"
+    stored, store = dict(document), Store(str(tmp_path / "two"))
+    store.write("results/a.json", json.loads(one.read_text()))
+    store.write("results/b.json", stored)
+    (cell,) = cells(tmp_path, text.replace("[1, 2]", "1"))
+    (task,) = tasks_of([cell], Local().nodes, store)
+    assert collect([replace(task, key="a"), replace(task, key="b")], store) == [
+        "latency.json",
+        "latency-2.json",
+    ]
+    assert read(tmp_path / "two" / "latency-2.json").environment["processor"] == "another"
+    assert run("compare", tmp_path / "two" / "latency.json", tmp_path / "two" / "latency-2.json")[0] == 3
+    status, _, err = run("report", *sorted((tmp_path / "two").glob("*.json")), "--format", "markdown")
+    assert status == 0, err
+
+
+def test_what_waits_for_a_device_keeps_no_others_from_theirs(tmp_path: Path) -> None:
+    text = (
+        '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = [1, 2, 3]\n'
+        '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = [1, 2, 3]\ndevice = "cuda"\n'
+        '[[cost]]\nbackbone = "mobilenet"\nalpha = "none"\ninput_size = [32, 64, 96]\n'
+    )
+    nodes = [node(gpus=1, names=("NVIDIA A100",))]
+    waiting = Waiting(tasks_of(cells(tmp_path, text), nodes, Store(str(tmp_path))))
+    given: Counter[object] = Counter()
+
+    def taken(room: int) -> list[tuple[str, str]]:
+        found = []
+        for task in waiting.next(given, room):
+            given[task.cell.needs.shape] += 1
+            found.append((task.cell.command, task.cell.device))
+        return found
+
+    on_cpu, on_gpu = ("latency", "cpu"), ("latency", "cuda")
+    assert taken(2) == [on_cpu] * 2 + [on_gpu] * 2
+    given[a_node := Needs(cpus=None).shape] -= 1
+    assert taken(2) == [on_cpu]
+    given[a_node] -= 1
+    assert taken(9) == [on_gpu]  # counting waits until no cell wants a whole node any more
+    given[a_node] -= 1
+    assert taken(9) == [("cost", "cpu")] * 3 and not waiting
+
+
+def test_time_left_is_by_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    progress = Progress(engine="x", total=Counter(cost=100, accuracy=3), done=Counter(cost=10), started=800.0)
+    progress.ended, progress.spent_s = Counter(cost=10), {"cost": 20.0}
+    assert progress.seconds_left is None  # nobody knows yet what a training takes
+    progress.done["accuracy"] = progress.ended["accuracy"] = 1
+    progress.spent_s["accuracy"] = 180.0
+    # 90 × 2 s and 2 × 180 s, one after another as so far.
+    assert progress.seconds_left == pytest.approx(540.0)
+    # One has 80 of its 180 s left, and 1.5 have run at once.
+    progress.running = {"a": Running(title="accuracy of a", host="n", since=900.0)}
+    assert progress.seconds_left == pytest.approx((540.0 - 100.0) / 1.5)
+    # One that has run for 300 s tells more of the next than one that took 180 s.
+    progress.running = {"a": Running(title="accuracy of a", host="n", since=700.0)}
+    assert progress.seconds_left == pytest.approx((180.0 + 300.0) / 2.5)
+
+
+def test_a_run_at_a_url_is_sent_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "SENT_EVERY_S", 0.05)
+    store = Store("memory://running")
+    with pytest.raises(KeyboardInterrupt), store.folder("runs/a") as folder:
+        folder.mkdir()
+        (folder / "metrics.jsonl").write_text("1")
+        end = time.monotonic() + 10
+        while not store.has("runs/a/metrics.jsonl") and time.monotonic() < end:
+            time.sleep(0.05)
+        assert store.has("runs/a/metrics.jsonl")
+        (folder / "checkpoint.safetensors").write_text("2")
+        raise KeyboardInterrupt
+    with store.folder("runs/a") as folder:
+        assert {path.name for path in folder.iterdir()} == {"metrics.jsonl", "checkpoint.safetensors"}
+    with store.folder("runs/a", only="*.jsonl") as folder:
+        assert [path.read_text() for path in folder.iterdir()] == ["1"]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes where Linux lists them")
+def test_nobody_trains_on_after_the_sweep_was_killed(tmp_path: Path) -> None:
+    training_data(tmp_path)
+    spec = written(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
+    call = [sys.executable, "-m", "sfic_bench", "sweep", spec, "--engine", "local", "-o", tmp_path / "out"]
+    with subprocess.Popen(call, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        assert eventually(lambda: list((tmp_path / "out").rglob("metrics.jsonl")), 90)
+        assert len(about(tmp_path)) >= 3  # the sweep, and two that train
+        process.kill()
+    assert eventually(lambda: not about(tmp_path), 30)
+
+
+def about(folder: Path) -> list[str]:
+    """Command lines of processes that name ``folder``."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = path.read_text()
+            found += [line] if str(folder) in line else []
+    return found
+
+
+def eventually(is_so: Callable[[], object], within_s: float) -> bool:
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if is_so():
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def test_unusable_stores() -> None:

@@ -1,5 +1,6 @@
 """``sfic-bench sweep``: many cells, on this machine or on a Ray cluster."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,9 +34,6 @@ SHOWN = 20
 
 SAID_EVERY_S = 30.0
 """How often a sweep without a terminal says where it stands."""
-
-STALE_S = 30.0
-"""After so long without a word from it, a driver is taken for dead."""
 
 
 class _Group(TyperGroup):
@@ -104,7 +102,7 @@ def run_command(
         chosen = _engine(engine, address)
         try:
             tasks = tasks_of(cells, chosen.nodes, store, may_grow=may_grow)
-            with _watched() as watch:
+            with _ended_as_by_ctrl_c(), _watched() as watch:
                 progress = sweep(tasks, chosen, store, watch)
         except KeyboardInterrupt:
             say(f"sfic-bench: interrupted; the same command goes on with what is in {output}")
@@ -131,12 +129,13 @@ def status_command(
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Say where a sweep stands, from another terminal or after its end."""
+    from sfic_bench.sweep.run import DRIVER, PLAN
     from sfic_bench.sweep.store import Store, UnusableStore
 
     store = Store(output)
-    plan, driver = store.read("plan.json"), store.read("driver.json")
+    plan, driver = store.read(PLAN), store.read(DRIVER)
     if plan is None or driver is None:
-        raise UnusableStore(f"{output} has no sweep: expected plan.json and driver.json in it")
+        raise UnusableStore(f"{output} has no sweep: expected {PLAN} and {DRIVER} in it")
     has, failed = store.keys("results"), store.keys("failed")
     commands = {key: str(title).partition(" ")[0] for key, title in plan["cells"].items()}
     total = Counter(commands.values())
@@ -156,6 +155,20 @@ def _engine(name: str, address: str | None) -> "Engine":
     return OnRay(address)
 
 
+@contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """What a cluster's scheduler sends at the end of a job's time stops a sweep as Ctrl-C does."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _failures(store: "Store", keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
     return {key: store.read(f"failed/{key}.json") or {} for key in list(keys)[:SHOWN]}
 
@@ -171,13 +184,10 @@ def _watched() -> Iterator[Any]:
             for reason in list(progress.reasons.values())[told:]:
                 console.print(f"failed: {reason}", markup=False, soft_wrap=True)
             told = len(progress.reasons)
-            every = 0.25 if console.is_terminal else SAID_EVERY_S
-            if time.monotonic() - said < every:
-                return
-            said = time.monotonic()
             if console.is_terminal:
                 live.update(_live(progress), refresh=True)
-            else:
+            elif time.monotonic() - said > SAID_EVERY_S:
+                said = time.monotonic()
                 console.print(_line(progress), markup=False, soft_wrap=True)
 
         yield watch
@@ -219,6 +229,7 @@ def _standing(
 ) -> Result:
     """Cells by command, what is running, and why what failed did; ``failures`` are `SHOWN` at most."""
     from sfic_bench.sweep.engines import Running
+    from sfic_bench.sweep.run import is_alive
 
     running = [Running(**told) for told in driver["running"].values()]
     now = Counter(r.title.partition(" ")[0] for r in running)
@@ -229,12 +240,13 @@ def _standing(
         }
         for command, count in total.items()
     ]  # fmt: skip
-    left, age = any(record["left"] for record in records), time.time() - driver["updated"]
     notes = [f"{driver['engine']}, driven from {driver['host']} (process {driver['pid']})"]
-    if left and age > STALE_S:
-        notes.append(f"its last word is {_duration(age)} old: the same command goes on with the rest")
+    if not is_alive(driver):
         running = []
-    elif left:
+        if any(record["left"] for record in records):
+            age = _duration(time.time() - driver["updated"])
+            notes.append(f"it ended {age} ago: the same command goes on with the rest")
+    else:
         notes += [f"{_duration(driver['seconds_left'])} left"] if driver["seconds_left"] else []
         notes += [f"{driver['images_per_s']:,.0f} images/s"] if driver["images_per_s"] else []
     heads = ("command", "done", "running", "failed", "left", "of")

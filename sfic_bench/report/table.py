@@ -63,7 +63,8 @@ def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -
         # rich would measure every cell several times over, which takes most of a long table's time.
         width = None if wrapped else max(cell_len(line) for text in texts for line in text.split("\n"))
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width)
+        # What a line has no room for goes on in the next: half a path is none.
+        rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width, overflow="fold")
     for i, row in enumerate(table.rows):
         # Text, not str: what comes from files is never read as markup.
         cells = (Text(row[c], STYLES.get(row[c], "")) for c in columns)

@@ -16,9 +16,10 @@ from sfic_bench.version import __version__
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Needs:
-    """What a cell needs of one node.
+    """What a cell needs of one node, or of each of several.
 
     Attributes:
+        hosts: nodes that it runs on at once.
         cpus: cores, and torch's threads; ``None`` for all that the node has, so that no other cell runs there.
         gpus: whole ones, or a share of one.
         accelerator_type: as Ray names it, such as ``H100``.
@@ -26,6 +27,7 @@ class Needs:
         workers: processes that decode images, for each device.
     """
 
+    hosts: int = 1
     cpus: float | None = 1
     gpus: float = 0
     accelerator_type: str | None = None
@@ -36,7 +38,18 @@ class Needs:
         parts = ["a whole node" if self.cpus is None else f"{self.cpus:g} CPUs"]
         parts += [f"{self.gpus:g} GPUs"] if self.gpus else []
         parts += [f"accelerator_type {self.accelerator_type}"] if self.accelerator_type else []
-        return ", ".join([*parts, *(f"{amount:g} {name}" for name, amount in self.resources.items())])
+        each = ", ".join([*parts, *(f"{amount:g} {name}" for name, amount in self.resources.items())])
+        return each if self.hosts == 1 else f"{self.hosts} nodes with {each} each"
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What is the same for needs that the same nodes can meet."""
+        return self.hosts, self.cpus, self.gpus, self.accelerator_type, tuple(sorted(self.resources.items()))
+
+    @property
+    def threads(self) -> int | None:
+        """Of torch on one node, all processes together; ``None`` for as many as it has cores."""
+        return None if self.cpus is None else max(1, int(self.cpus))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +83,16 @@ class Cell:
         return name if alpha is None else f"{name} α={format_ratio(alpha)} β={format_ratio(beta)}"
 
     def __str__(self) -> str:
-        seed = f", {self.asked['train_on']}, seed {self.asked['seed']}" if "seed" in self.asked else ""
-        return f"{self.command} of {self.network}{seed}"
+        asked, pixels = self.asked, "{0}×{0}".format(self.asked["input_size"])
+        match self.command:
+            case "cost":
+                told = [pixels]
+            case "latency":
+                mode = ["training"] if asked["training"] else []
+                told = [f"{asked['batch_size']}×{pixels}", asked["dtype"], asked["device"], *mode]
+            case _:
+                told = [asked["train_on"], f"seed {asked['seed']}"]
+        return f"{self.command} of {self.network}, {', '.join(told)}"
 
     def key(self, code: str, torch: str, device_kind: str) -> str:
         """A file name that is the same wherever the same result would come out.

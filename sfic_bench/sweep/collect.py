@@ -1,5 +1,6 @@
 """Many cells' results as the few files that `sfic-bench report` and ``compare`` read."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -27,30 +28,32 @@ def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     for task in tasks:
         if task.key in done and (document := store.read(f"results/{task.key}.json")) is not None:
             found.setdefault(task.cell.command, []).append((task, document))
-    files: dict[str, dict[str, Any]] = {}
+    files = []
     for stem, parts in (
         ("cost", _costs(document for _, document in found.get("cost", ()))),
         ("latency", _times(document for _, document in found.get("latency", ()))),
         ("accuracy", _accuracies(found.get("accuracy", ()), store)),
     ):
-        for number, merged in enumerate(parts, 1):
-            files[f"{stem}.json" if number == 1 else f"{stem}-{number}.json"] = merged
-    for name, merged in files.items():
-        store.write(name, merged)
-    return list(files)
+        names = (f"{stem}.json" if number == 1 else f"{stem}-{number}.json" for number in itertools.count(1))
+        for merged, name in zip(parts, names, strict=False):
+            store.write(name, merged)
+            files.append(name)
+        # An earlier sweep may have found more kinds.
+        for name in itertools.takewhile(store.has, names):
+            store.remove(name)
+    return files
 
 
 def _merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The first one's head, with every row, each network's once."""
     first = documents[0]
-    environment = {k: v for k, v in first["environment"].items() if k != "argv"}
     hosts = sorted({document["cell"]["host"] for document in documents})
     head = {k: v for k, v in first.items() if k not in ("cell", "rows", "families")}
     rows: dict[str, Any] = {}
     for document in documents:
         for row in document["rows"]:
             rows.setdefault(_identity(row), row)
-    return {**head, "environment": environment | {"nodes": hosts}, "rows": list(rows.values())}
+    return {**head, "environment": {**first["environment"], "nodes": hosts}, "rows": list(rows.values())}
 
 
 def _identity(row: Mapping[str, Any]) -> str:
@@ -71,7 +74,7 @@ def _times(documents: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         alike.setdefault(json.dumps(same), []).append(document)
     for group in alike.values():
         families = [
-            family | {"name": _title(document["cell"]["asked"])}
+            family | {"name": _title(document["cell"]["asked"]), "node": document["cell"]["host"]}
             for document in group
             for family in document["families"]
         ]
@@ -83,8 +86,10 @@ def _title(asked: Mapping[str, Any]) -> str:
     return name if asked["alpha"] is None else f"{name} α={asked['alpha']:g} β={asked['beta']:g}"
 
 
-def _accuracies(found: Iterable[tuple[Task, Mapping[str, Any]]], store: Store) -> Iterator[dict[str, Any]]:
+def _accuracies(found: Sequence[tuple[Task, Mapping[str, Any]]], store: Store) -> Iterator[dict[str, Any]]:
     """Runs that differ in network and seed alone, together: intervals over seeds, and the difference from vanilla."""
+    if not found:
+        return
     from sfic_bench.sweep import training
     from sfic_bench.sweep.work import variant_of
     from sfic_bench.train import accuracy
@@ -101,7 +106,7 @@ def _accuracies(found: Iterable[tuple[Task, Mapping[str, Any]]], store: Store) -
         predicted: dict[tuple[Any, str, str], dict[int, Any]] = {}
         for task, document in group:
             cell = task.cell
-            with store.folder(document["cell"]["run"], keep=False) as folder:
+            with store.folder(document["cell"]["run"], only="predictions*.parquet") as folder:
                 for experiment in training.experiments_of(cell):
                     place = variant_of(cell.asked), experiment.train_on, experiment.test_on
                     seen = accuracy.predictions(Run(Path(folder)), experiment)

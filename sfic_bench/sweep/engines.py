@@ -29,6 +29,7 @@ class Node:
     facts: Facts
 
     def has(self, needs: Needs) -> bool:
+        """Whether it has enough for one host of a cell."""
         wanted = dict(needs.resources)
         if needs.accelerator_type:
             wanted[f"accelerator_type:{needs.accelerator_type}"] = 0.001
@@ -38,9 +39,14 @@ class Node:
             and all(self.resources.get(name, 0) >= amount for name, amount in wanted.items())
         )
 
+    def can(self, device: str, needs: Needs) -> bool:
+        """Whether a cell that asks for a ``device`` and for what it ``needs`` would find it."""
+        return device == "cpu" or bool(needs.gpus and self.facts.gpus)
+
     def __str__(self) -> str:
         kinds = [name.partition(":")[2] for name in self.resources if name.startswith("accelerator_type:")]
-        return ", ".join([f"{self.name}: {self.cpus:g} CPUs", f"{self.gpus:g} GPUs", *kinds])
+        seen = "" if not self.gpus or self.facts.gpus else ", none of which torch finds"
+        return ", ".join([f"{self.name}: {self.cpus:g} CPUs", f"{self.gpus:g} GPUs{seen}", *kinds])
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,11 +72,11 @@ class Engine(Protocol):
     @property
     def nodes(self) -> Sequence[Node]: ...
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome | None]:
-        """Outcomes as they come; ``None`` now and then while there are none, so that the caller can look at `running`."""
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+        """Outcomes as they come."""
 
     def running(self) -> Mapping[str, Running]:
-        """What is being done now, by key."""
+        """What is being done now, by key; asked by another thread than `run`."""
 
     def close(self) -> None:
         """Stop whatever runs."""
@@ -82,7 +88,7 @@ class Local:
     name = "this process"
 
     def __init__(self) -> None:
-        here = facts()
+        here = facts(gpus=True)
         self.nodes = [
             Node(
                 name=here.host,
@@ -94,10 +100,9 @@ class Local:
         ]
         self._running: dict[str, Running] = {}
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome | None]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         for task in tasks:
             self._running = {task.key: Running(title=str(task.cell), host=self.nodes[0].name)}
-            yield None
             yield self._tried(task)
             self._running = {}
 
@@ -123,5 +128,8 @@ class Local:
 
 
 def _types(here: Facts) -> dict[str, float]:
-    """As Ray would name them: the last word of such as ``NVIDIA A100-SXM4-80GB`` up to its first dash."""
-    return {f"accelerator_type:{name.split()[-1].split('-')[0]}": 1.0 for name in here.gpus}
+    """What Ray may call them: the words with a digit in such as ``NVIDIA A100-SXM4-80GB``."""
+    words = {word for name in here.gpus for word in name.replace("-", " ").split()}
+    return {
+        f"accelerator_type:{word}": 1.0 for word in sorted(words) if any(letter.isdigit() for letter in word)
+    }

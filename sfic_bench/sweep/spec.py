@@ -70,7 +70,10 @@ class LatencyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class AccuracyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Training and scoring by a protocol. A cell is one run: one network, one seed."""
+    """Training and scoring by a protocol. A cell is one run: one network, one seed.
+
+    On ``hosts`` nodes with ``devices`` each; what a cell needs is then needed of each node.
+    """
 
     protocol: str = "intra"
     data: Text = EMBEDDED
@@ -84,6 +87,7 @@ class AccuracyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True
     precision: Text = "fp32"
     device: Text = "cpu"
     devices: Annotated[int, Meta(ge=1)] = 1
+    hosts: Annotated[int, Meta(ge=1)] = 1
     workers: Annotated[int, Meta(ge=0)] = 0
     skip_unreadable: bool = False
 
@@ -202,9 +206,12 @@ def _networks(grid: Grid) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         yield asdict(v), _sources(v.backbone)
 
 
-def _needs(block: Block, cpus: float | None, gpus: float, workers: int = 0) -> Iterator[Needs]:
+def _needs(
+    block: Block, cpus: float | None, gpus: float, hosts: int = 1, workers: int = 0
+) -> Iterator[Needs]:
     for kind in _listed(block.accelerator_type):
         yield Needs(
+            hosts=hosts,
             cpus=cpus if block.cpus is None else block.cpus,
             gpus=gpus if block.gpus is None else block.gpus,
             accelerator_type=kind,
@@ -253,6 +260,10 @@ def _accuracy(block: AccuracyBlock, folder: Path) -> Iterator[Cell]:
 
     data, files = named_by_content(_listed(block.data), folder)
     compression = _listed(block.compression)
+    if block.gpus is not None and block.devices > 1 and block.gpus != block.devices:
+        raise InvalidValue(
+            f"devices = {block.devices} asks for as many GPUs on a node, and gpus is {block.gpus:g}: leave gpus out"
+        )
     found = experiments(block.protocol, manifests(data, files, compression))
     axes = ("epochs", "batch_size", "learning_rate", "decay", "input_size", "precision", "seeds", "device")
     for trained in dict.fromkeys(e.train_on for e in found):
@@ -260,18 +271,21 @@ def _accuracy(block: AccuracyBlock, folder: Path) -> Iterator[Cell]:
             for asked in _axes(block, *axes):
                 seed, device = asked.pop("seeds"), asked.pop("device")
                 Recipe(**asked, seed=seed)  # raises for what cannot be
-                for needs in _needs(block, 1, block.devices if device == "cuda" else 0, block.workers):
+                gpus = block.devices if device == "cuda" else 0
+                for needs in _needs(block, 1, gpus, block.hosts, block.workers):
                     told = {
                         "protocol": block.protocol, "data": data, "compression": compression, "train_on": trained,
-                        "seed": seed, "device": device, "devices": block.devices, "skip_unreadable": block.skip_unreadable,
+                        "seed": seed, "device": device, "devices": block.devices, "hosts": block.hosts,
+                        "skip_unreadable": block.skip_unreadable,
                         # Sums are taken in another order by other numbers of threads.
-                        "threads": needs.cpus if device == "cpu" else None,
+                        "threads": needs.threads if device == "cpu" else None,
                     }  # fmt: skip
-                    asked_all = network | asked | told
                     yield Cell(
-                        command="accuracy", asked=asked_all, needs=needs,
+                        command="accuracy",
+                        asked=network | asked | told,
+                        needs=needs,
                         files=files | sources,
-                    )  # fmt: skip
+                    )
 
 
 CELLS: Mapping[str, Callable[[Any, Path], Iterator[Cell]]] = {

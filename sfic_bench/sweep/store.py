@@ -1,23 +1,27 @@
 """Where a sweep's results lie: a folder, or any URL that fsspec can write to.
 
 ``results/KEY.json`` of finished cells · ``failed/KEY.json`` why one failed, and ``failed/KEY.log`` what it said ·
-``runs/KEY/`` of trainings · ``plan.json`` what the last sweep asked for · ``driver.json`` what it was doing when it last
-wrote. Every file is complete or not there.
+``runs/KEY/`` of trainings · ``state/plan.json`` what the last sweep asked for · ``state/driver.json`` what it was doing when
+it last wrote. Every file is complete or not there.
 """
 
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import fsspec
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.report.files import UnwritableOutput, write_bytes_atomically
+from sfic_bench.report.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+
+SENT_EVERY_S = 30.0
+"""How often a run's new files are sent to a URL: what a lost node can lose."""
 
 
 class UnusableStore(SficBenchError):
@@ -31,7 +35,8 @@ class Store:
     root: str
 
     @property
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether it is a folder."""
         return "://" not in self.root
 
     def _where(self, name: str) -> tuple[Any, str]:
@@ -50,7 +55,7 @@ class Store:
         self.write_bytes(name, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        if self._is_local:
+        if self.is_local:
             target = Path(self.root) / name
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +107,18 @@ class Store:
 
     def has(self, name: str) -> bool:
         fs, path = self._where(name)
+        fs.invalidate_cache()  # others write here too
         return bool(fs.exists(path))
+
+    def remove_unfinished(self, *kinds: str) -> None:
+        """Take away what was being written in the folders ``kinds`` when its process was killed."""
+        for kind in kinds:
+            if self.is_local:
+                remove_unfinished(Path(self.root) / kind)
+                continue
+            fs, path = self._where(kind)
+            for name in fs.glob(f"{path}/*.part"):
+                fs.rm_file(name)
 
     def remove(self, *names: str) -> None:
         """Files that are not there are no error."""
@@ -114,18 +130,59 @@ class Store:
                 continue
 
     @contextmanager
-    def folder(self, name: str, *, keep: bool = True) -> Iterator[Path]:
-        """The folder ``name`` on this machine; of a URL a copy, which goes there when the work is done, if that is to be kept."""
-        if self._is_local:
+    def folder(self, name: str, *, only: str | None = None) -> Iterator[Path]:
+        """The folder ``name`` on this machine; of a URL a copy, whose new files go there now and then and in the end.
+
+        With the pattern ``only``, the copy has no other files, and is to be read.
+        """
+        if self.is_local:
             path = Path(self.root) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             yield path
             return
         with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
             path = Path(temporary) / "run"
+            fs, there = self._where(name)
+            if only is not None:
+                fs.get(fs.glob(f"{there}/{only}"), f"{path}/")
+                yield path
+                return
             if self.has(name):
-                self._where("")[0].get(f"{self._where(name)[1]}/", f"{path}/", recursive=True)
-            yield path
-            for file in () if not keep else sorted(path.rglob("*")):
-                if file.is_file():
-                    self.write_bytes(f"{name}/{file.relative_to(path).as_posix()}", file.read_bytes())
+                fs.get(f"{there}/", f"{path}/", recursive=True)
+            sent = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+            try:
+                with every(SENT_EVERY_S, lambda: self._send(path, name, sent)):
+                    yield path
+            finally:
+                self._send(path, name, sent)
+
+    def _send(self, folder: Path, name: str, sent: dict[Path, int]) -> None:
+        """What is newer than was ``sent``, in the order in which it was written, so that what arrives could have been all."""
+        found = {}
+        for file in folder.rglob("*"):
+            with suppress(FileNotFoundError):  # replaced meanwhile
+                if file.is_file() and not file.name.startswith("."):
+                    found[file] = file.stat().st_mtime_ns
+        for file, written in sorted(found.items(), key=lambda item: item[1]):
+            if sent.get(file) != written:
+                self.write_bytes(f"{name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
+                sent[file] = written
+
+
+@contextmanager
+def every(seconds: float, call: Callable[[], object]) -> Iterator[None]:
+    """Call every so many seconds, in a thread, while the block runs; where it could not write, the next call may."""
+    over = Event()
+
+    def calls() -> None:
+        while not over.wait(seconds):
+            with suppress(SficBenchError, OSError):
+                call()
+
+    thread = Thread(target=calls, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

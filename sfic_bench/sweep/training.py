@@ -1,22 +1,13 @@
-"""One training of a sweep, in this process or in several that torchrun starts.
+"""One training of a sweep, in this process or in several."""
 
-``python -m torch.distributed.run … -m sfic_bench.sweep.training CELL.json RUN BATCH``
-"""
-
-import json
-import subprocess
-import sys
-import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sfic_bench.sweep.cell import Cell, Needs
+from sfic_bench.sweep.cell import Cell
+from sfic_bench.sweep.launch import Host, ProcessesEnded, free_address, torchrun
 from sfic_bench.sweep.manifests import manifests
-from sfic_bench.sweep.work import Tell, variant_of
+from sfic_bench.sweep.work import Elsewhere, Tell, variant_of
 from sfic_bench.train import accuracy
 from sfic_bench.train.loop import Machine, Progress
 from sfic_bench.train.protocols import Experiment, experiments
@@ -25,19 +16,32 @@ from sfic_bench.train.runs import Run
 
 TOLD_EVERY_S = 1.0
 
+JOINED_WITHIN_S = 60.0
+"""How long hosts may take to end after the first one has, or to be known as lost."""
 
-def document(cell: Cell, folder: Path, batch_size: int, tell: Tell) -> dict[str, Any]:
+
+def document(
+    cell: Cell,
+    folder: Path,
+    batch_size: int,
+    threads: int,
+    tell: Tell,
+    elsewhere: Elsewhere | None = None,
+) -> dict[str, Any]:
     """Train, or go on with, the run in ``folder``, and score it: what ``accuracy`` writes, of one seed.
 
     Raises:
-        RuntimeError: if a process of several ends without success.
+        TrainingFailed, ProcessesEnded: if a process of several ends without success.
     """
-    if cell.asked["devices"] > 1:
-        _in_several(cell, folder, batch_size)
     run, recipe = Run(folder), recipe_of(cell, batch_size)
-    found = experiments_of(cell)
-    if cell.asked["devices"] == 1:
-        _train(cell, run, batch_size, tell)
+    if cell.asked["devices"] * cell.needs.hosts == 1:
+        train(cell, run, batch_size, tell)
+    elif cell.needs.hosts == 1:
+        here = Host(rank=0, address=free_address("127.0.0.1"))
+        torchrun(cell, folder, batch_size, threads, here, tell, lambda: None)
+    else:
+        assert elsewhere is not None, "no node is found for it without an engine that has several"
+        _with_others(cell, folder, batch_size, threads, tell, elsewhere)
     return accuracy.document(
         [
             accuracy.Cell(
@@ -46,12 +50,28 @@ def document(cell: Cell, folder: Path, batch_size: int, tell: Tell) -> dict[str,
                 test_on=e.test_on,
                 runs=[accuracy.predictions(run, e)],
             )
-            for e in found
+            for e in experiments_of(cell)
         ],
         cell.asked["protocol"],
         recipe,
         [recipe.seed],
     )
+
+
+def _with_others(
+    cell: Cell, folder: Path, batch_size: int, threads: int, tell: Tell, elsewhere: Elsewhere
+) -> None:
+    others = elsewhere(folder, batch_size)
+    first = Host(rank=0, address=others.address)
+    try:
+        try:
+            torchrun(cell, folder, batch_size, threads, first, tell, others.check)
+        except ProcessesEnded:
+            others.check(JOINED_WITHIN_S)  # that one of them failed tells more than that the connection did
+            raise
+        others.check(JOINED_WITHIN_S)
+    finally:
+        others.stop()
 
 
 def recipe_of(cell: Cell, batch_size: int) -> Recipe:
@@ -66,7 +86,8 @@ def experiments_of(cell: Cell) -> list[Experiment]:
     return [e for e in experiments(cell.asked["protocol"], read) if e.train_on == cell.asked["train_on"]]
 
 
-def _train(cell: Cell, run: Run, batch_size: int, tell: Tell) -> None:
+def train(cell: Cell, run: Run, batch_size: int, tell: Tell) -> None:
+    """This process's part of the training."""
     last = 0.0
 
     def told(progress: Progress) -> None:
@@ -78,43 +99,9 @@ def _train(cell: Cell, run: Run, batch_size: int, tell: Tell) -> None:
     machine = Machine(
         accelerator=cell.device,
         devices=cell.asked["devices"],
+        hosts=cell.needs.hosts,
         workers=cell.needs.workers,
         skip_unreadable=cell.asked["skip_unreadable"],
     )
     for experiment in experiments_of(cell):
         accuracy.trained(variant_of(cell.asked), experiment, recipe_of(cell, batch_size), machine, run, told)
-
-
-def _in_several(cell: Cell, folder: Path, batch_size: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
-        path = Path(temporary) / "cell.json"
-        path.write_text(json.dumps(asdict(cell)), encoding="utf-8")
-        count = str(cell.asked["devices"])
-        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
-        call = [
-            sys.executable,
-            *launch,
-            "-m",
-            "sfic_bench.sweep.training",
-            str(path),
-            str(folder),
-            str(batch_size),
-        ]
-        done = subprocess.run(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    print(done.stdout)
-    if done.returncode:
-        if "OutOfMemoryError" in done.stdout:
-            raise torch.OutOfMemoryError(f"one of {count} processes ran out of memory")
-        raise RuntimeError(f"{count} processes that train together ended with exit status {done.returncode}")
-
-
-def main() -> None:
-    """One of several processes."""
-    path, folder, batch_size = sys.argv[1:]
-    told = json.loads(Path(path).read_text(encoding="utf-8"))
-    cell = Cell(**{**told, "needs": Needs(**told["needs"])})
-    _train(cell, Run(Path(folder)), int(batch_size), lambda _: None)
-
-
-if __name__ == "__main__":
-    main()

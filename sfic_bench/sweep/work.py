@@ -10,7 +10,8 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -29,20 +30,36 @@ Tell = Callable[[float], object]
 """Takes images a second, now and then."""
 
 
+class Others(Protocol):
+    """The hosts beside the first of a training that takes several; they wait for it at ``address``."""
+
+    address: str
+
+    def check(self, wait_s: float = 0) -> None:
+        """Raise what ended one of them, if something has within ``wait_s`` seconds or they are all done by then."""
+
+    def stop(self) -> None:
+        """End those that still run."""
+
+
+Elsewhere = Callable[[Path, int], Others]
+"""Starts them, given the run's folder and images a step."""
+
+
 class MachineFailure(Exception):
     """What failed is the machine: on another, or later, the same cell may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a node is, as far as results depend on it."""
+    """What a node is, as far as results depend on it. ``gpus``: names of the devices that torch sees, where asked for."""
 
     host: str
     code: str
     torch: str
     processor: str
     cpus: int
-    gpus: tuple[str, ...]
+    gpus: tuple[str, ...] = ()
 
     def kind(self, device: str) -> str:
         """What tells two devices apart whose times may not be compared."""
@@ -50,9 +67,9 @@ class Facts:
 
 
 @cache
-def facts() -> Facts:
-    """Of this node."""
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+def facts(*, gpus: bool = False) -> Facts:
+    """Of this node. Asking for ``gpus`` takes memory on them, which is why nothing that needs none asks."""
+    count = torch.cuda.device_count() if gpus and torch.cuda.is_available() else 0
     return Facts(
         host=platform.node(),
         code=code_version(),
@@ -98,25 +115,37 @@ class Outcome:
     cause: Literal["", "input", "machine", "defect"] = ""
 
 
-def do(task: Task, tell: Tell = lambda _: None, node: str = "") -> Outcome:
-    """Compute a cell and keep its result, or why there is none. ``node`` tells nodes apart that one host has.
+def do(
+    task: Task, tell: Tell = lambda _: None, node: str = "", elsewhere: Elsewhere | None = None
+) -> Outcome:
+    """Compute a cell and keep its result, or why there is none.
+
+    Args:
+        task: what to do.
+        tell: is told how fast a training is.
+        node: tells nodes apart that one host has.
+        elsewhere: starts the other hosts of a training that takes several.
 
     Raises:
         MachineFailure: where trying again may help.
         KeyboardInterrupt: as it comes; nothing is kept.
     """
     started, log, store = time.time(), io.StringIO(), Store(task.root)
-    here = facts()
+    here = facts(gpus=task.cell.device == "cuda")
     try:
-        with _as_on(task, here), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            document, more = _document(task, store, tell)
+        with as_on(task, here), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            document, more = _document(task, store, tell, elsewhere)
         seconds = time.time() - started
+        # What started this process is the engine's affair; what was asked is below.
+        environment = {k: v for k, v in document["environment"].items() if k != "argv"}
         told = {
             "key": task.key, "host": here.host, "node": node or here.host, "started": started, "seconds": seconds, "threads": task.threads,
             "asked": dict(task.cell.asked), **more,
         }  # fmt: skip
-        store.write(f"results/{task.key}.json", {**document, "cell": told})
+        store.write(f"results/{task.key}.json", {**document, "environment": environment, "cell": told})
         store.remove(f"failed/{task.key}.json", f"failed/{task.key}.log")
+    except MachineFailure:
+        raise
     except Exception as error:
         if is_machine(error):
             raise MachineFailure(f"{here.host}: {type(error).__name__}: {first_line(error)}") from error
@@ -153,6 +182,7 @@ def is_machine(error: BaseException) -> bool:
         at = at.__cause__ or at.__context__
     return any(
         (isinstance(e, OSError) and e.errno in PASSING)
+        or isinstance(e, ConnectionError | TimeoutError)
         or out_of_memory(e) is not None
         or (isinstance(e, RuntimeError) and str(e).startswith(("CUDA error", "cuDNN error")))
         for e in causes
@@ -160,17 +190,22 @@ def is_machine(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def _as_on(task: Task, here: Facts) -> Iterator[None]:
-    """With the threads that were asked for, on a node that is what the key says."""
+def as_on(task: Task, here: Facts) -> Iterator[None]:
+    """With the threads that were asked for, on a node that is what the key says.
+
+    Raises:
+        MachineFailure: on one that is not.
+    """
+    if task.cell.device == "cuda" and not here.gpus:
+        raise MachineFailure(f"{here.host}: torch finds no CUDA device")
     for what, expected, found in (
         ("sfic-bench", task.code, here.code),
         ("torch", task.torch, here.torch),
         ("a device", task.device_kind, here.kind(task.cell.device)),
     ):
         if expected and found != expected:
-            raise MachineMismatch(
-                f"{here.host} has {what} {found}, and the sweep is of {expected}: install the same on all nodes, or start it from "
-                "this one"
+            raise MachineFailure(
+                f"{here.host} has {what} {found}, and the sweep is of {expected}: nodes of one sweep must be alike"
             )
     before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
@@ -180,11 +215,9 @@ def _as_on(task: Task, here: Facts) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class MachineMismatch(SficBenchError):
-    """A node that is not what the sweep's keys say."""
-
-
-def _document(task: Task, store: Store, tell: Tell) -> tuple[Mapping[str, Any], dict[str, Any]]:
+def _document(
+    task: Task, store: Store, tell: Tell, elsewhere: Elsewhere | None
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """A result file's content, and what else is to be known of how it came about."""
     match task.cell.command:
         case "cost":
@@ -192,7 +225,7 @@ def _document(task: Task, store: Store, tell: Tell) -> tuple[Mapping[str, Any], 
         case "latency":
             return _latency(task.cell), {}
         case _:
-            return _accuracy(task, store, tell)
+            return _accuracy(task, store, tell, elsewhere)
 
 
 def variant_of(asked: Mapping[str, Any]) -> Variant:
@@ -226,7 +259,9 @@ def _latency(cell: Cell) -> dict[str, Any]:
     return documents.measurement(families, conditions, machine, told)
 
 
-def _accuracy(task: Task, store: Store, tell: Tell) -> tuple[dict[str, Any], dict[str, Any]]:
+def _accuracy(
+    task: Task, store: Store, tell: Tell, elsewhere: Elsewhere | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     from sfic_bench.sweep import training
 
     asked = int(task.cell.asked["batch_size"])
@@ -236,7 +271,8 @@ def _accuracy(task: Task, store: Store, tell: Tell) -> tuple[dict[str, Any], dic
         note = {} if size == asked else {"note": f"batch {size} instead of {asked}: out of memory"}
         try:
             with store.folder(run) as folder:
-                return training.document(task.cell, folder, size, tell), {"run": run, **note}
+                document = training.document(task.cell, folder, size, task.threads, tell, elsewhere)
+            return document, {"run": run, **note}
         except (RuntimeError, MemoryError) as error:
             if out_of_memory(error) is None or size == 1:
                 raise

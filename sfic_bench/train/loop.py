@@ -36,10 +36,17 @@ RATED = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """Where to train: as Lightning Fabric names it. ``workers``: processes that decode, for each device."""
+    """Where to train: as Lightning Fabric names it.
+
+    Attributes:
+        devices: of one host.
+        hosts: with more than one, torchrun has started the processes on each.
+        workers: processes that decode, for each device.
+    """
 
     accelerator: str = "cpu"
     devices: int = 1
+    hosts: int = 1
     workers: int = 0
     skip_unreadable: bool = False
 
@@ -78,6 +85,7 @@ def train(
     fabric = Fabric(
         accelerator=machine.accelerator,
         devices=machine.devices,
+        num_nodes=machine.hosts,
         precision=cast(Any, PRECISIONS[recipe.precision]),
     )
     fabric.launch()

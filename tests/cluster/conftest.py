@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes of one core each, every address 127.0.0.1."""
 
 import os
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,11 +15,20 @@ os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLE
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Ray leaves the logs of its client's server open."""
+    config.addinivalue_line("filterwarnings", "ignore:unclosed file .*ray_client_server.*:ResourceWarning")
+
+
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    found = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    head = NODE | {"include_dashboard": False, "ray_client_server_port": port}
+    found = Cluster(initialize_head=True, head_node_args=head)
+    found.client = f"ray://127.0.0.1:{port}"
     try:
         found.add_node(**NODE)
         yield found

@@ -113,16 +113,24 @@ def test_a_killed_driver_repeats_no_finished_cell(cluster: Any, tmp_path: Path) 
     assert not list((tmp_path / "out").rglob(".*"))  # nothing half-written is left
 
 
-def test_ctrl_c_stops_cleanly(cluster: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(cluster: Any, tmp_path: Path, sent: signal.Signals) -> None:
     spec = written(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
     process = start(spec, tmp_path / "out", "--address", cluster.address)
     wait_for(tmp_path / "out", 4)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     status, _, err = ended(process, within_s=30)
     assert status == 130 and "the same command goes on" in err and "Traceback" not in err
     kept = len(results(tmp_path / "out"))
     time.sleep(3)
     assert len(results(tmp_path / "out")) == kept  # nothing goes on behind one's back
+
+
+def test_through_rays_client(cluster: Any, tmp_path: Path) -> None:
+    spec = written(tmp_path, COSTS.format('"mobilenet"'))
+    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.client))
+    assert status == 0, out + err
+    assert len(results(tmp_path / "out")) == 13 and f"Ray at {cluster.client}" in out
 
 
 def test_what_is_impossible_is_said_at_once(cluster: Any, tmp_path: Path) -> None:
@@ -151,6 +159,25 @@ def test_an_address_where_no_cluster_is(tmp_path: Path) -> None:
             status, _, err = ended(start(spec, tmp_path / "out", "--address", address), within_s=60)
             assert status == 2 and said in err and "Traceback" not in err
             assert time.monotonic() - started < 30
+
+
+def test_a_training_on_two_hosts_is_one_on_two_devices(cluster: Any, data: Path) -> None:
+    text = TRAININGS.replace("alpha = 0.5", 'alpha = "none"').replace("[7, 8, 9]", "7")
+    for folder, more, where in (
+        ("hosts", "hosts = 2\n", ("--address", cluster.address)),
+        ("devices", "devices = 2\n", ("--engine", "local")),
+    ):
+        status, out, err = ended(start(written(data, text + more), data / folder, *where))
+        assert status == 0, out + err
+    (there,), (here,) = results(data / "hosts").values(), results(data / "devices").values()
+    assert there["rows"] == here["rows"]
+    one, two = (next((data / f).rglob("model.safetensors")).read_bytes() for f in ("hosts", "devices"))
+    assert one == two
+    # What a process of any host cannot read is the user's to mend.
+    os.truncate(data / "images" / "train003.png", 0)
+    other = written(data, text.replace("= 7", "= 8") + "hosts = 2\n")
+    status, out, err = ended(start(other, data / "hosts", "--address", cluster.address))
+    assert status == 1 and "train003.png" in err and "input" in out, out + err
 
 
 def test_a_timed_cell_has_its_node_to_itself(cluster: Any, tmp_path: Path) -> None:

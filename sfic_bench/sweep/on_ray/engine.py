@@ -1,30 +1,25 @@
-"""Cells as tasks of Ray, which places them, starts them and starts them again where a node is lost.
-
-Ray's documentation: https://docs.ray.io/en/latest/ray-core/tasks.html and …/fault_tolerance/tasks.html.
-"""
+"""The engine: what Ray is given, and how each task ended."""
 
 import logging
 import os
-import socket
-import subprocess
-import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from sfic_bench.errors import MissingDependency, first_line
-from sfic_bench.sweep.cell import Cell
+from sfic_bench.sweep.cell import Cell, Needs
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
+from sfic_bench.sweep.on_ray.address import check_reachable
+from sfic_bench.sweep.on_ray.hosts import OtherHosts, asked_of, bundle
 from sfic_bench.sweep.work import Facts, MachineFailure, Outcome, Task, do, facts
 
-REACHED_WITHIN_S = 8.0
-JOINED_WITHIN_S = 20.0
 ANSWERED_WITHIN_S = 120.0
 POLLED_EVERY_S = 1.0
-AHEAD = 4
-"""Tasks that Ray is given for each core, so that no node waits for the driver and the driver holds few."""
+AHEAD, LEAST_AHEAD = 4, 16
+"""Tasks of a shape that Ray is given for each core and at least, so that no node waits for the driver and it holds few."""
 
 
 class Board:
@@ -48,7 +43,10 @@ class Board:
 
 
 def _facts() -> Facts:
-    return facts()
+    # A task that asks for no GPU shall see them all; releases of Ray differ in that.
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    return facts(gpus=True)
 
 
 def _on_node(task: Task, board: Any) -> Outcome:
@@ -57,9 +55,47 @@ def _on_node(task: Task, board: Any) -> Outcome:
     board.start.remote(task.key, str(task.cell), facts().host)
     try:
         node = ray.get_runtime_context().get_node_id()
-        return do(task, lambda rate: board.rate.remote(task.key, rate), node)
+        tell = partial(board.rate.remote, task.key)
+        return do(task, tell, node, partial(OtherHosts, task))
     finally:
         board.end.remote(task.key)
+
+
+class Waiting:
+    """Tasks by shape, so that those which wait for a device keep no others from theirs."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._queues: dict[object, tuple[Needs, deque[Task]]] = {}
+        for task in tasks:
+            self.put(task)
+
+    def __bool__(self) -> bool:
+        return any(queue for _, queue in self._queues.values())
+
+    def put(self, task: Task) -> None:
+        needs = task.cell.needs
+        self._queues.setdefault(needs.shape, (needs, deque()))[1].append(task)
+
+    def next(self, given: Mapping[object, int], room: int) -> Iterator[Task]:
+        """Up to ``room`` of each shape, of which some are ``given`` already.
+
+        Until all that take a whole node are done, small ones that need no GPU wait: among those no node would ever be free.
+        """
+        a_node_is_wanted = False
+        for shape, (needs, queue) in self._queues.items():
+            if a_node_is_wanted and not needs.gpus:
+                continue
+            a_node_is_wanted |= needs.cpus is None and bool(queue or given[shape])
+            while queue and given[shape] < room:
+                yield queue.popleft()
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A task that Ray has, and the group of nodes that it runs on if it needs several."""
+
+    task: Task
+    group: Any = None
 
 
 class OnRay:
@@ -74,6 +110,10 @@ class OnRay:
     """
 
     def __init__(self, address: str | None = None) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address is None:
+            # Ray on one machine listens to that machine alone where it is told, in these words, that it is no cluster.
+            os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
             import ray
         except ModuleNotFoundError as error:
@@ -82,15 +122,12 @@ class OnRay:
             raise MissingDependency(
                 "this engine needs ray: pip install 'sfic-bench[ray]', or --engine local"
             ) from None
-        self._ray = ray
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        self._ray: Any = ray
         self.name = "Ray on this machine" if address is None else f"Ray at {address}"
         if address is not None:
-            _check_reachable(address)
+            check_reachable(address)
         quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address is None:
-            # Nobody else's: no page, and no port that another machine can reach.
             quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         try:
             ray.init(address=address or "local", **quiet)
@@ -98,6 +135,8 @@ class OnRay:
             raise EngineFailed(
                 f"cannot join a Ray cluster at {address or 'this machine'}: {first_line(error)}"
             ) from None
+        self._given: dict[Any, _Given] = {}
+        self._shapes: Counter[object] = Counter()
         try:
             self.nodes = self._found_nodes()
             self._board: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
@@ -107,13 +146,12 @@ class OnRay:
         self._on_node: Any = ray.remote(_on_node)
         self._alone: Any = ray.remote(max_calls=1)(_on_node)
         self._last: Mapping[str, Running] = {}
-        self._refs: dict[Any, Task] = {}
 
     def _found_nodes(self) -> list[Node]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         ray, asked = self._ray, {}
-        remote = ray.remote(num_cpus=0, max_retries=0)(_facts)
+        remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_facts)
         alive = [node for node in ray.nodes() if node["Alive"]]
         for node in alive:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -143,42 +181,51 @@ class OnRay:
             )  # fmt: skip
         return found
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome | None]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         ray = self._ray
-        waiting, polled = deque(tasks), 0.0
-        ahead = max(16, AHEAD * int(sum(node.cpus for node in self.nodes)))
-        while waiting or self._refs:
-            while waiting and len(self._refs) < ahead:
-                self._submit(waiting.popleft())
-            refs = list(self._refs)
-            done, rest = ray.wait(refs, num_returns=1, timeout=POLLED_EVERY_S)
+        waiting = Waiting(tasks)
+        polled, room = 0.0, self._room()
+        while waiting or self._given:
+            for task in waiting.next(self._shapes, room):
+                self._submit(task)
+            done, rest = ray.wait(list(self._given), num_returns=1, timeout=POLLED_EVERY_S)
             if rest and done:
                 done += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
             for ref in done:
-                outcome = self._outcome(ref, self._refs.pop(ref))
+                given = self._given.pop(ref)
+                self._shapes[given.task.cell.needs.shape] -= 1
+                outcome = self._outcome(ref, given.task)
+                if given.group is not None:
+                    ray.util.remove_placement_group(given.group)
                 if isinstance(outcome, Task):
-                    waiting.append(outcome)
+                    waiting.put(outcome)
                 else:
                     yield outcome
             if monotonic() - polled > POLLED_EVERY_S:
-                polled = monotonic()
+                polled, room = monotonic(), self._room()
                 self._poll()
-                yield None
+
+    def _room(self) -> int:
+        """How many tasks of a shape to give to Ray at once; a cluster may have grown."""
+        return max(LEAST_AHEAD, AHEAD * int(self._ray.cluster_resources().get("CPU", 0)))
 
     def _submit(self, task: Task) -> None:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
         cell = task.cell
+        needs = cell.needs
         # A process of its own, so that nothing of another cell is on the device or in the clock's way.
-        function = self._alone if cell.command == "latency" or cell.needs.gpus else self._on_node
+        function = self._alone if cell.command == "latency" or needs.gpus else self._on_node
+        group, strategy = None, "DEFAULT"
+        if needs.hosts > 1:
+            group = self._ray.util.placement_group([bundle(needs)] * needs.hosts, strategy="STRICT_SPREAD")
+            strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
         ref = function.options(
-            name=str(cell),
-            num_cpus=self._cpus(cell),
-            num_gpus=cell.needs.gpus,
-            accelerator_type=cell.needs.accelerator_type,
-            resources=dict(cell.needs.resources) or None,
-            max_retries=RETRIES,
-            retry_exceptions=[MachineFailure],
-        ).remote(task, self._board)
-        self._refs[ref] = task
+            name=str(cell), max_retries=RETRIES, retry_exceptions=[MachineFailure], scheduling_strategy=strategy,
+            **asked_of(needs, self._cpus(cell)),
+        ).remote(task, self._board)  # fmt: skip
+        self._given[ref] = _Given(task, group)
+        self._shapes[needs.shape] += 1
 
     def _cpus(self, cell: Cell) -> float:
         """A cell that takes a whole node waits for one of the largest that it can run on."""
@@ -217,37 +264,12 @@ class OnRay:
             return  # the actor's node was lost or is busy; cells do not depend on it
 
     def running(self) -> Mapping[str, Running]:
-        here = {task.key for task in self._refs.values()}
+        here = {given.task.key for given in list(self._given.values())}
         return {key: told for key, told in self._last.items() if key in here}
 
     def close(self) -> None:
-        for ref in getattr(self, "_refs", ()):
+        for ref, given in self._given.items():
             self._ray.cancel(ref, force=True)
+            if given.group is not None:
+                self._ray.util.remove_placement_group(given.group)
         self._ray.shutdown()
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself waits for a minute or ends the process where nobody answers, so ask first, and in another process."""
-    if address != "auto":
-        host, colon, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
-        if not colon or not port.isdigit() or not host:
-            raise EngineFailed(
-                f"cannot read the address {address!r}: expected auto, HOST:PORT or ray://HOST:PORT"
-            )
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN_S).close()
-        except OSError as error:
-            raise EngineFailed(
-                f"cannot reach a Ray cluster at {address}: {error.strerror or error}; start one with `ray start --head`"
-            ) from None
-    call = [sys.executable, "-c", "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)", address]
-    try:
-        done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=JOINED_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        raise EngineFailed(
-            f"no Ray cluster answers at {address} within {JOINED_WITHIN_S:g} s: is it Ray, and do its nodes reach each other "
-            "under the address that `ray start` printed?"
-        ) from None
-    if done.returncode:
-        said = next(iter(reversed(done.stderr.strip().splitlines())), f"exit status {done.returncode}")
-        raise EngineFailed(f"cannot join the Ray cluster at {address}: {said}")

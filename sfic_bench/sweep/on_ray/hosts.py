@@ -1,0 +1,71 @@
+"""One training on several nodes: Ray holds a place on each and starts torchrun there, which does the rest."""
+
+from pathlib import Path
+from typing import Any
+
+from sfic_bench.errors import first_line
+from sfic_bench.sweep.cell import Needs
+from sfic_bench.sweep.launch import Host, free_address, torchrun
+from sfic_bench.sweep.work import MachineFailure, Task, as_on, facts
+
+
+class OtherHosts:
+    """Ray tasks beside the first of a training on several hosts, each in its place of the same group; see `Others`."""
+
+    def __init__(self, task: Task, folder: Path, batch_size: int) -> None:
+        import ray
+        from ray.util import get_current_placement_group, get_node_ip_address
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        self._ray = ray
+        self.address = free_address(get_node_ip_address())
+        needs, group = task.cell.needs, get_current_placement_group()
+        beside = ray.remote(max_retries=0, max_calls=1)(_beside)
+        self._refs = [
+            beside.options(
+                name=f"{task.cell}, host {rank}",
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    group, placement_group_bundle_index=rank
+                ),
+                **asked_of(needs, needs.cpus),
+            ).remote(task, folder, batch_size, Host(rank=rank, address=self.address))
+            for rank in range(1, needs.hosts)
+        ]
+
+    def check(self, wait_s: float = 0) -> None:
+        done, late = self._ray.wait(self._refs, num_returns=len(self._refs), timeout=wait_s)
+        for ref in done:
+            try:
+                self._ray.get(ref)
+            except self._ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+            except self._ray.exceptions.RayError as error:
+                raise MachineFailure(f"a host of several was lost: {first_line(error)}") from None
+        if late and wait_s:
+            raise MachineFailure(f"{len(late)} of the other hosts have not ended after {wait_s:g} s")
+
+    def stop(self) -> None:
+        for ref in self._refs:
+            self._ray.cancel(ref, force=True)
+
+
+def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
+    with as_on(task, facts(gpus=task.cell.device == "cuda")):
+        torchrun(task.cell, folder, batch_size, task.threads, host, lambda _: None, lambda: None)
+
+
+def asked_of(needs: Needs, cpus: float | None) -> dict[str, Any]:
+    """What a Ray task asks for."""
+    return {
+        "num_cpus": cpus,
+        "num_gpus": needs.gpus,
+        "accelerator_type": needs.accelerator_type,
+        "resources": dict(needs.resources) or None,
+    }
+
+
+def bundle(needs: Needs) -> dict[str, float]:
+    """The same of one place of a group."""
+    kind = {f"accelerator_type:{needs.accelerator_type}": 0.001} if needs.accelerator_type else {}
+    asked = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **kind, **needs.resources}
+    return {name: amount for name, amount in asked.items() if amount}
