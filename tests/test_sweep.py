@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,11 +27,11 @@ from sfic_bench.sweep import training, work
 from sfic_bench.sweep.cell import Cell, Needs, code_version
 from sfic_bench.sweep.collect import collect
 from sfic_bench.sweep.engines import EngineFailed, Local, Node, Running
-from sfic_bench.sweep.on_ray.engine import Waiting
+from sfic_bench.sweep.on_ray.engine import Waiting, with_less_memory
 from sfic_bench.sweep.run import Progress, sweep, tasks_of
 from sfic_bench.sweep.spec import BadSweep, read_sweep
 from sfic_bench.sweep.store import Store, UnusableStore
-from sfic_bench.sweep.work import Facts, is_machine
+from sfic_bench.sweep.work import Facts, Task, is_machine
 
 COST = '[[cost]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.5, 1.0]\n'
 
@@ -208,6 +209,18 @@ def test_a_sweep_goes_on_and_extends(tmp_path: Path, root: str) -> None:
     assert not store.has("y.json") and store.read("y.json") is None
     store.remove("x.json", "y.json")
     assert not store.has("x.json")
+
+
+def test_results_of_two_machines_merge(tmp_path: Path) -> None:
+    engine = Local()
+    for folder, betas in (("a", "0.5"), ("b", "1.0")):
+        half = cells(tmp_path, COST.replace("0.5, 1.0", betas))
+        store = Store(str(tmp_path / folder))
+        sweep(tasks_of(half, engine.nodes, store), engine, store, lambda _: None)
+    shutil.copytree(tmp_path / "b" / "results", tmp_path / "a" / "results", dirs_exist_ok=True)
+    both = Store(str(tmp_path / "a"))
+    progress = sweep(tasks_of(cells(tmp_path, COST), engine.nodes, both), engine, both, lambda _: None)
+    assert progress.done == {"cost": 3} and not progress.ended
 
 
 def command(folder: Path, text: str, *more: str) -> tuple[int, str, str]:
@@ -442,6 +455,18 @@ def test_what_waits_for_a_device_keeps_no_others_from_theirs(tmp_path: Path) -> 
     assert taken(9) == [on_gpu]  # counting waits until no cell wants a whole node any more
     given[a_node] -= 1
     assert taken(9) == [("cost", "cpu")] * 3 and not waiting
+
+
+def test_what_ray_ends_for_want_of_memory_is_done_with_less(tmp_path: Path) -> None:
+    text = COST + '[[accuracy]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = 4\ncompression = "hq"\n'
+    training, counting, *_ = tasks_of(cells(tmp_path, text), [node()], Store(str(tmp_path)))
+    sizes = []
+    given: Task | None = training
+    while (given := given and with_less_memory(given, len(sizes) + 1)) is not None:
+        sizes.append(given.batch_size)
+        assert given.key == training.key
+    assert sizes == [2, 1]
+    assert [with_less_memory(counting, times) for times in (1, 2, 3)] == [counting, counting, None]
 
 
 def test_time_left_is_by_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ class _Group(TyperGroup):
 sweep_app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    help="Do a whole grid of commands, on this machine or on a Ray cluster: sweep SPEC.toml, sweep status DIR.",
+    help="Do a whole grid of commands, on this machine or on a Ray cluster: sweep SPEC.toml (sweep run --help), sweep status DIR.",
 )
 
 OutputArgument = Annotated[

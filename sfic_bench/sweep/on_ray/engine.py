@@ -83,9 +83,10 @@ class Waiting:
         """
         a_node_is_wanted = False
         for shape, (needs, queue) in self._queues.items():
-            if a_node_is_wanted and not needs.gpus:
+            takes_a_node = needs.cpus is None
+            if a_node_is_wanted and not needs.gpus and not takes_a_node:
                 continue
-            a_node_is_wanted |= needs.cpus is None and bool(queue or given[shape])
+            a_node_is_wanted |= takes_a_node and bool(queue or given[shape])
             while queue and given[shape] < room:
                 yield queue.popleft()
 
@@ -96,6 +97,17 @@ class _Given:
 
     task: Task
     group: Any = None
+
+
+def with_less_memory(task: Task, times: int) -> Task | None:
+    """What to do after Ray has ended a process for want of memory, the ``times``-th time; ``None`` for nothing.
+
+    A training is done with half the batch; others as they were, since it may have been another cell that took the memory.
+    """
+    if task.cell.command == "accuracy":
+        size = task.batch_size or int(task.cell.asked["batch_size"])
+        return replace(task, batch_size=size // 2) if size > 1 else None
+    return task if times <= RETRIES else None
 
 
 class OnRay:
@@ -111,6 +123,8 @@ class OnRay:
 
     def __init__(self, address: str | None = None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # Else Ray tries a task that its memory monitor has ended again and again, with the same batch.
+        os.environ["RAY_task_oom_retries"] = "0"  # noqa: SIM112 - as Ray spells it
         if address is None:
             # Ray on one machine listens to that machine alone where it is told, in these words, that it is no cluster.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -137,6 +151,7 @@ class OnRay:
             ) from None
         self._given: dict[Any, _Given] = {}
         self._shapes: Counter[object] = Counter()
+        self._ended: Counter[str] = Counter()
         try:
             self.nodes = self._found_nodes()
             self._board: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
@@ -242,20 +257,14 @@ class OnRay:
         except MachineFailure as error:
             reason = next(iter(str(error.args[0]).splitlines()), "") if error.args else first_line(error)
         except errors.OutOfMemoryError as error:
-            smaller = self._smaller(task)
-            if smaller is not None:
-                return smaller
+            self._ended[task.key] += 1
+            again = with_less_memory(task, self._ended[task.key])
+            if again is not None:
+                return again
             reason = first_line(error)
         except errors.RayError as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
         return Outcome(key=task.key, status="failed", host="", seconds=0, reason=reason, cause="machine")
-
-    def _smaller(self, task: Task) -> Task | None:
-        """With half the batch, after the node ran out of memory and Ray ended the process."""
-        if task.cell.command != "accuracy":
-            return None
-        size = task.batch_size or int(task.cell.asked["batch_size"])
-        return replace(task, batch_size=size // 2) if size > 1 else None
 
     def _poll(self) -> None:
         try:
