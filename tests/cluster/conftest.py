@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,8 +21,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*ray_client_server.*:ResourceWarning")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
+    """One for all tests that leave its nodes alone."""
+    with started() as found:
+        yield found
+
+
+@pytest.fixture
+def cluster_to_lose() -> Iterator[Any]:
+    """One for a test that does not."""
+    with started() as found:
+        yield found
+
+
+@contextmanager
+def started() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with socket.create_server(("127.0.0.1", 0)) as server:

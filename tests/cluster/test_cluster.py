@@ -83,11 +83,11 @@ def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None
     assert "of" in out and "Ray at 127.0.0.1" in out
 
 
-def test_a_lost_node_costs_no_finished_cell(cluster: Any, tmp_path: Path) -> None:
+def test_a_lost_node_costs_no_finished_cell(cluster_to_lose: Any, tmp_path: Path) -> None:
     spec = written(tmp_path, COSTS.format('["densenet121", "resnet152", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    process = start(spec, tmp_path / "out", "--address", cluster_to_lose.address)
     before = wait_for(tmp_path / "out", 8)
-    lost = next(iter(cluster.worker_nodes))
+    lost = next(iter(cluster_to_lose.worker_nodes))
     for part in lost.all_processes.values():
         for each in part:
             os.kill(each.process.pid, signal.SIGKILL)
