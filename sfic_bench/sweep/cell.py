@@ -47,6 +47,12 @@ class Needs:
         return self.hosts, self.cpus, self.gpus, self.accelerator_type, tuple(sorted(self.resources.items()))
 
     @property
+    def named(self) -> dict[str, float]:
+        """What a node must have besides cores and GPUs, by Ray's names; that of an accelerator's type is asked for a trace of."""
+        kind = {f"accelerator_type:{self.accelerator_type}": 0.001} if self.accelerator_type else {}
+        return kind | dict(self.resources)
+
+    @property
     def threads(self) -> int | None:
         """Of torch on one node, all processes together; ``None`` for as many as it has cores."""
         return None if self.cpus is None else max(1, int(self.cpus))

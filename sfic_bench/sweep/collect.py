@@ -31,7 +31,7 @@ def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     files = []
     for stem, parts in (
         ("cost", _costs(document for _, document in found.get("cost", ()))),
-        ("latency", _times(document for _, document in found.get("latency", ()))),
+        ("latency", _times(found.get("latency", ()))),
         ("accuracy", _accuracies(found.get("accuracy", ()), store)),
     ):
         names = (f"{stem}.json" if number == 1 else f"{stem}-{number}.json" for number in itertools.count(1))
@@ -66,24 +66,19 @@ def _costs(documents: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         yield _merged(documents)
 
 
-def _times(documents: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    alike: dict[str, list[Mapping[str, Any]]] = {}
-    for document in documents:
+def _times(found: Iterable[tuple[Task, Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
+    alike: dict[str, list[tuple[Task, Mapping[str, Any]]]] = {}
+    for task, document in found:
         environment, row = document["environment"], document["rows"][0]
         same = [environment.get(name) for name in MACHINE] + [row[name] for name in CONDITIONS]
-        alike.setdefault(json.dumps(same), []).append(document)
+        alike.setdefault(json.dumps(same), []).append((task, document))
     for group in alike.values():
         families = [
-            family | {"name": _title(document["cell"]["asked"]), "node": document["cell"]["host"]}
-            for document in group
+            family | {"name": task.cell.network, "node": document["cell"]["host"]}
+            for task, document in group
             for family in document["families"]
         ]
-        yield {**_merged(group), "families": families}
-
-
-def _title(asked: Mapping[str, Any]) -> str:
-    name = str(asked["backbone"])
-    return name if asked["alpha"] is None else f"{name} α={asked['alpha']:g} β={asked['beta']:g}"
+        yield {**_merged([document for _, document in group]), "families": families}
 
 
 def _accuracies(found: Sequence[tuple[Task, Mapping[str, Any]]], store: Store) -> Iterator[dict[str, Any]]:
@@ -104,10 +99,13 @@ def _accuracies(found: Sequence[tuple[Task, Mapping[str, Any]]], store: Store) -
         )
     for group in alike.values():
         predicted: dict[tuple[Any, str, str], dict[int, Any]] = {}
+        tested: dict[str, Any] = {}  # by what was trained on; manifests are long
         for task, document in group:
             cell = task.cell
+            if cell.asked["train_on"] not in tested:
+                tested[cell.asked["train_on"]] = training.experiments_of(cell)
             with store.folder(document["cell"]["run"], only="predictions*.parquet") as folder:
-                for experiment in training.experiments_of(cell):
+                for experiment in tested[cell.asked["train_on"]]:
                     place = variant_of(cell.asked), experiment.train_on, experiment.test_on
                     seen = accuracy.predictions(Run(Path(folder)), experiment)
                     predicted.setdefault(place, {})[cell.asked["seed"]] = seen

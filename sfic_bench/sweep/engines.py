@@ -30,13 +30,10 @@ class Node:
 
     def has(self, needs: Needs) -> bool:
         """Whether it has enough for one host of a cell."""
-        wanted = dict(needs.resources)
-        if needs.accelerator_type:
-            wanted[f"accelerator_type:{needs.accelerator_type}"] = 0.001
         return (
             self.cpus >= (needs.cpus or 0)
             and self.gpus >= needs.gpus
-            and all(self.resources.get(name, 0) >= amount for name, amount in wanted.items())
+            and all(self.resources.get(name, 0) >= amount for name, amount in needs.named.items())
         )
 
     def can(self, device: str, needs: Needs) -> bool:

@@ -66,6 +66,5 @@ def asked_of(needs: Needs, cpus: float | None) -> dict[str, Any]:
 
 def bundle(needs: Needs) -> dict[str, float]:
     """The same of one place of a group."""
-    kind = {f"accelerator_type:{needs.accelerator_type}": 0.001} if needs.accelerator_type else {}
-    asked = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **kind, **needs.resources}
+    asked = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.named}
     return {name: amount for name, amount in asked.items() if amount}
