@@ -12,6 +12,7 @@ pytest.importorskip("ray")
 
 # Ray takes this machine's own address instead of 127.0.0.1 unless it is told, in these words, to stay on the machine.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "120"  # Ray gives a busy machine 30 s
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
 

@@ -1,41 +1,79 @@
 """Whether a Ray cluster answers at an address."""
 
+import os
 import socket
 import subprocess
 import sys
 
+from sfic_bench.errors import MissingDependency
 from sfic_bench.sweep.engines import EngineFailed
 
 REACHED_WITHIN_S = 8.0
-JOINED_WITHIN_S = 20.0
+ANSWERS_WITHIN_S = 12.0
+JOINED_WITHIN_S = 90.0
+CLIENT = "ray://"
 
 
 def check_reachable(address: str) -> None:
-    """Ray itself waits for a minute or ends the process where nobody answers, so ask first, and in another process.
+    """Ray itself waits for a minute or ends the process where nobody answers, so ask first.
+
+    That nobody answers is known within half a minute; a cluster that answers has ``JOINED_WITHIN_S`` to take this
+    process in, since its nodes may be busy.
 
     Raises:
-        EngineFailed: if none does within half a minute.
+        EngineFailed: if nobody answers, or the cluster does not take this process in.
+        MissingDependency: without Ray's client.
     """
     if address != "auto":
-        host, colon, port = address.removeprefix("ray://").rstrip("/").rpartition(":")
-        if not colon or not port.isdigit() or not host:
-            raise EngineFailed(
-                f"cannot read the address {address!r}: expected auto, HOST:PORT or ray://HOST:PORT"
-            )
+        _check_answers(address)
+    if not address.startswith(CLIENT):  # else Ray says so itself, in good time
+        _check_joined(address)
+
+
+def _check_answers(address: str) -> None:
+    host, colon, port = address.removeprefix(CLIENT).rstrip("/").rpartition(":")
+    if not colon or not port.isdigit() or not host:
+        raise EngineFailed(
+            f"cannot read the address {address!r}: expected auto, HOST:PORT or ray://HOST:PORT"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN_S).close()
+    except OSError as error:
+        raise EngineFailed(
+            f"cannot reach a Ray cluster at {address}: {error.strerror or error}; start one with `ray start --head`"
+        ) from None
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return  # answers nobody without the certificates, which are Ray's to read
+    try:
+        import grpc
+    except ModuleNotFoundError:
+        raise MissingDependency(
+            "this address needs Ray's client: pip install 'sfic-bench[ray]', or --engine local"
+        ) from None
+    with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN_S).close()
-        except OSError as error:
+            grpc.channel_ready_future(channel).result(timeout=ANSWERS_WITHIN_S)
+        except grpc.FutureTimeoutError:
             raise EngineFailed(
-                f"cannot reach a Ray cluster at {address}: {error.strerror or error}; start one with `ray start --head`"
+                f"no Ray cluster answers at {address} within {ANSWERS_WITHIN_S:g} s: is it Ray that listens there?"
             ) from None
+
+
+def _check_joined(address: str) -> None:
     call = [sys.executable, "-c", "import ray, sys; ray.init(sys.argv[1], log_to_driver=False)", address]
     try:
         done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=JOINED_WITHIN_S)
     except subprocess.TimeoutExpired:
         raise EngineFailed(
-            f"no Ray cluster answers at {address} within {JOINED_WITHIN_S:g} s: is it Ray, and do its nodes reach each other "
-            "under the address that `ray start` printed?"
+            f"the Ray cluster at {address} did not take this process in within {JOINED_WITHIN_S:g} s: do its nodes "
+            "reach each other under the address that `ray start` printed?"
         ) from None
     if done.returncode:
-        said = next(iter(reversed(done.stderr.strip().splitlines())), f"exit status {done.returncode}")
-        raise EngineFailed(f"cannot join the Ray cluster at {address}: {said}")
+        raise EngineFailed(
+            f"cannot join the Ray cluster at {address}: {last_line(done.stderr) or f'exit status {done.returncode}'}"
+        )
+
+
+def last_line(text: str) -> str:
+    """Where tracebacks and Ray's own messages say what happened."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

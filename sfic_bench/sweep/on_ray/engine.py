@@ -12,7 +12,7 @@ from typing import Any
 from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.sweep.cell import Cell, Needs
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
-from sfic_bench.sweep.on_ray.address import check_reachable
+from sfic_bench.sweep.on_ray.address import check_reachable, last_line
 from sfic_bench.sweep.on_ray.hosts import OtherHosts, asked_of, bundle
 from sfic_bench.sweep.work import Facts, MachineFailure, Outcome, Task, do, facts
 
@@ -147,7 +147,7 @@ class OnRay:
             ray.init(address=address or "local", **quiet)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise EngineFailed(
-                f"cannot join a Ray cluster at {address or 'this machine'}: {first_line(error)}"
+                f"cannot join a Ray cluster at {address or 'this machine'}: {last_line(str(error)) or type(error).__name__}"
             ) from None
         self._given: dict[Any, _Given] = {}
         self._shapes: Counter[object] = Counter()
@@ -185,7 +185,7 @@ class OnRay:
             except ray.exceptions.RayError as error:
                 raise EngineFailed(
                     f"node {node['NodeManagerHostname']} cannot run sfic-bench, install the same version there: "
-                    f"{str(error).strip().splitlines()[-1]}"
+                    f"{last_line(str(error))}"
                 ) from None
             total = dict(node["Resources"])
             found.append(
