@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes of one core each, every address 127.0.0.1."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,11 @@ pytest.importorskip("ray")
 
 # Ray takes this machine's own address instead of 127.0.0.1 unless it is told, in these words, to stay on the machine.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "120"  # Ray gives a busy machine 30 s
+# Else the server of Ray's client loses one in so many of the processes it starts: https://github.com/grpc/grpc/issues/43055
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What starts tests in the background has it ignored, and so would the sweeps that are sent it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
 

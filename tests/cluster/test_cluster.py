@@ -13,6 +13,8 @@ from processes import ended, start
 from test_train import pictures
 
 from sfic_bench.data.manifest import write_manifest
+from sfic_bench.sweep.engines import EngineFailed
+from sfic_bench.sweep.on_ray import OnRay
 
 COSTS = "[[cost]]\nbackbone = {}\nalpha = [0.25, 0.5, 0.75]\nbeta = [0.25, 0.5, 0.75, 1.0]\n"
 SEVEN = '["mobilenet", "resnet26", "resnet50", "vgg13", "alexnet", "densenet121", "efficientnet_b0"]'
@@ -131,6 +133,27 @@ def test_through_rays_client(cluster: Any, tmp_path: Path) -> None:
     status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.client))
     assert status == 0, out + err
     assert len(results(tmp_path / "out")) == 13 and f"Ray at {cluster.client}" in out
+
+
+@pytest.mark.parametrize(("address", "tries"), [("ray://127.0.0.1:1", 3), ("127.0.0.1:1", 1)])
+def test_joining_through_rays_client_is_tried_again(address: str, tries: int) -> None:
+    class Ray:
+        asked = 0
+
+        def init(self, **_: object) -> None:
+            self.asked += 1
+            raise ConnectionAbortedError(
+                "Initialization failure from server:\n  File …\nRuntimeError: a child died\n"
+            )
+
+        def shutdown(self) -> None:
+            pass
+
+    engine = OnRay.__new__(OnRay)
+    engine._ray = Ray()
+    with pytest.raises(EngineFailed, match="RuntimeError: a child died"):
+        engine._join(address)
+    assert engine._ray.asked == tries
 
 
 def test_what_is_impossible_is_said_at_once(cluster: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.sweep.cell import Cell, Needs
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
-from sfic_bench.sweep.on_ray.address import check_reachable, last_line
+from sfic_bench.sweep.on_ray.address import CLIENT, check_reachable, last_line
 from sfic_bench.sweep.on_ray.hosts import OtherHosts, asked_of, bundle
 from sfic_bench.sweep.work import Facts, MachineFailure, Outcome, Task, do, facts
 
@@ -123,6 +123,7 @@ class OnRay:
 
     def __init__(self, address: str | None = None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # nothing here uses gRPC in a forked process
         # Else Ray tries a task that its memory monitor has ended again and again, with the same batch.
         os.environ["RAY_task_oom_retries"] = "0"  # noqa: SIM112 - as Ray spells it
         if address is None:
@@ -140,15 +141,7 @@ class OnRay:
         self.name = "Ray on this machine" if address is None else f"Ray at {address}"
         if address is not None:
             check_reachable(address)
-        quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
-        if address is None:
-            quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        try:
-            ray.init(address=address or "local", **quiet)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            raise EngineFailed(
-                f"cannot join a Ray cluster at {address or 'this machine'}: {last_line(str(error)) or type(error).__name__}"
-            ) from None
+        self._join(address)
         self._given: dict[Any, _Given] = {}
         self._shapes: Counter[object] = Counter()
         self._ended: Counter[str] = Counter()
@@ -161,6 +154,24 @@ class OnRay:
         self._on_node: Any = ray.remote(_on_node)
         self._alone: Any = ray.remote(max_calls=1)(_on_node)
         self._last: Mapping[str, Running] = {}
+
+    def _join(self, address: str | None) -> None:
+        quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address is None:
+            quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        # A cluster's server for Ray's client may lose the process that it starts for one, https://github.com/ray-project/ray/issues/63202
+        tries = 1 + RETRIES if address is not None and address.startswith(CLIENT) else 1
+        for left in reversed(range(tries)):
+            try:
+                self._ray.init(address=address or "local", **quiet)
+                return
+            except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+                self._ray.shutdown()
+                if left and isinstance(error, ConnectionError):
+                    continue
+                raise EngineFailed(
+                    f"cannot join a Ray cluster at {address or 'this machine'}: {last_line(str(error)) or type(error).__name__}"
+                ) from None
 
     def _found_nodes(self) -> list[Node]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
