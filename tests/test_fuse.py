@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from sfic_bench import backbones
 from sfic_bench.convert import Placement, fuse, parity, set_beta, to_sfic
 from sfic_bench.counting import count
-from sfic_bench.nn import Pair, PerBranch, Split, Stage2, Stage3, scaled_size
+from sfic_bench.nn import MCSConv, Pair, PerBranch, Split, Stage2, Stage3, scaled_size
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2
 from sfic_bench.nn.recompute import Derived
-
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 ratios = {
     "alpha": st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),
@@ -78,38 +76,82 @@ def test_fused_is_the_reference(
     for_training: bool,
     seed: int,
 ) -> None:
+    exact, expected, got = outcomes(
+        alpha, beta, channels, kernel, stride, (size, width), bias, dtype, for_training, seed
+    )
+    assert set(got) == set(expected) == set(exact)
+    allowed = EXACT
+    if dtype == torch.float32:
+        # What this case loses in float32 as drawn, in its worst tensor: a gradient that cancels may lose all of its digits.
+        allowed = max(SINGLE, FACTOR * max(off(expected[name], value) for name, value in exact.items()))
+    for name, value in exact.items():
+        assert off(got[name], value) <= allowed, name
+
+
+def test_a_gradient_that_cancels() -> None:
+    """One channel and a 1×1 kernel in training: a normalised channel's weight has a gradient near 0, whatever is left of it."""
+    for seed in range(100):
+        exact, expected, got = outcomes(0.5, 1.0, 1, 1, 1, (5, 5), False, torch.float32, True, seed)
+        lost = max(off(expected[name], value) for name, value in exact.items())
+        for name, value in exact.items():
+            assert off(got[name], value) <= max(SINGLE, FACTOR * lost), (seed, name)
+
+
+EXACT = 1e-10
+"""Of float64: how far a fused network may be off the unfused one, see `off`."""
+
+SINGLE = 1e-5
+"""Of float32, where float32 itself loses next to nothing."""
+
+FACTOR = 10
+"""Of float32: how much more the order of additions may lose than the unfused network does on the same input."""
+
+
+def off(got: Tensor, exact: Tensor) -> float:
+    """The largest error over the largest value, or over 1 where that is more."""
+    if not exact.numel():
+        return 0.0
+    return float((got.double() - exact).abs().max() / max(1.0, float(exact.abs().max())))
+
+
+def outcomes(
+    alpha: float,
+    beta: float,
+    channels: int,
+    kernel: int,
+    stride: int,
+    size: tuple[int, int],
+    bias: bool,
+    dtype: torch.dtype,
+    for_training: bool,
+    seed: int,
+) -> tuple[dict[str, Tensor], ...]:
+    """Result, gradients and state: of the network as drawn in float64, as drawn in ``dtype``, and fused in ``dtype``."""
     torch.manual_seed(seed)
     vanilla = randomised(Stages(channels, kernel, stride, bias), seed).to(dtype)
     placement = Placement(stage1=("first",), stage3=("last",))
     reference = to_sfic(vanilla, alpha=alpha, beta=beta, placement=placement)
     fused = fuse(reference, for_training=for_training)
-    if for_training:
-        reference.train(), fused.train()
-    x = torch.randn(3, 3, size, width, dtype=dtype)
-    x_ref, x_fused = x.clone().requires_grad_(), x.clone().requires_grad_()
-    expected, got = reference(x_ref), fused(x_fused)
-    tolerance = TOLERANCE[dtype]
-    torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
-    weights = torch.randn_like(expected)
-    (expected * weights).sum().backward()
-    (got * weights).sum().backward()
-    scale = float(x_ref.grad.abs().max()) + 1
-    torch.testing.assert_close(x_fused.grad, x_ref.grad, rtol=tolerance, atol=tolerance * scale)
-    if for_training:
-        expected_grads = gradients(reference)
-        got_grads = gradients(fused)
-        assert set(got_grads) == set(expected_grads)
-        for name, grad in expected_grads.items():
-            scale = float(grad.abs().max()) + 1
-            torch.testing.assert_close(
-                got_grads[name],
-                grad,
-                rtol=tolerance,
-                atol=tolerance * scale,
-                msg=lambda m, n=name: f"{n}: {m}",
-            )
-        for name, value in reference.state_dict().items():  # running statistics too
-            torch.testing.assert_close(fused.state_dict()[name], value, rtol=tolerance, atol=tolerance)
+    x = torch.randn(3, 3, *size, dtype=dtype)
+    with torch.no_grad():
+        weights = torch.randn_like(reference.eval()(x))
+    return tuple(
+        outcome(model, x, weights, for_training)
+        for model in (copy.deepcopy(reference).double(), reference, fused)
+    )
+
+
+def outcome(model: nn.Module, x: Tensor, weights: Tensor, for_training: bool) -> dict[str, Tensor]:
+    x, weights = (t.to(next(model.parameters()).dtype) for t in (x, weights))
+    x.requires_grad_()
+    result = model.train(for_training)(x)
+    (result * weights).sum().backward()
+    assert x.grad is not None
+    found = {"result": result.detach(), "gradient of x": x.grad}
+    if for_training:  # running statistics too
+        found |= {f"gradient of {name}": g for name, g in gradients(model).items()}
+        found |= {name: value.detach() for name, value in model.state_dict().items()}
+    return found
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:
@@ -134,6 +176,7 @@ def test_whole_networks(name: str, alpha: float, beta: float) -> None:
     with torch.no_grad():
         torch.testing.assert_close(fused(x), reference(x), rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(fuse(vanilla)(x), vanilla(x), rtol=1e-10, atol=1e-10)
+    assert not any(isinstance(m, MCSConv) for m in fused.modules())  # its kernels are computed once
     # DenseNet's norms stand before convolutions, behind concatenations.
     assert name == "densenet121" or not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
 

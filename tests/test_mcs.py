@@ -38,8 +38,10 @@ def test_constraint_holds_after_any_training(seed: int, optimiser: type, ring_su
         step.step()
     assert not torch.equal(before, layer.weight)  # a gradient did reach the weight
     ring_sum_now, centre = ring_sum_and_centre(layer)
-    torch.testing.assert_close(ring_sum_now, torch.ones(4), atol=1e-5, rtol=0)
-    torch.testing.assert_close(centre, -torch.ones(4), atol=1e-5, rtol=0)
+    # What adding 25 numbers of this size in float32 loses, twice: in the projection and in the response.
+    lost = 2 * 25 * torch.finfo(torch.float32).eps * float(layer.weight.detach().abs().max() + 1)
+    torch.testing.assert_close(ring_sum_now, torch.ones(4), atol=lost, rtol=0)
+    torch.testing.assert_close(centre, -torch.ones(4), atol=lost, rtol=0)
 
 
 def test_flat_images_have_no_high_frequencies() -> None:

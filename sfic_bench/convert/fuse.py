@@ -1,7 +1,9 @@
 """`fuse`: the same function in fewer and cheaper operations, by one more rewrite of the graph."""
 
 import copy
+import operator
 
+import torch
 from torch import fx, nn
 
 from sfic_bench.convert.graph import attribute_of, graph_of, take_over_modes
@@ -23,7 +25,8 @@ def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -
         model: from `to_sfic`, or a vanilla network; not changed.
         for_training: keep BatchNorms, and with them the way back: the fused network's state dict has
             the unfused network's names and shapes, and loads the other's. Without it the network is
-            in evaluation mode, and each BatchNorm behind a convolution is folded into it.
+            in evaluation mode, each BatchNorm behind a convolution is folded into it, and MCSConv's
+            constrained kernels are computed once.
         share: use the modules that stay as they are instead of copies of them. For a network that is
             only looked at; needs ``for_training``, since folding changes modules.
 
@@ -76,6 +79,8 @@ class _Fusion:
         if isinstance(self.old.get_submodule(target), Divide) and self.joined:
             self.modules[target] = here
             return self.graph.call_module(target, (self.new[node.all_input_nodes[0]],))
+        if (summed := self._summed_in_stage(node, here)) is not None:
+            return summed
         if isinstance(here, PerBranch) and self.joined:
             both = here.spatial
             if not isinstance(both, nn.Module):
@@ -89,8 +94,30 @@ class _Fusion:
             self.new[norm] = new
         return new
 
+    def _summed_in_stage(self, node: fx.Node, module: nn.Module) -> fx.Node | None:
+        """A sum of two pairs as part of the Stage 2 that gives one of them, if nothing else reads that one.
+
+        For inference: in training a BatchNorm stands between the two.
+        """
+        is_sum = isinstance(module, PerBranch) and module.spatial in (operator.add, operator.iadd, torch.add)
+        if self.for_training or not is_sum or len(node.args) != 2 or node.kwargs:
+            return None
+        terms = [n for n in node.args if isinstance(n, fx.Node)]
+        for stage, other in (terms, terms[::-1]) if len(terms) == 2 else ():
+            call = self.new[stage]
+            if call.op != "call_module" or len(call.args) != 1 or call.kwargs or len(stage.users) != 1:
+                continue
+            target = str(call.target)
+            if isinstance(self.modules[target], ReducedStage2) and self.uses[target] == 1:
+                new = self.graph.call_module(target, (call.args[0], self.new[other]))
+                self.graph.erase_node(call)
+                return new
+        return None
+
     def _cheaper(self, old: nn.Module) -> nn.Module:
         new = cheaper(old, joined=self.joined)
+        if isinstance(new, ReducedStage1) and not self.for_training:
+            new.fix_filter()
         return copy.deepcopy(old) if new is old and not self.share else new
 
     def _call(self, node: fx.Node, module: nn.Module) -> fx.Node:

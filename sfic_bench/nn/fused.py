@@ -14,6 +14,7 @@ State dicts have the names of the unfused stages, in both directions.
 """
 
 import copy
+import operator
 from collections.abc import Sequence
 from functools import partial
 from typing import cast
@@ -76,12 +77,19 @@ class ReducedStage2(Stage2):
             if getattr(stage, name) is None:
                 setattr(self, name, None)
 
-    def forward(self, pair: Pair) -> Pair:
-        s, f = (self._derived(x) for x in pair)
+    def forward(self, pair: Pair, residual: Pair | None = None) -> Pair:
+        """Stage 2 of ``pair``, plus ``residual`` where there is one: a sum behind the stage that is part of its own."""
+        s, f = self._derived(pair.spatial), self._derived(pair.frequency)
         s_size, f_size = self.geometry.after(s.value), self.geometry.after(f.value)
+        if residual is None:
+            to_s, to_f = None, None
+        elif (size_of(residual.spatial), size_of(residual.frequency)) == (s_size, f_size):
+            to_s, to_f = residual.spatial, residual.frequency
+        else:  # the sum resizes one of the two
+            return cast(Pair, PerBranch(operator.add)(self.forward(pair), residual))
         return Pair(
-            self._sum_in_place(s_size, (self.fs, f), (self.ss, s)),
-            self._sum_in_place(f_size, (self.sf, s), (self.ff, f)),
+            self._sum_in_place(s_size, to_s, (self.fs, f), (self.ss, s)),
+            self._sum_in_place(f_size, to_f, (self.sf, s), (self.ff, f)),
         )
 
     def _derived(self, x: Tensor) -> Derived:
@@ -90,13 +98,21 @@ class ReducedStage2(Stage2):
             derived = derived.then(partial(pooled, cast(nn.Module, self.pool.spatial)))
         return derived.then(partial(self.geometry.fitted, size=size_of(x)))
 
-    def _sum_in_place(self, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Derived]) -> Tensor:
-        """As `_sum`, with less in memory at once: what is resized comes first, and the sum is in place."""
+    def _sum_in_place(
+        self, size: tuple[int, int], residual: Tensor | None, *terms: tuple[nn.Conv2d | None, Derived]
+    ) -> Tensor:
+        """As `_sum`, with less in memory at once: what is resized comes first, and the sum is in place.
+
+        The residual comes second and the branch's own convolution last, since a compiler adds a convolution
+        to what there is, and applies the activation behind the sum, in the convolution's own pass over memory.
+        """
         found = [
             reduced(conv, x, self.geometry.after(x.value), size) for conv, x in terms if conv is not None
         ]
         if not found:
             return terms[0][1].value.new_empty(len(terms[0][1].value), 0, *size)
+        if residual is not None:
+            found.insert(1, residual)
         for term in found[1:]:
             found[0] += term
         return found[0]
@@ -113,7 +129,8 @@ class ReducedStage1(StageBase):
     def __init__(self, stage: Stage1, joined: bool) -> None:
         super().__init__(stage.geometry.kernel, _options(stage))
         self.beta, self.joined = stage.beta, joined
-        self.pool, self.mcs = copy.deepcopy(stage.pool), copy.deepcopy(stage.mcs)
+        self.pool = copy.deepcopy(stage.pool)
+        self.mcs: nn.Module | None = copy.deepcopy(stage.mcs)
         self.spatial, self.frequency = copy.deepcopy(stage.spatial), copy.deepcopy(stage.frequency)
 
     def fold(self, norm: PerBranch) -> None:
@@ -121,6 +138,11 @@ class ReducedStage1(StageBase):
         for conv, part in ((self.spatial, norm.spatial), (self.frequency, norm.frequency)):
             if conv is not None:
                 conv.weight, conv.bias = fold(conv.weight, conv.bias, cast(nn.BatchNorm2d, part))
+
+    def fix_filter(self) -> None:
+        """Keep the constrained kernels of MCSConv instead of computing them at each call, for inference."""
+        if isinstance(self.mcs, MCSConv):
+            self.mcs = self.mcs.as_convolution()
 
     def forward(self, x: Tensor) -> Pair | Tensor:
         shrunk = self._shrunk(x)
@@ -141,9 +163,9 @@ class ReducedStage1(StageBase):
             self.pool is None
             and ratio is not None
             and _pointwise(self.frequency)
-            and isinstance(self.mcs, MCSConv)
+            and isinstance(self.mcs, MCSConv | nn.Conv2d)
         ):
-            kernel = self.mcs.kernel()
+            kernel = self.mcs.kernel() if isinstance(self.mcs, MCSConv) else self.mcs.weight
             filtered = F.conv2d(x, kernel, None, ratio, kernel.shape[-1] // 2, groups=x.shape[1])
             return cast(Tensor, self.frequency(filtered))
         return reduced(self.frequency, Derived.of(self._shrunk(self.mcs(x))), size, scaled)
@@ -155,6 +177,9 @@ class ReducedStage1(StageBase):
 def reduced(conv: nn.Conv2d, x: Derived, size: tuple[int, int], target: tuple[int, int]) -> Tensor:
     """``resize(conv(x), target)`` for a stride-1 ``conv`` whose result has ``size``, for less where that can be."""
     ratio = _integer_ratio(size, target)
+    if ratio is not None and ratio != (1, 1) and _pointwise(conv) and x.value.device.type == "cpu":
+        # oneDNN's strided 1×1 convolutions read whole rows; what they need is a copy that costs less.
+        return x.then(partial(_every, ratio=ratio)).into(conv)
     if ratio is not None:
         stride = conv.stride if ratio == (1, 1) else ratio
         return x.into(
@@ -164,6 +189,11 @@ def reduced(conv: nn.Conv2d, x: Derived, size: tuple[int, int], target: tuple[in
     if _pointwise(conv) and target[0] * target[1] < size[0] * size[1]:
         return x.then(partial(resize, size=target)).into(conv)
     return resize(x.into(conv), target)
+
+
+def _every(x: Tensor, ratio: tuple[int, int]) -> Tensor:
+    """Every r-th row and column of ``x``, stored as ``x`` is."""
+    return x[..., :: ratio[0], :: ratio[1]].contiguous(memory_format=torch.channels_last)
 
 
 def _pointwise(conv: nn.Conv2d) -> bool:

@@ -48,7 +48,8 @@ class Geometry:
 
     def fitted(self, x: Tensor, size: Size) -> Tensor:
         """``x``, pooled from ``size``, so that the stride-1 convolution gives `output` of ``size``."""
-        if not self.is_fitted and min(n + g for n, g in zip(size_of(x), self.growth, strict=True)) >= 1:
+        (height, width), (taller, wider) = size_of(x), self.growth
+        if not self.is_fitted and height + taller >= 1 and width + wider >= 1:
             return x
         missing = [
             wanted + d * (k - 1) - 2 * p - n

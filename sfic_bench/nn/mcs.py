@@ -67,5 +67,22 @@ class MCSConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.kernel(), padding=KERNEL_SIZE // 2, groups=x.shape[1])
 
+    def as_convolution(self) -> nn.Conv2d:
+        """A plain depthwise convolution with the kernels in use as its weight, which are not trained further."""
+        with torch.no_grad():
+            kernel = self.kernel()
+        channels = kernel.shape[0]
+        conv = nn.Conv2d(
+            channels,
+            channels,
+            KERNEL_SIZE,
+            padding=KERNEL_SIZE // 2,
+            groups=channels,
+            bias=False,
+            device="meta",
+        )
+        conv.weight = nn.Parameter(kernel, requires_grad=False)
+        return conv.train(self.training)
+
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, mode={self.mode!r}"

@@ -34,7 +34,7 @@ class PerBranch(nn.Module):
 
     def forward(self, *args: Any, **options: Any) -> Pair:
         args = _aligned(args)
-        s, f = ([_branch(a, which) for a in args] for which in (0, 1))
+        s, f = [_branch(a, 0) for a in args], [_branch(a, 1) for a in args]
         if isinstance(self.spatial, _POOLS):
             return Pair(apply_to(self.spatial, *s), pooled(self.spatial, *f))
         return Pair(self.spatial(*s, **options), self.frequency(*f, **options))
@@ -44,7 +44,8 @@ def _aligned(args: tuple[Any, ...]) -> tuple[Any, ...]:
     pairs = [a for a in args if isinstance(a, Pair)]
     if len(pairs) < 2:
         return args
-    full = max(size_of(p.spatial) for p in pairs)
+    # A list and not a generator: torch.compile breaks the graph at `max` of a generator.
+    full = max([size_of(p.spatial) for p in pairs])
     sizes = [size_of(p.frequency) for p in pairs if size_of(p.spatial) == full]
     if sizes.count(sizes[0]) == len(sizes):
         return args

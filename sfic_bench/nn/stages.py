@@ -90,8 +90,10 @@ class StageBase(nn.Module):
 
     def _shrunk_pair(self, pair: Pair, pool: nn.Module | None) -> Pair:
         """``pair`` as the convolutions read it: pooled by the stride and padded."""
-        pooled = pair if pool is None else pool(pair)
-        return Pair(*(self.geometry.fitted(x, size_of(was)) for x, was in zip(pooled, pair, strict=True)))
+        s, f = pair if pool is None else pool(pair)
+        return Pair(
+            self.geometry.fitted(s, size_of(pair.spatial)), self.geometry.fitted(f, size_of(pair.frequency))
+        )
 
     def _sum(self, x: Tensor, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
         """Σ resize(conv(t), size) over the convolutions that exist.
