@@ -26,11 +26,11 @@ def name(network: Variant) -> str:
 @pytest.mark.parametrize("path", ["reference", "fused"])
 @pytest.mark.parametrize("network", NETWORKS, ids=name)
 def test_network(benchmark: BenchmarkFixture, network: Variant, path: str, device: str) -> None:
-    conditions = Conditions(device=device, batch_size=1, channels_last=True)
+    conditions = Conditions(device=device, batch_size=1, layout="channels-last")
     form = forms.drawn(network, conditions)
     if EXECUTION_PATHS[path].fused:
         form = forms.fused(network, form, conditions)
-    form = form.placed(conditions.torch_device, conditions.torch_dtype, conditions.memory_format)
+    form = form.placed(conditions.torch_device, conditions.torch_dtype, channels_last=True)
     benchmark.group = f"{network.backbone} {device}"
     benchmark.extra_info.update(alpha=network.alpha, beta=network.beta, path=path, device=device)
     benchmark.pedantic(MAKERS["eager"](form.module, form.inputs, False).run, rounds=10, warmup_rounds=3)

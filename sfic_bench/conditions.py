@@ -1,6 +1,6 @@
 """Under what something is timed. Imports torch only once something is, so that the command line can name conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,13 @@ DTYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bflo
 
 DEVICES = ("cpu", "cuda")
 
+LAYOUTS: Mapping[str, tuple[bool, ...]] = {
+    "contiguous": (False,),
+    "channels-last": (True,),
+    "both": (False, True),
+}
+"""How tensors are stored, by the name of what is asked for: whether channels last, each of which is timed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
@@ -25,29 +32,33 @@ class Conditions:
         dtype: one of `DTYPES`; ``"tf32"`` is float32 with products in TF32, on CUDA alone.
         batch_size: images a call.
         input_size: height and width of the input, in pixels.
-        channels_last: how tensors are stored.
+        layout: one of `LAYOUTS`; with ``"both"`` every path is timed in each, in the same rounds.
         training: a forward and a backward pass instead of inference.
         flush_l2: overwrite a CUDA device's L2 cache before each call. CUDA graphs, whose calls cost
             the least, are always timed both ways.
+        energy: count the energy of an image on a CUDA device, which takes some 2 seconds a path.
 
     Raises:
         InvalidValue: for a size below 1.
-        UnknownName: for a device or dtype that does not exist.
+        UnknownName: for a device, dtype or layout that does not exist.
     """
 
     device: str = "cpu"
     dtype: str = "fp32"
     batch_size: int = 4
     input_size: int = 256
-    channels_last: bool = False
+    layout: str = "contiguous"
     training: bool = False
     flush_l2: bool = True
+    energy: bool = True
 
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise UnknownName("device", self.device, DEVICES)
         if self.dtype not in DTYPES:
             raise UnknownName("dtype", self.dtype, DTYPES)
+        if self.layout not in LAYOUTS:
+            raise UnknownName("layout", self.layout, LAYOUTS)
         for name in ("batch_size", "input_size"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")
@@ -60,16 +71,15 @@ class Conditions:
 
     @property
     def torch_dtype(self) -> "torch.dtype":
+        return self.in_torch(self.dtype)
+
+    @staticmethod
+    def in_torch(name: str) -> "torch.dtype":
+        """The number format of torch that one of `DTYPES` names."""
         import torch
 
-        dtype: torch.dtype = getattr(torch, DTYPES[self.dtype])
+        dtype: torch.dtype = getattr(torch, DTYPES[name])
         return dtype
-
-    @property
-    def memory_format(self) -> "torch.memory_format":
-        import torch
-
-        return torch.channels_last if self.channels_last else torch.contiguous_format
 
     @property
     def missing(self) -> str:
@@ -84,16 +94,23 @@ class Conditions:
 
 
 @contextmanager
-def exact_float32(exact: bool) -> Iterator[None]:
-    """Turn TF32 off for fp32, and on otherwise; torch's defaults differ between its libraries."""
+def cuda_libraries(dtype: str) -> Iterator[None]:
+    """Set cuBLAS and cuDNN as everything here is run, whatever torch's defaults, which differ between the two.
+
+    TF32 is off for ``"fp32"`` and on otherwise, and cuDNN tries its algorithms and takes the fastest.
+    """
     import torch
 
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [b.allow_tf32 for b in backends]
-    for b in backends:
-        b.allow_tf32 = not exact
+    settings: list[tuple[Any, str, bool]] = [
+        (torch.backends.cuda.matmul, "allow_tf32", dtype != "fp32"),
+        (torch.backends.cudnn, "allow_tf32", dtype != "fp32"),
+        (torch.backends.cudnn, "benchmark", True),
+    ]
+    before = [getattr(library, name) for library, name, _ in settings]
+    for library, name, value in settings:
+        setattr(library, name, value)
     try:
         yield
     finally:
-        for b, allowed in zip(backends, before, strict=True):
-            b.allow_tf32 = allowed
+        for (library, name, _), value in zip(settings, before, strict=True):
+            setattr(library, name, value)

@@ -68,6 +68,7 @@ def machine_facts(conditions: Conditions, machine: "Machine") -> dict[str, Any]:
     if conditions.device == "cuda" and torch.cuda.is_available():
         facts |= {"processor": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
         facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        facts["cudnn_benchmark"] = True  # see `sfic_bench.conditions.cuda_libraries`
         facts["triton"] = version_of("triton")
     if machine.monitor is not None:
         facts["driver"] = machine.monitor.driver
@@ -103,7 +104,7 @@ def _row(row: "Row", conditions: Conditions) -> dict[str, Any]:
         "dtype": conditions.dtype,
         "batch_size": conditions.batch_size,
         "input_size": conditions.input_size,
-        "channels_last": conditions.channels_last,
+        "channels_last": row.channels_last,
         "training": conditions.training,
         "status": row.status,
         "reason": row.reason,
@@ -135,7 +136,9 @@ def _family(family: "Family") -> dict[str, Any]:
             {
                 **_identity(best.row.what),
                 "path": best.row.path,
+                "channels_last": best.row.channels_last,
                 "vanilla_path": best.vanilla.path,
+                "vanilla_channels_last": best.vanilla.channels_last,
                 "ratio_to_vanilla": _estimate(best.ratio),
             }
             for best in family.best

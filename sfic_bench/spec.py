@@ -36,6 +36,11 @@ EXECUTION_PATHS = {
     ),
     "fused": ExecutionPath(fused=True, maker="eager", summary="fused, eager"),
     "compiled": ExecutionPath(fused=True, maker="compiled", summary="fused, torch.compile"),
+    "compiled-freezing": ExecutionPath(
+        fused=True,
+        maker="compiled-freezing",
+        summary="fused, torch.compile with the weights as constants (inference)",
+    ),
     "compiled-reduce-overhead": ExecutionPath(
         fused=True,
         maker="compiled-reduce-overhead",

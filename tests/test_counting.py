@@ -226,6 +226,33 @@ class Faulty(nn.Module):
         raise KeyError("in the middle")
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "dilation", "skipped"),
+    [
+        (1, 2, 0, 1, 9 * 7 - 5 * 4),  # every other row and column, from the first
+        (1, 3, 0, 1, 9 * 7 - 3 * 3),
+        (3, 2, 1, 1, 0),
+        (3, 4, 0, 1, 9 * 7 - 6 * 6),  # rows 0–2 and 4–6; columns 0–2 and 4–6
+        (2, 2, 0, 2, 9 * 7 - 5 * 4),  # rows 0, 2, 4, 6, 8; columns 0, 2, 4, 6
+        (3, 1, 1, 1, 0),
+    ],
+)
+def test_what_a_stride_jumps_over_need_not_be_read(
+    kernel: int, stride: int, padding: int, dilation: int, skipped: int
+) -> None:
+    conv = nn.Conv2d(3, 4, kernel, stride, padding, dilation, bias=False)
+    x = torch.zeros(2, 3, 9, 7, requires_grad=True)
+    y = conv(x)
+    with torch.no_grad():
+        conv.weight.fill_(1)
+    (gradient,) = torch.autograd.grad(conv(x).sum(), x)
+    assert int((gradient == 0).sum()) == 2 * 3 * skipped  # as autograd sees it
+    cost = count(conv, (2, 3, 9, 7))
+    read = x.numel() - 2 * 3 * skipped
+    assert cost.work(4) == [(cost.macs, 4 * (read + conv.weight.numel() + y.numel()))]
+    assert cost.bytes_moved == 4 * (x.numel() + conv.weight.numel() + y.numel())
+
+
 def test_the_model_is_left_as_it_was_also_after_an_error() -> None:
     model = Faulty()
     before = {k: v.clone() for k, v in model.state_dict().items()}

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from sfic_bench import latency
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.latency import forms
-from sfic_bench.latency import run as engine
-from sfic_bench.measure import MAKERS, CpuClock, Peak, Ready, Stop
+from sfic_bench.latency import forms, prepare
+from sfic_bench.measure import MAKERS, CpuClock, Peak, Reading, Ready, Stop
+from sfic_bench.report.statistics import paired_ratio
 from sfic_bench.spec import EXECUTION_PATHS, Grid, Layer, Variant
 
 SMALL = latency.Conditions(batch_size=2, input_size=48)
@@ -34,7 +34,7 @@ def measure(
 
 
 def instead(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
-    monkeypatch.setattr(engine, "MAKERS", {**MAKERS, path: maker})
+    monkeypatch.setattr(prepare, "MAKERS", {**MAKERS, path: maker})
 
 
 def test_rows_are_checked_and_paired() -> None:
@@ -75,8 +75,66 @@ def test_running_out_of_memory_is_a_rows_status(monkeypatch: pytest.MonkeyPatch)
     assert {r.status for r in family.rows if r.path == "reference"} == {"ok"}
 
 
+def test_what_a_device_refuses_is_a_rows_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    instead(monkeypatch, "compiled", refused)
+    rows = measure(["reference", "compiled"]).rows
+    assert [r.status for r in rows] == ["ok", "unavailable"] * 2
+    assert rows[1].reason == "RuntimeError: GET was unable to find an engine to execute this computation"
+
+
+def test_both_layouts_take_turns_and_the_best_is_of_both() -> None:
+    conditions = latency.Conditions(batch_size=2, input_size=48, layout="both")
+    family = measure(["reference", "fused"], conditions)
+    assert [(r.path, r.channels_last) for r in family.rows[:4]] == [
+        ("reference", False),
+        ("reference", True),
+        ("fused", False),
+        ("fused", True),
+    ]
+    sfic = family.rows[4:]
+    assert all(r.ratio is not None for r in sfic)
+    for row, vanilla in zip(sfic, family.rows, strict=False):
+        assert row.ratio == paired_ratio(row.samples, vanilla.samples)
+    (best,) = family.best
+    for row, rows in ((best.row, sfic), (best.vanilla, family.rows[:4])):
+        assert row.latency is not None
+        assert row.latency.median == min(r.latency.median for r in rows if r.latency is not None)
+
+
+class FakeMonitor:
+    """Watches a device that is never throttled."""
+
+    energy_j = None
+
+    def read(self) -> Reading:
+        return Reading(sm_clock_mhz=1980)
+
+
+@pytest.mark.parametrize("energy", [True, False])
+def test_energy_is_counted_where_asked_and_once_a_graph(
+    monkeypatch: pytest.MonkeyPatch, energy: bool
+) -> None:
+    counted = []
+
+    def count(run: object, *_: object) -> float:
+        counted.append(run)
+        return 2.0 * len(counted)
+
+    instead(monkeypatch, "cuda-graph", MAKERS["eager"])
+    monkeypatch.setattr("sfic_bench.latency.run.energy_per_call_j", count)
+    machine = latency.Machine(clock=CpuClock(), flush=lambda: None, monitor=FakeMonitor())  # type: ignore[arg-type]
+    conditions = latency.Conditions(batch_size=2, input_size=48, energy=energy)
+    rows = measure(["cuda-graph", "fused"], conditions, machine=machine).rows
+    assert [r.l2 for r in rows[:3]] == ["flushed", "warm", "flushed"]
+    expected = [1.0, 1.0, 2.0, 3.0, 3.0, 4.0] if energy else [None] * 6
+    assert [r.energy_j for r in rows] == expected and len(counted) == (4 if energy else 0)
+
+
 def test_training_steps() -> None:
-    conditions = latency.Conditions(batch_size=2, input_size=64, training=True, channels_last=True)
+    conditions = latency.Conditions(batch_size=2, input_size=64, training=True, layout="channels-last")
     family = measure(["reference", "fused"], conditions)
     assert {r.status for r in family.rows} == {"ok"}
     assert all(r.gradient_error is not None and 0 < r.gradient_error < 0.1 for r in family.rows)
@@ -107,7 +165,7 @@ def test_a_wrong_gradient_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     conditions = latency.Conditions(batch_size=2, input_size=64, training=True)
     rows = measure(["reference", "compiled"], conditions).rows
     assert [r.status for r in rows] == ["ok", "wrong"] * 2
-    assert "gradients differ from the float64 reference" in rows[1].reason
+    assert "has no gradient of" in rows[1].reason and "more" in rows[1].reason
 
 
 LAYERS = [
@@ -265,10 +323,10 @@ def test_ctrl_c_keeps_what_was_finished(moment: str, tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     code = f"""
 import sys
-from sfic_bench.latency import run
+from sfic_bench.latency import prepare, run
 from sfic_bench.cli.main import main
 calls = 0
-owner, name = (run.forms, "drawn") if {moment == "preparing"} else (run, "sample")
+owner, name = (prepare.forms, "drawn") if {moment == "preparing"} else (run, "sample")
 original = getattr(owner, name)
 def interrupted(*arguments):
     global calls
@@ -293,6 +351,7 @@ main()
         (["--path", "fussed"], "did you mean 'fused'"),
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--dtype", "int8"], "unknown dtype 'int8'"),
+        (["--layout", "channel-last"], "did you mean 'channels-last'"),
         (["--batch-size", "0"], "batch size must be at least 1"),
         (["--max-seconds", "0"], "--max-seconds must be above 0"),
         (["--backbone", "vgg13", "--input-size", "16"], "needs an input of at least 32 pixels"),

@@ -95,15 +95,16 @@ def _table(
 ) -> Table:
     columns = [Column(name="")]
     columns += [Column(name=n, number=True) for n in ("α", "β")]
-    columns += [Column(name="path"), Column(name="L2", optional=True)]
+    columns += [Column(name="path"), Column(name="layout", optional=True), Column(name="L2", optional=True)]
     columns += [Column(name=n, number=True) for n in ("ms", "÷ vanilla", "95% interval", "GMac")]
     optional = ("÷ floor", "peak MB", "mJ/image", "error", "set-up s")
     columns += [Column(name=n, number=True, optional=True) for n in optional]
     columns += [Column(name="remark")]
     rows: list[list[str]] = []
     sections, notes = set(), []
+    both = conditions.layout == "both"
     for family in families:
-        rows += [_cells(row) for row in family.rows]
+        rows += [_cells(row, both) for row in family.rows]
         sections.add(len(rows) - 1)
         noise = ""
         if family.noise is not None:
@@ -113,14 +114,16 @@ def _table(
     notes.append(f"{facts['processor']}, {facts['threads']} threads, torch {facts['packages']['torch']}")
     if machine.unwatched and conditions.device == "cuda":
         notes.append(f"no SM clock, throttling or energy: {machine.unwatched}")
-    notes.append("÷ vanilla: median of ratios paired by round, same path; bootstrap interval")
+    notes.append(
+        f"÷ vanilla: median of ratios paired by round, same path{' and layout' if both else ''}; bootstrap interval"
+    )
     if machine.peak is not None:
         notes.append(
             f"÷ floor: over the roofline of {machine.peak.macs_per_s / 1e9:,.0f} GMac/s (matrix product) "
             f"and {machine.peak.bytes_per_s / 1e9:,.0f} GB/s (copy), both measured in this run"
         )
     what = "training step" if conditions.training else "inference"
-    layout = "channels last" if conditions.channels_last else "contiguous"
+    layout = "both layouts" if both else conditions.layout.replace("-", " ")
     size = f"batch {conditions.batch_size}, {conditions.input_size}×{conditions.input_size}"
     return Table(
         title=f"{what}, {size}, {conditions.dtype}, {layout}, {conditions.device}",
@@ -131,7 +134,11 @@ def _table(
     )
 
 
-def _cells(row: "Row") -> list[str]:
+def _layout(channels_last: bool) -> str:
+    return "channels last" if channels_last else "contiguous"
+
+
+def _cells(row: "Row", both: bool) -> list[str]:
     remarks = [row.reason] if row.reason else []
     if row.fewer_macs_but_slower:
         remarks.append("fewer MACs but slower")
@@ -143,6 +150,7 @@ def _cells(row: "Row") -> list[str]:
         format_ratio(row.what.alpha),
         format_ratio(row.what.beta),
         row.path,
+        _layout(row.channels_last) if both else "",
         row.l2 or "",
         row.status if row.latency is None else f"{row.latency.median:.2f}",
         *_ratio_cells(row.ratio),
@@ -165,12 +173,14 @@ def _best_table(families: "Sequence[Family]") -> Table:
     best: list[Best] = [b for family in families for b in family.best]
     columns = [Column(name="")]
     columns += [Column(name=n, number=True) for n in ("α", "β")]
-    columns += [Column(name="path"), Column(name="vanilla's path")]
+    columns += [Column(name=n) for n in ("path", "layout", "vanilla's path", "vanilla's layout")]
     columns += [Column(name=n, number=True) for n in ("÷ vanilla", "95% interval", "MACs ÷")]
     rows = []
     for b in best:
         what = b.row.what
         macs = "" if b.row.macs is None or not b.vanilla.macs else f"{b.row.macs / b.vanilla.macs:.3f}"
         ratios = (format_ratio(what.alpha), format_ratio(what.beta))
-        rows.append([what.name, *ratios, b.row.path, b.vanilla.path, *_ratio_cells(b.ratio), macs])
-    return Table(title="The fastest path of each against vanilla's fastest", columns=columns, rows=rows)
+        paths = [part for r in (b.row, b.vanilla) for part in (r.path, _layout(r.channels_last))]
+        rows.append([what.name, *ratios, *paths, *_ratio_cells(b.ratio), macs])
+    title = "The fastest path and layout of each network against vanilla's fastest, best against best"
+    return Table(title=title, columns=columns, rows=rows)

@@ -62,7 +62,20 @@ PathsOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to run.")]
 DtypeOption = Annotated[str, typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16", help="Number format.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
-ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="Store tensors channels last.")]
+LayoutOption = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="contiguous|channels-last|both",
+        help="How tensors are stored; both times every path in each, in the same rounds.",
+    ),
+]
+EnergyOption = Annotated[
+    bool,
+    typer.Option(
+        "--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path."
+    ),
+]
 Training = Annotated[
     bool, typer.Option("--training", help="Time a training step: forward and backward pass.")
 ]

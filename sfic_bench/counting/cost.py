@@ -84,11 +84,11 @@ class Cost:
     def work(self, bytes_per_element: int = BYTES_PER_ELEMENT) -> list[tuple[int, int]]:
         """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
 
-        Bytes are of the tensors it reads and writes; all other operations are left out, since they
-        can be done on the way.
+        Bytes are of what it must read and write: a strided 1×1 convolution reads no pixel that its stride
+        jumps over. All other operations are left out, since they can be done on the way.
         """
         return [
-            (call.macs, bytes_per_element * (call.elements_read + call.elements_out))
+            (call.macs, bytes_per_element * (call.elements_read - call.elements_skipped + call.elements_out))
             for _, call in self.ops
             if call.macs
         ]

@@ -40,6 +40,28 @@ def conv_macs(output: Shape, weight: Shape) -> int:
     return prod(output) * prod(weight[1:])
 
 
+def conv_skips(
+    x: Shape,
+    weight: Shape,
+    stride: int | Sequence[int],
+    padding: int | Sequence[int] | str,
+    dilation: int | Sequence[int],
+) -> int:
+    """Elements of ``x`` that no output of a convolution depends on: a stride larger than the kernel jumps over them."""
+    kernel = weight[2:]
+    dims = len(kernel)
+    s, d = as_many(stride, dims), as_many(dilation, dims)
+    if padding == "same" or all(step == 1 for step in s):
+        return 0
+    p = (0,) * dims if isinstance(padding, str) else as_many(padding, dims)
+    outputs = conv_output(x, weight, stride, padding, dilation)[-dims:]
+    seen = 1
+    for i, n in enumerate(x[-dims:]):
+        places = {o * s[i] - p[i] + k * d[i] for o in range(outputs[i]) for k in range(kernel[i])}
+        seen *= sum(0 <= place < n for place in places)
+    return prod(x[:-dims]) * (prod(x[-dims:]) - seen)
+
+
 def conv_transpose_output(
     x: Shape,
     weight: Shape,

@@ -29,6 +29,7 @@ class Call:
         macs: multiply-adds of a convolution, linear or matrix product, without the bias; ``None``
             where the operation may contain some that nobody counts.
         elements_read: elements of all tensors read: inputs, weights and biases.
+        elements_skipped: how many of those a convolution's stride jumps over, so that it need not read them.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Call:
     bias: bool
     macs: int | None
     elements_read: int
+    elements_skipped: int = 0
 
     @cached_property
     def elements_in(self) -> int:

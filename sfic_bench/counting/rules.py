@@ -15,7 +15,10 @@ from sfic_bench.errors import InvalidValue
 
 
 class Effect(NamedTuple):
-    """``input`` is the first tensor's shape, ``read`` the elements of every tensor that is read."""
+    """``input`` is the first tensor's shape, ``read`` the elements of every tensor that is read.
+
+    ``skipped`` is how many of those no output depends on.
+    """
 
     kind: str
     input: Shape
@@ -24,6 +27,7 @@ class Effect(NamedTuple):
     weight: Shape = ()
     bias: bool = False
     macs: int | None = 0
+    skipped: int = 0
 
 
 class InputTooSmall(InvalidValue):
@@ -65,7 +69,8 @@ def _conv(dims: int) -> Callable[..., Effect]:
         _check("conv", x, output, dims)
         macs = formulas.conv_macs(output, w)
         read = _elements(input, weight, bias)
-        return Effect("conv", x, output, read, w, bias is not None, macs)
+        skipped = formulas.conv_skips(x, w, stride, padding, dilation)
+        return Effect("conv", x, output, read, w, bias is not None, macs, skipped)
 
     return rule
 

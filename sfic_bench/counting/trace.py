@@ -243,6 +243,7 @@ def _call(func: Any, module: str, parents: int, effect: Effect) -> Call:
         bias=effect.bias,
         macs=effect.macs,
         elements_read=effect.read,
+        elements_skipped=effect.skipped,
     )
 
 

@@ -10,26 +10,8 @@ from torch import Tensor, nn
 from sfic_bench import api
 from sfic_bench.conditions import Conditions
 from sfic_bench.convert import cheaper
-from sfic_bench.errors import InvalidValue
-from sfic_bench.measure import MAKERS, tensors_of
 from sfic_bench.nn import Pair, Split, Stage2, scaled_size
 from sfic_bench.spec import Layer, Variant
-
-TOLERANCE = {"fp32": 1e-3, "tf32": 2e-2, "fp16": 2e-2, "bf16": 2e-1}
-"""Largest error of an output, over the largest value of the float64 reference, that still counts as right."""
-
-GRADIENT_TOLERANCE = 0.1
-"""Largest norm of the error of all gradients together, over the norm of the reference's.
-
-A rounding error turns some ReLUs over and BatchNorms pass that on to the whole batch, by chance: the
-gradients of a vanilla ResNet-26 in float32 are off by 0.003% or by 1.2% (batch 4), and more in fewer
-bits. So a path may also be off by `ROUNDING_FACTOR` times what the reference itself is in its format.
-"""
-
-ROUNDING_FACTOR = 3.0
-
-INPUT = "input "
-"""What the gradients of inputs are named by, with a number behind; no parameter's name has a blank."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +21,9 @@ class Form:
     module: nn.Module
     inputs: tuple[Tensor, ...]
 
-    def placed(self, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> "Form":
+    def placed(self, device: torch.device, dtype: torch.dtype, channels_last: bool = False) -> "Form":
         """The same function with weights and inputs of its own on ``device``."""
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
         module = copy.deepcopy(self.module).to(device, dtype).to(memory_format=memory_format)  # type: ignore[call-overload]
         inputs = tuple(
             x.detach()
@@ -68,7 +51,7 @@ def drawn(what: Variant | Layer, conditions: Conditions) -> Form:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if isinstance(what, Layer):
-            return _layer(what, conditions).placed(device, torch.float32, torch.contiguous_format)
+            return _layer(what, conditions).placed(device, torch.float32)
         shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
         model = api.build(
             what.backbone,
@@ -115,83 +98,6 @@ def _layer(layer: Layer, conditions: Conditions) -> Form:
         module=module.train(conditions.training),
         inputs=tuple(x.requires_grad_(conditions.training) for x in inputs),
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """Of one call, in float64: the outputs, and every gradient in training."""
-
-    outputs: tuple[Tensor, ...]
-    gradients: dict[str, Tensor]
-
-
-def outcome(run: Any, form: Form, training: bool) -> Outcome:
-    """Call ``run``, made of ``form``, once."""
-    outputs = _merged(tensors_of(run()))
-    return Outcome(
-        outputs=tuple(t.detach().double() for t in outputs),
-        gradients=_gradients(form) if training else {},
-    )
-
-
-def expected(form: Form, conditions: Conditions) -> Outcome:
-    """What ``form`` computes in float64.
-
-    Raises:
-        InvalidValue: if its BatchNorms cannot take a training step on so small an input.
-    """
-    exact = form.placed(conditions.torch_device, torch.float64, torch.contiguous_format)
-    try:
-        run = MAKERS["eager"](exact.module, exact.inputs, conditions.training).run
-        found = outcome(run, exact, conditions.training)
-    except ValueError as error:
-        shape = "×".join(map(str, form.inputs[0].shape))
-        raise InvalidValue(
-            f"no training step on {shape} is possible, use a larger batch or input: {error}"
-        ) from error
-    # A fused form's state dict holds buffers too, and those of norms move with every call.
-    asked = {name for name, _ in form.module.named_parameters()}
-    gradients = {n: g for n, g in found.gradients.items() if n in asked or n.startswith(INPUT)}
-    return replace(found, gradients=gradients)
-
-
-def rounding(form: Form, wanted: Outcome, conditions: Conditions) -> float:
-    """The error of gradients that the number format alone causes: of ``form`` itself, eager."""
-    rounded = form.placed(conditions.torch_device, conditions.torch_dtype, torch.contiguous_format)
-    run = MAKERS["eager"](rounded.module, rounded.inputs, conditions.training).run
-    return errors(outcome(run, rounded, conditions.training), wanted)[1]
-
-
-def errors(found: Outcome, wanted: Outcome) -> tuple[float, float]:
-    """The largest absolute error of an output, and the norm of all gradients' error over theirs."""
-    output = max(float((a - b).abs().max()) for a, b in zip(found.outputs, wanted.outputs, strict=True))
-    if not wanted.gradients:
-        return output, 0.0
-    wrong, whole = (
-        sum(float(t.square().sum()) for t in tensors) ** 0.5
-        for tensors in (
-            [found.gradients[n] - g for n, g in wanted.gradients.items()],
-            list(wanted.gradients.values()),
-        )
-    )
-    return output, wrong / whole
-
-
-def _merged(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """S and F as the one tensor that a joined form has, where they are equally large."""
-    if len(tensors) == 2 and tensors[0].shape[2:] == tensors[1].shape[2:]:
-        return (torch.cat(tensors, 1),)
-    return tensors
-
-
-def _gradients(form: Form) -> dict[str, Tensor]:
-    """By the unfused network's names, which a fused one's state dict has too."""
-    twin = copy.deepcopy(form.module)
-    for own, source in zip(twin.parameters(), form.module.parameters(), strict=True):
-        own.data = torch.zeros_like(source) if source.grad is None else source.grad
-    inputs = _merged(tuple(x.grad for x in form.inputs if x.grad is not None and x.numel()))
-    found = twin.state_dict() | {f"{INPUT}{i}": x for i, x in enumerate(inputs)}
-    return {name: t.double() for name, t in found.items()}
 
 
 def _calibrate(model: nn.Module, inputs: Tensor) -> None:

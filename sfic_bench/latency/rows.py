@@ -14,12 +14,14 @@ class Row:
     """One network or layer on one path.
 
     Attributes:
+        channels_last: how its tensors are stored.
         l2: whether a CUDA device's L2 cache was overwritten before each call; ``None`` on a CPU.
         status: ``"ok"``; ``"wrong"`` (its result is not the reference's, so it gets no time);
-            ``"unavailable"`` (this machine or memory lacks it). ``reason`` says more.
+            ``"unavailable"`` (this machine or memory lacks it, or it failed). ``reason`` says more.
         samples: milliseconds, raw, in the order of the rounds.
-        readings: of a CUDA device after each sample.
-        ratio: of samples to vanilla's on the same path, paired by round; ``None`` for vanilla.
+        readings: of a CUDA device during each sample.
+        ratio: of samples to vanilla's on the same path and in the same layout, paired by round; ``None`` for
+            vanilla.
         peak_bytes: see `sfic_bench.measure.memory.DEFINITIONS`.
         macs: MACs of one forward pass of this form for the batch, ``conv-linear``.
         floor_ms: the least time this machine can take for them, see `sfic_bench.measure.roofline`.
@@ -32,6 +34,7 @@ class Row:
 
     what: Variant | Layer
     path: str
+    channels_last: bool = False
     l2: Literal["flushed", "warm"] | None = None
     status: Literal["ok", "wrong", "unavailable"] = "ok"
     reason: str = ""
@@ -49,6 +52,11 @@ class Row:
     fewer_macs_but_slower: bool = False
 
     @property
+    def where(self) -> tuple[str, bool, str | None]:
+        """What a row shares with the vanilla row that it is compared with."""
+        return self.path, self.channels_last, self.l2
+
+    @property
     def over_floor(self) -> float | None:
         """Measured time over `floor_ms`."""
         return None if self.latency is None or not self.floor_ms else self.latency.median / self.floor_ms
@@ -61,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Best:
-    """A network's fastest path against vanilla's fastest path, paired by round."""
+    """A network's fastest path and layout against vanilla's fastest path and layout, paired by round."""
 
     row: Row
     vanilla: Row

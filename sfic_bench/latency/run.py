@@ -1,77 +1,22 @@
-"""From what is asked to what was found: draw, fuse, check, then time everything of a family in turns."""
+"""From what is asked to what was found: prepare, then time everything of a family in turns."""
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 
 from sfic_bench import api
-from sfic_bench.conditions import Conditions, exact_float32
-from sfic_bench.counting import count
-from sfic_bench.latency import forms
+from sfic_bench.conditions import Conditions, cuda_libraries
+from sfic_bench.latency.machine import Machine
+from sfic_bench.latency.prepare import entries
 from sfic_bench.latency.rows import Best, Family, Row
-from sfic_bench.measure import (
-    MAKERS,
-    Clock,
-    Contender,
-    CpuClock,
-    CudaClock,
-    NoMonitor,
-    NvmlMonitor,
-    Peak,
-    Ready,
-    Sampled,
-    Stop,
-    Unavailable,
-    l2_flush,
-    measure_peak,
-    sample,
-)
-from sfic_bench.measure.memory import held, out_of_memory, peak_of
+from sfic_bench.measure import Contender, Sampled, Stop, forget_compiled, sample
 from sfic_bench.measure.monitor import energy_per_call_j
-from sfic_bench.report.statistics import median_of, paired_ratio
-from sfic_bench.spec import EXECUTION_PATHS, Layer, Variant
+from sfic_bench.report.statistics import median_of, paired_ratio, relative_width
+from sfic_bench.spec import Layer, Variant
 
 AGAIN = "again"
 """The contender that is vanilla once more."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """What a run needs of the machine.
-
-    Attributes:
-        clock: times one call.
-        peak: what the machine was seen to do; ``None`` leaves the floors out.
-        flush: overwrites the L2 cache; ``None`` on a CPU.
-        monitor: watches the device; ``None`` where that is not possible, and ``unwatched`` says why.
-    """
-
-    clock: Clock
-    peak: Peak | None = None
-    flush: Callable[[], object] | None = None
-    monitor: NvmlMonitor | None = None
-    unwatched: str = ""
-
-    @classmethod
-    def for_conditions(cls, conditions: Conditions) -> "Machine":
-        """This machine under ``conditions``, its peak measured (seconds)."""
-        if conditions.missing:
-            return cls(clock=CpuClock(), unwatched=conditions.missing)
-        device = conditions.torch_device
-        with exact_float32(conditions.dtype == "fp32"):
-            if device.type == "cpu":
-                clock: Clock = CpuClock()
-                peak = measure_peak(device, conditions.torch_dtype, clock)
-                return cls(clock=clock, peak=peak, unwatched="clocks and energy are read on CUDA devices")
-            clock = CudaClock(device)
-            peak = measure_peak(device, conditions.torch_dtype, clock)
-        machine = cls(clock=clock, peak=peak, flush=l2_flush(device))
-        try:
-            return replace(machine, monitor=NvmlMonitor(device))
-        except NoMonitor as reason:
-            return replace(machine, unwatched=str(reason))
 
 
 def measure(
@@ -96,8 +41,12 @@ def measure(
         if isinstance(members[0], Variant):
             # Names the smallest size that works, before anything is built.
             list(api.costs([members[0]], input_size=conditions.input_size))
-        with exact_float32(conditions.dtype == "fp32"):
-            family = _Run(members, paths, conditions, machine, stop).family()
+        try:
+            with cuda_libraries(conditions.dtype):
+                family = _Run(members, paths, conditions, machine, stop).family()
+        finally:
+            if any(path.startswith("compiled") for path in paths):
+                forget_compiled()
         yield family
         if family.stopped_by == "interrupt":
             return
@@ -114,11 +63,15 @@ class _Run:
         machine: Machine,
         stop: Stop,
     ) -> None:
-        self.paths, self.conditions, self.machine, self.stop = paths, conditions, machine, stop
+        self.conditions, self.machine, self.stop = conditions, machine, stop
         self.rows: list[Row] = []
         self.contenders: dict[str, Contender] = {}
+        self.energies: dict[int, float | None] = {}
         for what in members:
-            self._prepare(what)
+            for entry in entries(what, paths, conditions, machine):
+                if entry.contender is not None:
+                    self.contenders[str(len(self.rows))] = entry.contender
+                self.rows.append(entry.row)
 
     def family(self) -> Family:
         baseline = next((n for n in self.contenders if self.rows[int(n)].what.is_vanilla), None)
@@ -148,26 +101,22 @@ class _Run:
         )
 
     def _vanilla(self, row: Row, samples: Mapping[str, Sequence[float]]) -> str | None:
-        """The contender that ``row`` is compared with: vanilla on the same path."""
-        return next(
-            (
-                name
-                for name in samples
-                if name != AGAIN
-                and self.rows[int(name)].what.is_vanilla
-                and (self.rows[int(name)].path, self.rows[int(name)].l2) == (row.path, row.l2)
-            ),
-            None,
-        )
+        """The contender that ``row`` is compared with: vanilla on the same path, in the same layout."""
+        for name in samples:
+            other = None if name == AGAIN else self.rows[int(name)]
+            if other is not None and other.what.is_vanilla and other.where == row.where:
+                return name
+        return None
 
     def _widest(self, samples: Mapping[str, Sequence[float]]) -> float:
+        times = {name: np.asarray(taken) for name, taken in samples.items()}
         widths = [0.0]
-        for name, times in samples.items():
+        for name, own in times.items():
             vanilla = name if name == AGAIN else self._vanilla(self.rows[int(name)], samples)
             if vanilla is None:
-                widths.append(median_of(times).relative_width)
+                widths.append(relative_width(own))
             elif vanilla != name:
-                widths.append(paired_ratio(times, samples[vanilla]).relative_width)
+                widths.append(relative_width(own / times[vanilla]))
         return max(widths)
 
     def _evaluate(self, sampled: Sampled) -> None:
@@ -187,89 +136,16 @@ class _Run:
                 row.fewer_macs_but_slower = row.macs < macs and row.ratio.low > 1
 
     def _energy(self, name: str) -> float | None:
-        monitor = self.machine.monitor
-        if monitor is None:
+        """Joules of one image, counted once for rows that call the same thing."""
+        monitor, run = self.machine.monitor, self.contenders[name].run
+        if monitor is None or not self.conditions.energy:
             return None
-        joules = energy_per_call_j(
-            self.contenders[name].run, torch.cuda.synchronize, monitor.energy_j, self.machine.clock.now_s
-        )
-        return None if joules is None else joules / self.conditions.batch_size
-
-    def _prepare(self, what: Variant | Layer) -> None:
-        """A row for each path of ``what``, and a contender where the path exists here and is right."""
-        rows = [Row(what=what, path=path) for path in self.paths]
-        if self.conditions.missing:
-            for row in rows:
-                row.status, row.reason = "unavailable", self.conditions.missing
-            self.rows += rows
-            return
-        form = forms.drawn(what, self.conditions)
-        wanted: forms.Outcome | None = None
-        limit = forms.GRADIENT_TOLERANCE
-        for row in rows:
-            try:
-                if wanted is None:
-                    wanted = forms.expected(form, self.conditions)
-                    if self.conditions.training:
-                        rounding = forms.rounding(form, wanted, self.conditions)
-                        limit = max(limit, forms.ROUNDING_FACTOR * rounding)
-                ready = self._make_ready(row, form, wanted, limit)
-            except Unavailable as reason:
-                row.status, row.reason, ready = "unavailable", str(reason), None
-            except (RuntimeError, MemoryError) as error:
-                if (told := out_of_memory(error)) is None:
-                    raise
-                row.status, row.reason, ready = "unavailable", told, None
-            self._enter(row, ready)
-        del form, wanted
-        gc.collect()
-
-    def _enter(self, row: Row, ready: Ready | None) -> None:
-        flush = self.machine.flush
-        both = flush is not None and row.path == "cuda-graph"
-        modes = [True, False] if both else [self.conditions.flush_l2]
-        for flushed in modes:
-            entry = replace(row, l2=None if flush is None else "flushed" if flushed else "warm")
-            if ready is not None:
-                before = flush if flushed else None
-                self.contenders[str(len(self.rows))] = Contender(run=ready.run, before=before)
-            self.rows.append(entry)
-
-    def _make_ready(
-        self, row: Row, drawn: forms.Form, wanted: forms.Outcome, gradient_limit: float
-    ) -> Ready | None:
-        conditions = self.conditions
-        device, training = conditions.torch_device, conditions.training
-        path = EXECUTION_PATHS[row.path]
-        form = forms.fused(row.what, drawn, conditions) if path.fused else drawn
-        cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
-        row.macs = cost.macs
-        if self.machine.peak is not None:
-            floor = self.machine.peak.floor_ms(cost.work(conditions.torch_dtype.itemsize))
-            row.floor_ms = floor * (3 if training else 1)
-        form = form.placed(device, conditions.torch_dtype, conditions.memory_format)
-        ready = MAKERS[path.maker](form.module, form.inputs, training)
-        row.setup_s = ready.setup_s
-        row.max_abs_error, row.gradient_error = forms.errors(forms.outcome(ready.run, form, training), wanted)
-        row.reason = self._complaint(row, wanted, gradient_limit)
-        if row.reason:
-            row.status = "wrong"
-            return None
-        peaks = {"parameters": held(form.module), **peak_of(ready.run, device)}
-        if ready.peak_bytes is not None:  # the call itself allocates nothing, its graph has it all
-            peaks.pop("peak_allocated", None)
-            peaks |= ready.peak_bytes
-        row.peak_bytes = peaks
-        return ready
-
-    def _complaint(self, row: Row, wanted: forms.Outcome, gradient_limit: float) -> str:
-        limit = forms.TOLERANCE[self.conditions.dtype] * max(float(t.abs().max()) for t in wanted.outputs)
-        assert row.max_abs_error is not None and row.gradient_error is not None
-        if not row.max_abs_error <= limit:  # NaN is wrong too
-            return f"differs from the float64 reference by {row.max_abs_error:.3g}, more than {limit:.3g}"
-        if not row.gradient_error <= gradient_limit:
-            return f"gradients differ from the float64 reference's by {row.gradient_error:.2g} of their norm, more than {gradient_limit:.2g}"
-        return ""
+        if id(run) not in self.energies:
+            joules = energy_per_call_j(
+                run, torch.cuda.synchronize, monitor.energy_j, self.machine.clock.now_s
+            )
+            self.energies[id(run)] = None if joules is None else joules / self.conditions.batch_size
+        return self.energies[id(run)]
 
 
 def _best(rows: Sequence[Row], flushed: bool) -> Iterator[Best]:

@@ -14,8 +14,17 @@ class Clock(Protocol):
         """Seconds since some moment, for budgets."""
         ...
 
-    def time_ms(self, run: Callable[[], object], before: Callable[[], object] | None = None) -> float:
-        """Call ``before`` untimed, then ``run``; return the milliseconds until its results exist."""
+    def time_ms(
+        self,
+        run: Callable[[], object],
+        before: Callable[[], object] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> float:
+        """Call ``before`` untimed, then ``run``; return the milliseconds until its results exist.
+
+        ``meanwhile`` is called untimed too, once ``run`` has returned: while a device still works on what
+        it was given, or right afterwards.
+        """
         ...
 
 
@@ -25,19 +34,32 @@ class CpuClock:
     def now_s(self) -> float:
         return time.perf_counter()
 
-    def time_ms(self, run: Callable[[], object], before: Callable[[], object] | None = None) -> float:
+    def time_ms(
+        self,
+        run: Callable[[], object],
+        before: Callable[[], object] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> float:
         if before is not None:
             before()
         start = time.perf_counter()
         run()
-        return (time.perf_counter() - start) * 1e3
+        elapsed = time.perf_counter() - start
+        if meanwhile is not None:
+            meanwhile()
+        return elapsed * 1e3
+
+
+HEAD_START_CYCLES = 200_000
+"""How long a CUDA device waits before it is timed: about 0.1 ms, in which the host can launch a graph."""
 
 
 class CudaClock:
     """CUDA events on the device's current stream: the time between two points of the device's own work.
 
-    What ``before`` puts on the stream delays the first event, so that it costs no measured time and
-    the host is ahead of the device when measuring begins.
+    The device first does what ``before`` has put on the stream and then waits for `HEAD_START_CYCLES`, so
+    that the first event comes when the host has launched at least the beginning of ``run``. Without that
+    wait the time of a short call would be that of its launch.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,23 +68,38 @@ class CudaClock:
     def now_s(self) -> float:
         return time.perf_counter()
 
-    def time_ms(self, run: Callable[[], object], before: Callable[[], object] | None = None) -> float:
+    def time_ms(
+        self,
+        run: Callable[[], object],
+        before: Callable[[], object] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> float:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         with torch.cuda.device(self.device):
             if before is not None:
                 before()
+            torch.cuda._sleep(HEAD_START_CYCLES)  # type: ignore[no-untyped-call]
             start.record()
             run()
             end.record()
+            if meanwhile is not None:
+                meanwhile()
             end.synchronize()
         return float(start.elapsed_time(end))
 
 
 def l2_flush(device: torch.device) -> Callable[[], object]:
-    """What overwrites a CUDA device's L2 cache when called: a buffer of twice its size.
+    """What replaces all that a CUDA device's L2 cache holds, when called.
 
     Without it a repeated call finds its weights and inputs in the cache, as it would not between
-    other work.
+    other work. It writes one buffer of twice the cache's size and then reads another: what is written
+    stays in the cache until something takes its place, and would be written back in measured time.
     """
     size = torch.cuda.get_device_properties(device).L2_cache_size
-    return torch.empty(2 * size, dtype=torch.int8, device=device).zero_
+    written, read = (torch.zeros(2 * size // 4, dtype=torch.float32, device=device) for _ in range(2))
+
+    def flush() -> None:
+        written.zero_()
+        read.sum()
+
+    return flush

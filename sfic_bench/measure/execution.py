@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.errors import MissingDependency, first_line
-from sfic_bench.measure.memory import out_of_memory, peak_of
+from sfic_bench.errors import MissingDependency
+from sfic_bench.measure.failures import explained, out_of_memory
+from sfic_bench.measure.memory import peak_of
 
 
 class Unavailable(Exception):
@@ -76,31 +77,62 @@ def eager(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready
     return Ready(run=_step(model, model, inputs, training))
 
 
-def compiled(mode: str) -> Maker:
-    """`torch.compile` in ``mode``; compile time is set-up."""
+RECOMPILES = 4096
+"""How many versions of one ``forward`` the compiler may make in one process.
+
+All layers of a grid share the ``forward`` of their class, and torch's own limit is 8; what came after it
+would run eager without a word.
+"""
+
+
+def compiled(mode: str = "default", *, freezing: bool = False) -> Maker:
+    """`torch.compile` in ``mode``, as one graph for one size; compile time is set-up.
+
+    With ``freezing``, inductor takes the weights for constants: it lays them out as each operation wants
+    them and computes once what depends on them alone.
+
+    Whatever would make the result something else than asked for is a failure: a break of the graph, a size
+    that becomes dynamic, and, on a CUDA device, a mode with CUDA graphs that inductor decides to run without.
+    """
 
     def make(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         device = inputs[0].device
         if mode == "reduce-overhead" and device.type != "cuda":
             raise Unavailable("reduce-overhead captures CUDA graphs, and this is no CUDA device")
-        run = _step(model, torch.compile(model, mode=mode), inputs, training)
-        if mode != "default":
+        if freezing and training:
+            raise Unavailable("freezing makes constants of the weights, so it runs inference alone")
+        chosen = torch._inductor.list_mode_options(mode)  # takes a second to import
+        if freezing:  # said here too: code that was compiled with the same options would be taken again
+            chosen["freezing"] = True
+        captures = device.type == "cuda" and bool(chosen.get("triton.cudagraphs"))
+        if captures:  # inductor would only log that it goes without
+            chosen["triton.cudagraph_or_error"] = True
+        whole = torch.compile(model, fullgraph=True, dynamic=False, options=chosen)
+        run = _step(model, whole, inputs, training)
+        if captures:
             run = _marking_steps(run)
         start = time.perf_counter()
-        before = _reserved(device)
+        limits = {"recompile_limit": RECOMPILES, "accumulated_recompile_limit": RECOMPILES}
         try:
-            for _ in range(3):  # graphs are captured in the second call, not in the first
-                run()
+            # As an option alone freezing does nothing: dynamo, which traces first, looks at inductor's settings.
+            with torch._dynamo.config.patch(limits), torch._inductor.config.patch(freezing=freezing):
+                for _ in range(3):  # graphs are captured in the second call, not in the first
+                    run()
         except Exception as error:
             if out_of_memory(error):
                 raise
             # Whatever the compiler's stages raise, the network itself has run before: the path is
             # what failed.
-            raise Unavailable(f"torch.compile failed: {type(error).__name__}: {first_line(error)}") from error
-        kept = _kept(device, before) if mode != "default" else None
-        return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes=kept)
+            raise Unavailable(f"torch.compile failed: {explained(error)}") from error
+        # Graphs of torch's own share one pool, so what one of them adds depends on those before it.
+        return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes={} if captures else None)
 
     return make
+
+
+def forget_compiled() -> None:
+    """Give up everything that `torch.compile` has made in this process, with the memory that it holds."""
+    torch.compiler.reset()
 
 
 def _marking_steps(run: Callable[[], Any]) -> Callable[[], Any]:
@@ -134,9 +166,13 @@ def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> 
         with torch.cuda.graph(graph):
             result = step()
 
+    # cuBLAS keeps one workspace a stream and all captures use one stream: the first graph would hold it for
+    # all others. Forgotten before and after, each graph has its own.
+    torch._C._cuda_clearCublasWorkspaces()
     before = _reserved(device)
     peaks = peak_of(capture, device)
-    peaks |= _kept(device, before) or {}
+    torch._C._cuda_clearCublasWorkspaces()
+    peaks["graph_pool"] = _reserved(device) - before
 
     def replay() -> Any:
         graph.replay()
@@ -165,20 +201,15 @@ def onnx_runtime(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -
 
 
 def _reserved(device: torch.device) -> int:
-    if device.type != "cuda":
-        return 0
     torch.cuda.synchronize(device)
     torch.cuda.empty_cache()
     return torch.cuda.memory_reserved(device)
 
 
-def _kept(device: torch.device, before: int) -> dict[str, int] | None:
-    return {"graph_pool": _reserved(device) - before} if device.type == "cuda" else None
-
-
 MAKERS: Mapping[str, Maker] = {
     "eager": eager,
-    "compiled": compiled("default"),
+    "compiled": compiled(),
+    "compiled-freezing": compiled(freezing=True),
     "compiled-reduce-overhead": compiled("reduce-overhead"),
     "compiled-max-autotune": compiled("max-autotune"),
     "cuda-graph": cuda_graph,

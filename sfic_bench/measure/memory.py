@@ -7,14 +7,13 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from sfic_bench.errors import first_line
-
 DEFINITIONS: Mapping[str, str] = {
     "parameters": "parameters and buffers of the network",
     "peak_allocated": "the most that torch's allocator had given out at once during one call, above what "
     "was held before; of a CUDA graph, during its capture",
     "peak_reserved": "the most that torch's allocator had taken from the CUDA device, whatever for",
-    "graph_pool": "what set-up has taken from the CUDA device and keeps for replay",
+    "graph_pool": "what capturing one CUDA graph has taken from the device and keeps for replay; not known of "
+    "torch.compile's own graphs, which share one pool",
     "process_rss": "the most that the process had resident during one call, everything in it included",
 }
 
@@ -62,13 +61,4 @@ def _peak_rss(run: Callable[[], object]) -> int | None:
     for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    return None
-
-
-def out_of_memory(error: BaseException) -> str | None:
-    """What to tell if ``error`` is a lack of memory, of the device or of the machine; else ``None``."""
-    first = first_line(error)
-    # The CPU's allocator raises a bare RuntimeError.
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in first:
-        return f"out of memory: {first}"
     return None

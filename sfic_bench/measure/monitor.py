@@ -27,11 +27,11 @@ class Reading:
     """Of one moment.
 
     Attributes:
-        sm_clock_mhz: of the streaming multiprocessors.
+        sm_clock_mhz: of the streaming multiprocessors; ``None`` where NVML failed at that moment.
         throttled: which of `THROTTLING` hold.
     """
 
-    sm_clock_mhz: int
+    sm_clock_mhz: int | None
     throttled: tuple[str, ...] = ()
 
 
@@ -57,11 +57,15 @@ class NvmlMonitor:
         self._bits = {reason: getattr(pynvml, name) for reason, name in THROTTLING.items()}
 
     def read(self) -> Reading:
+        """Clock and throttling now: to be called while the device works, since an idle one clocks down."""
         nvml, handle = self._nvml, self._handle
-        bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
+        try:
+            bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
+            clock = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
+        except nvml.NVMLError:  # a figure beside the times is missing; the times are not
+            return Reading(sm_clock_mhz=None)
         return Reading(
-            sm_clock_mhz=nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
-            throttled=tuple(reason for reason, bit in self._bits.items() if bits & bit),
+            sm_clock_mhz=clock, throttled=tuple(reason for reason, bit in self._bits.items() if bits & bit)
         )
 
     def energy_j(self) -> float | None:
@@ -80,29 +84,49 @@ class NoMonitor(Exception):
     """The device cannot be watched; the message says why."""
 
 
+BATCH_S = 0.02
+"""Seconds of calls between two looks at the energy counter: short beside its steps, long beside a look."""
+
+
 def energy_per_call_j(
     run: Callable[[], object],
     finish: Callable[[], object],
     energy_j: Callable[[], float | None],
     now_s: Callable[[], float],
-    seconds: float = 1.0,
+    seconds: float = 2.0,
 ) -> float | None:
-    """Joules of one call, from as many as ``seconds`` hold: the counter moves in steps of some 100 ms.
+    """Joules of one call, counted from one step of the energy counter to another at least ``seconds`` later.
+
+    The counter moves in steps of some 20 to 100 ms, so that a window that began or ended between two of them would be off
+    by up to a step's energy. ``None`` where the counter is missing, or stands still for three times ``seconds``.
 
     Args:
         run: the call.
         finish: waits until all calls are done.
         energy_j: the counter.
         now_s: the time.
-        seconds: how long to call.
+        seconds: the least time between the two steps.
     """
     run()
     finish()
-    before, start, calls = energy_j(), now_s(), 0
-    while now_s() - start < seconds:
-        for _ in range(10):
+    start = now_s()
+    run()
+    finish()
+    batch = max(1, int(BATCH_S / max(now_s() - start, 1e-6)))
+    seen, moved_s = energy_j(), now_s()
+    first: tuple[float, float] | None = None
+    calls = 0
+    while seen is not None and now_s() - moved_s < 3 * seconds:
+        for _ in range(batch):
             run()
         finish()
-        calls += 10
-    after = energy_j()
-    return None if before is None or after is None else (after - before) / calls
+        calls += batch
+        joules, now = energy_j(), now_s()
+        if joules == seen:
+            continue
+        seen, moved_s = joules, now
+        if first is None and joules is not None:
+            first, calls = (joules, now), 0
+        elif first is not None and joules is not None and now - first[1] >= seconds:
+            return (joules - first[0]) / calls
+    return None

@@ -5,7 +5,8 @@ architectures", CACM 52(4), 2009, applied to each operation by itself: a convolu
 as long as its multiply-adds at the machine's best rate, and as its tensors' one trip to memory.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -20,10 +21,13 @@ COPIED_BYTES = {"cpu": 2**28, "cuda": 2**30}
 
 REPEATS = 15
 
+SUSTAINED_S = {"cpu": 0.0, "cuda": 0.1}
+"""How long one measurement lasts at least: a CUDA device holds its highest clock for some milliseconds only."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peak:
-    """The best of one large matrix product and of one large copy."""
+    """What a machine does in large matrix products and in large copies, at its best but sustained."""
 
     macs_per_s: float
     bytes_per_s: float
@@ -38,12 +42,29 @@ class Peak:
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak:
-    """Multiply two square matrices and copy a buffer on ``device``; the shortest time of each counts."""
+    """Multiply two square matrices and copy a buffer on ``device``; the shortest time of each counts.
+
+    The values are drawn from a normal distribution, as those of a network are: on fewer different bits a
+    device takes less power and clocks higher.
+    """
     n = MATRIX.get(device.type, MATRIX["cpu"])
-    a, b = (torch.rand(n, n, device=device).to(dtype) for _ in range(2))
+    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     product = torch.empty(n, n, device=device, dtype=dtype)
-    source = torch.ones(COPIED_BYTES.get(device.type, COPIED_BYTES["cpu"]), dtype=torch.int8, device=device)
+    source = torch.randn(COPIED_BYTES.get(device.type, COPIED_BYTES["cpu"]) // 4, device=device)
     target = torch.zeros_like(source)
-    multiply_ms = min(clock.time_ms(lambda: torch.mm(a, b, out=product)) for _ in range(REPEATS))
-    copy_ms = min(clock.time_ms(lambda: target.copy_(source)) for _ in range(REPEATS))
-    return Peak(macs_per_s=1e3 * n**3 / multiply_ms, bytes_per_s=1e3 * 2 * source.numel() / copy_ms)
+    seconds = SUSTAINED_S.get(device.type, 0.0)
+    multiply_ms = _sustained_ms(lambda: torch.mm(a, b, out=product), clock, seconds)
+    copy_ms = _sustained_ms(lambda: target.copy_(source), clock, seconds)
+    return Peak(macs_per_s=1e3 * n**3 / multiply_ms, bytes_per_s=1e3 * 2 * source.nbytes / copy_ms)
+
+
+def _sustained_ms(run: Callable[[], object], clock: Clock, seconds: float) -> float:
+    """Milliseconds of one call, of the best of `REPEATS` series that last ``seconds`` each, or of one call each."""
+    clock.time_ms(run)
+    calls = max(1, math.ceil(1e3 * seconds / clock.time_ms(run)))
+
+    def series() -> None:
+        for _ in range(calls):
+            run()
+
+    return min(clock.time_ms(series) for _ in range(REPEATS)) / calls

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from sfic_bench.measure.clock import Clock
-from sfic_bench.measure.memory import out_of_memory
+from sfic_bench.measure.failures import explained
 from sfic_bench.measure.monitor import Reading
 
 SETTLED_SPREAD = 0.05
@@ -49,8 +50,9 @@ class Sampled:
 
     Attributes:
         samples: by contender, one for each round; the i-th of all were taken in the same round.
-        readings: of the device right after each sample, as far as a monitor was given.
-        dropped: contenders that ran out of memory, and what was said; they have no samples.
+        readings: of the device during each sample, as far as a monitor was given.
+        dropped: contenders that failed, for lack of memory or otherwise, and what was said; they have no
+            samples.
         warmup_rounds: rounds before those.
         stopped_by: which condition ended it.
     """
@@ -80,9 +82,10 @@ def sample(
         clock: how to time and how to tell when the time is up.
         stop: when to stop.
         widths: the widest relative interval that the samples so far give.
-        monitor: reads the device after each sample.
+        monitor: reads the device during each sample.
 
-    Ctrl-C ends sampling early; the rounds that were finished are returned.
+    A contender whose call fails is dropped and the others go on. Ctrl-C ends sampling early; the rounds that
+    were finished are returned.
     """
     rounds = _Rounds(contenders, clock, monitor)
     warmup, stopped_by = 0, None
@@ -140,15 +143,15 @@ class _Rounds:
         readings: dict[str, Reading] = {}
         for name in list(self.contenders)[:: 1 if taken % 2 == 0 else -1]:
             contender = self.contenders[name]
+            read: list[Reading] = []
+            meanwhile = None if self.monitor is None else partial(_append_reading, read, self.monitor)
             try:
-                times[name] = self.clock.time_ms(contender.run, contender.before)
-            except Exception as error:
-                if (told := out_of_memory(error)) is None:
-                    raise
-                self._drop(name, told)
+                times[name] = self.clock.time_ms(contender.run, contender.before, meanwhile)
+            except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
+                self._drop(name, explained(error))
                 continue
-            if self.monitor is not None:
-                readings[name] = self.monitor()
+            if read:
+                readings[name] = read[0]
         for name, ms in times.items():
             self.samples[name].append(ms)
         for name, reading in readings.items():
@@ -165,6 +168,10 @@ class _Rounds:
         if last and len(last[0]) < 3:
             return False
         return all(_spread(times) <= SETTLED_SPREAD for times in last) or self.clock.now_s() >= until_s
+
+
+def _append_reading(readings: list[Reading], monitor: Callable[[], Reading]) -> None:
+    readings.append(monitor())
 
 
 def _spread(times: Sequence[float]) -> float:

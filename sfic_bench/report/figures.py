@@ -90,7 +90,7 @@ def _measurements(row: MeasuredRow, records: Records, relative: bool) -> Iterato
 def _vanilla(row: MeasuredRow, records: Records) -> Any:
     assert row.latency_ms is not None
     for other in records.measured:
-        if other.is_vanilla and (other.name, other.path, other.l2) == (row.name, row.path, row.l2):
+        if other.is_vanilla and (other.name, other.key[3]) == (row.name, row.key[3]):
             if other.latency_ms is None or len(other.latency_ms.samples) != len(row.latency_ms.samples):
                 break
             return np.array(other.latency_ms.samples)

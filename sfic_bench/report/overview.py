@@ -63,11 +63,11 @@ def times(files: Sequence[Records]) -> pd.DataFrame:
     """One row a timed path. ``setting`` says under which conditions; only rows of the same may be compared."""
     rows = []
     for file in files:
-        vanilla = {(r.name, r.path, r.l2): r for r in file.measured if r.is_vanilla}
+        vanilla = {(r.name, r.key[3]): r for r in file.measured if r.is_vanilla}
         for row in file.rows:
             match row:
                 case MeasuredRow():
-                    found = _measured(row, vanilla.get((row.name, row.path, row.l2)))
+                    found = _measured(row, vanilla.get((row.name, row.key[3])))
                 case PytestRow():
                     latency = median_of(row.samples_ms)
                     found = dict.fromkeys(_MEASURED) | {
@@ -122,6 +122,9 @@ def _measured(row: MeasuredRow, vanilla: MeasuredRow | None) -> dict[str, object
     return found
 
 
+_LAYOUTS = {"True": "channels last", "False": "contiguous"}
+
+
 def setting(file: Records) -> str:
     """The conditions of a measurement in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
     found = file.conditions()
@@ -133,7 +136,7 @@ def setting(file: Records) -> str:
         f"batch {found['batch_size']}",
         f"{found['input_size']}×{found['input_size']}",
         found["dtype"],
-        "channels last" if found["channels_last"] else "contiguous",
+        _LAYOUTS.get(str(found["channels_last"]), "both layouts"),
         found["device"],
         found["processor"],
         f"{found['threads']} threads" if found["device"] == "cpu" else "",

@@ -106,8 +106,9 @@ class MeasuredRow(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        where = self.path if self.l2 is None else f"{self.path}, L2 {self.l2}"
-        return self.name, self.alpha, self.beta, where
+        layout = ", channels last" if self.channels_last else ""
+        l2 = "" if self.l2 is None else f", L2 {self.l2}"
+        return self.name, self.alpha, self.beta, f"{self.path}{layout}{l2}"
 
     @property
     def is_vanilla(self) -> bool:

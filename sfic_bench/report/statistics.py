@@ -6,8 +6,12 @@ Chapter 13) with a fixed seed: the same samples always give the same interval.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import comb
 
 import numpy as np
+from numpy.typing import NDArray
 
 RESAMPLES = 2000
 
@@ -39,6 +43,28 @@ def median_of(samples: Sequence[float], confidence: float = 0.95) -> Estimate:
     medians = np.median(values[chosen], axis=1)
     low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(median=float(np.median(values)), low=float(low), high=float(high))
+
+
+def relative_width(values: NDArray[np.float64]) -> float:
+    """Width of a distribution-free 95% interval of the median of ``values``, over that median.
+
+    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn &
+    Meeker, "Statistical Intervals", 1991, Section 5.2). It takes microseconds where the bootstrap takes
+    milliseconds, so that a stopping rule can ask for it while a device waits. Of fewer than six values it is their
+    whole range.
+    """
+    ordered = np.sort(values)
+    below = _rank_below(len(ordered))
+    return float((ordered[-1 - below] - ordered[below]) / np.median(ordered))
+
+
+@cache
+def _rank_below(n: int) -> int:
+    """The most order statistics to leave out on each side of ``n`` so that the rest holds the median in 95% of cases."""
+    tail, rank = Fraction(0), 0
+    while (tail := tail + Fraction(comb(n, rank), 2**n)) <= Fraction(25, 1000):
+        rank += 1
+    return max(0, rank - 1)
 
 
 def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Estimate:

@@ -13,7 +13,7 @@ from sfic_bench.sweep.work import Task
 MACHINE = ("processor", "threads", "cuda", "driver", "machine")
 """Facts of an environment that times of one file share."""
 
-CONDITIONS = ("device", "dtype", "batch_size", "input_size", "channels_last", "training")
+CONDITIONS = ("device", "dtype", "batch_size", "input_size", "training")
 """Columns that the rows of one file of times share."""
 
 
@@ -57,7 +57,7 @@ def _merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _identity(row: Mapping[str, Any]) -> str:
-    names = ("backbone", "alpha", "beta", "path", "l2", "input_size", "classes")
+    names = ("backbone", "alpha", "beta", "path", "l2", "channels_last", "input_size", "classes")
     return json.dumps([row.get(name) for name in names])
 
 
@@ -70,7 +70,8 @@ def _times(found: Iterable[tuple[Task, Mapping[str, Any]]]) -> Iterator[dict[str
     alike: dict[str, list[tuple[Task, Mapping[str, Any]]]] = {}
     for task, document in found:
         environment, row = document["environment"], document["rows"][0]
-        same = [environment.get(name) for name in MACHINE] + [row[name] for name in CONDITIONS]
+        layouts = sorted({each["channels_last"] for each in document["rows"]})
+        same = [environment.get(name) for name in MACHINE] + [row[name] for name in CONDITIONS] + layouts
         alike.setdefault(json.dumps(same), []).append((task, document))
     for group in alike.values():
         families = [

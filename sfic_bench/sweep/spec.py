@@ -63,9 +63,10 @@ class LatencyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dtype: Text = "fp32"
     batch_size: Whole = 4
     input_size: Whole = 256
-    channels_last: Flag = False
+    layout: Text = "contiguous"
     training: Flag = False
     flush_l2: Flag = True
+    energy: Flag = True
     max_seconds: Annotated[float, Meta(gt=0)] = 30.0
 
 
@@ -232,7 +233,7 @@ def _latency(block: LatencyBlock, folder: Path) -> Iterator[Cell]:
     for name in paths:
         if name not in EXECUTION_PATHS:
             raise UnknownName("execution path", name, EXECUTION_PATHS)
-    axes = ("device", "dtype", "batch_size", "input_size", "channels_last", "training", "flush_l2")
+    axes = ("device", "dtype", "batch_size", "input_size", "layout", "training", "flush_l2", "energy")
     grid = _grid(block, folder, None, None)
     forms = Counter(v.backbone for v in grid)
     for network, files in _networks(grid):

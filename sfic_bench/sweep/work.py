@@ -17,7 +17,7 @@ import torch
 
 from sfic_bench import api, documents
 from sfic_bench.errors import SficBenchError, first_line
-from sfic_bench.measure.memory import out_of_memory
+from sfic_bench.measure.failures import out_of_memory
 from sfic_bench.report.environment import environment
 from sfic_bench.spec import Variant
 from sfic_bench.sweep.cell import Cell, code_version

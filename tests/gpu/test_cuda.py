@@ -1,0 +1,51 @@
+"""On a CUDA device. Needs torch and pytest alone: ``pytest --confcutdir tests/gpu tests/gpu``."""
+
+import pytest
+import torch
+from torch import nn
+
+from sfic_bench.measure import MAKERS, CudaClock, l2_flush, tensors_of
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+ON_CUDA = [name for name in MAKERS if name not in ("eager", "onnxruntime")]  # that one runs on CPUs
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("maker", ON_CUDA)
+def test_every_maker_computes_what_eager_does(maker: str, training: bool) -> None:
+    if training and maker == "compiled-freezing":
+        pytest.skip("freezing is for inference")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).cuda().train(training)
+    x = torch.randn(2, 3, 16, 16, device="cuda")
+    expected = tensors_of(MAKERS["eager"](model, (x,), training).run())[0].clone()
+    gradient = None if model[0].weight.grad is None else model[0].weight.grad.clone()
+    ready = MAKERS[maker](model, (x,), training)
+    for _ in range(3):
+        torch.testing.assert_close(tensors_of(ready.run())[0], expected, rtol=1e-3, atol=1e-3)
+    if gradient is not None:
+        torch.testing.assert_close(model[0].weight.grad, gradient, rtol=1e-3, atol=1e-3)
+
+
+def test_the_cuda_clock_times_the_device() -> None:
+    device = torch.device("cuda")
+    a = torch.randn(4096, 4096, device=device)
+    clock, flush = CudaClock(device), l2_flush(device)
+    small = min(clock.time_ms(lambda: a[:64] @ a, flush) for _ in range(5))
+    assert 0 < small < min(clock.time_ms(lambda: a @ a, flush) for _ in range(5))
+
+
+def test_a_graph_keeps_the_same_whatever_was_captured_before() -> None:
+    torch.manual_seed(0)
+    pools = []
+    for _ in range(3):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 512), nn.ReLU(), nn.Linear(512, 2)).cuda()
+        x = torch.randn(8, 3, 64, 64, device="cuda")
+        ready = MAKERS["cuda-graph"](model, (x,), False)
+        assert ready.peak_bytes is not None
+        pools.append(ready.peak_bytes["graph_pool"])
+    assert len(set(pools)) == 1
