@@ -1,5 +1,6 @@
 """What commands write, as JSON documents: each row with its units in the names, raw samples, and the machine."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,11 @@ def machine_facts(conditions: Conditions, machine: "Machine") -> dict[str, Any]:
     import torch
 
     facts: dict[str, Any] = environment() | {"threads": torch.get_num_threads()}
+    if conditions.device == "cpu":
+        facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+        facts["onednn_max_cpu_isa"] = os.environ.get(
+            "ONEDNN_MAX_CPU_ISA"
+        )  # convolutions on a CPU are oneDNN's
     if conditions.device == "cuda" and torch.cuda.is_available():
         facts |= {"processor": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
         facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]

@@ -111,7 +111,10 @@ def _table(
             noise = f"; vanilla against itself: {family.noise.low:.3f} to {family.noise.high:.3f}"
         notes.append(f"{family.name}: {family.rounds} rounds, stopped by {family.stopped_by}{noise}")
     kept = [i for i in range(len(columns)) if i < 4 or any(row[i] for row in rows)]
-    notes.append(f"{facts['processor']}, {facts['threads']} threads, torch {facts['packages']['torch']}")
+    limited = f", oneDNN at most {isa}" if (isa := facts.get("onednn_max_cpu_isa")) else ""
+    notes.append(
+        f"{facts['processor']}{limited}, {facts['threads']} threads, torch {facts['packages']['torch']}"
+    )
     if machine.unwatched and conditions.device == "cuda":
         notes.append(f"no SM clock, throttling or energy: {machine.unwatched}")
     notes.append(

@@ -139,6 +139,7 @@ def setting(file: Records) -> str:
         _LAYOUTS.get(str(found["channels_last"]), "both layouts"),
         found["device"],
         found["processor"],
+        f"oneDNN at most {found['onednn_max_cpu_isa']}" if found["onednn_max_cpu_isa"] else "",
         f"{found['threads']} threads" if found["device"] == "cpu" else "",
         f"torch {found['torch']}",
     ]

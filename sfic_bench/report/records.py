@@ -104,7 +104,9 @@ class Records:
         return found
 
 
-_MACHINE = ("processor", "cpu_count", "threads", "torch", "cuda", "cudnn", "triton", "driver")
+_MACHINE = (
+    "processor", "cpu_count", "threads", "torch", "cuda", "cudnn", "triton", "driver", "onednn_max_cpu_isa",
+)  # fmt: skip
 
 
 def read(path: Path) -> Records:

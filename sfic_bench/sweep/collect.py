@@ -10,7 +10,7 @@ from typing import Any
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import Task
 
-MACHINE = ("processor", "threads", "cuda", "driver", "machine")
+MACHINE = ("processor", "threads", "cuda", "driver", "machine", "onednn_max_cpu_isa")
 """Facts of an environment that times of one file share."""
 
 CONDITIONS = ("device", "dtype", "batch_size", "input_size", "training")

@@ -1,0 +1,283 @@
+"""What to measure first on a CUDA device: four parts of at most ten minutes, each beside what was predicted.
+
+``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich, typer
+and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file a measurement,
+which `sfic-bench report` reads, written again after each backbone, so that a run cut short keeps what it had.
+``--dry-run`` does the same with tiny shapes on the CPU, and says how long each part is expected to take on an H100.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's memory profiler announces each start and stop
+
+import torch  # noqa: E402
+
+from sfic_bench import documents, latency  # noqa: E402
+from sfic_bench.measure import Stop  # noqa: E402
+from sfic_bench.report import Column, Table, to_plain, write_atomically  # noqa: E402
+from sfic_bench.spec import Grid, Layer, Variant  # noqa: E402
+
+SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
+BF16 = {"device": "cuda", "dtype": "bf16", "batch_size": 64, "layout": "channels-last"}
+LIMIT_S = 570
+"""No backbone is begun that would end later than this after the start, as far as `SECONDS` tells."""
+
+SECONDS = {
+    "start": 20.0, "network": 3.0, "layer": 0.4, "energy": 2.5, "reference": 0.5, "fused": 0.5, "cuda-graph": 1.0,
+    "compiled": 30.0, "compiled-freezing": 30.0, "compiled-reduce-overhead": 35.0, "compiled-max-autotune": 160.0,
+}  # fmt: skip
+"""Modelled for one H100 and 16 CPU cores: to draw and check a network or a layer, and to make one path ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Networks or layers, paths and conditions, measured together and written as one file.
+
+    Attributes:
+        seconds: of samples, for each backbone.
+        rounds: of samples at most; few where only the verdicts are wanted.
+    """
+
+    name: str
+    what: tuple[Variant | Layer, ...]
+    paths: tuple[str, ...]
+    conditions: dict[str, Any]
+    seconds: float
+    rounds: int = 200
+
+    @property
+    def families(self) -> dict[str, list[Variant | Layer]]:
+        found: dict[str, list[Variant | Layer]] = {}
+        for what in self.what:
+            found.setdefault(what.name, []).append(what)
+        return found
+
+    def modelled_s(self, members: Sequence[Variant | Layer]) -> float:
+        """Seconds that one family is expected to take on an H100."""
+        each = sum(SECONDS[path] for path in self.paths)
+        each += SECONDS["layer" if isinstance(members[0], Layer) else "network"]
+        if self.conditions.get("energy", True):
+            each += SECONDS["energy"] * len(self.paths)
+        return len(members) * each + self.seconds
+
+
+def networks(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -> tuple[Variant, ...]:
+    """Each backbone vanilla and at every (α, β)."""
+    return tuple(Grid(backbones=backbones, alphas=tuple(alphas), betas=tuple(betas)))
+
+
+def stage2(channels: int, size: int) -> Measurement:
+    """The paper's grid of one Stage 2, 3×3 and 1×1, on S of ``size``×``size`` pixels."""
+    layers = tuple(
+        Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta)
+        for kernel in (3, 1)
+        for v in Grid(backbones=("stage2",))
+    )
+    conditions = BF16 | {"input_size": size, "energy": False}
+    name = f"c-stage2-{channels}ch"
+    return Measurement(name=name, what=layers, paths=("cuda-graph",), conditions=conditions, seconds=6)
+
+
+PARTS: dict[str, tuple[Measurement, ...]] = {
+    "A": (
+        Measurement(
+            name="a-correct",
+            what=networks(*SEVEN, alphas=[0.5], betas=[0.5, 0.75, 1.0]),
+            paths=("reference", "fused", "cuda-graph"),
+            conditions={"device": "cuda", "batch_size": 8, "layout": "channels-last", "energy": False},
+            seconds=4,
+            rounds=5,
+        ),
+    ),
+    "B": (
+        Measurement(
+            name="b-grid",
+            what=tuple(Grid(backbones=SEVEN)),
+            paths=("cuda-graph",),
+            conditions=BF16 | {"energy": False},
+            seconds=12,
+        ),
+    ),
+    "C": (
+        *(stage2(*shape) for shape in ((64, 64), (128, 32), (256, 16), (512, 8))),
+        Measurement(
+            name="c-compiled-resnet26",
+            what=networks("resnet26", alphas=[0.75], betas=[0.5]),
+            paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
+            conditions=BF16,
+            seconds=20,
+        ),
+        Measurement(
+            name="c-compiled-resnet50",
+            what=networks("resnet50", alphas=[0.5], betas=[0.5]),
+            paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
+            conditions=BF16,
+            seconds=20,
+        ),
+    ),
+    "D": (
+        Measurement(
+            name="d-autotuned-resnet50",
+            what=networks("resnet50", alphas=[0.5], betas=[0.5]),
+            paths=("cuda-graph", "compiled-max-autotune"),
+            conditions=BF16,
+            seconds=30,
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Time over vanilla's on the same path, with the range that the model's assumptions leave open."""
+
+    ratio: float
+    low: float = field(default=0.0)
+    high: float = field(default=0.0)
+
+    def __str__(self) -> str:
+        span = f" ({self.low:.2f}–{self.high:.2f})" if self.high else ""
+        return f"{self.ratio:.2f}{span}"
+
+
+PREDICTED: dict[tuple[str, float, float, str], Prediction] = {
+    ("resnet50", 0.5, 0.5, "cuda-graph"): Prediction(1.19, 1.08, 1.29),
+    ("resnet26", 0.75, 0.5, "cuda-graph"): Prediction(0.94, 0.83, 1.04),
+    ("resnet50", 0.5, 0.75, "cuda-graph"): Prediction(1.5),
+    ("resnet50", 0.5, 1.0, "cuda-graph"): Prediction(1.05),
+    ("vgg13", 0.5, 1.0, "cuda-graph"): Prediction(1.2),
+    ("resnet50", 0.5, 0.5, "compiled"): Prediction(0.99, 0.90, 1.07),
+    ("resnet26", 0.75, 0.5, "compiled"): Prediction(0.85, 0.76, 0.93),
+    ("resnet50", 0.5, 0.5, "compiled-max-autotune"): Prediction(1.02, 0.93, 1.12),
+}
+"""Batch 64, 256×256, bf16, channels last, on an H100, from each operation's MACs and bytes at 399 TMac/s and 3.0 TB/s.
+
+Made before anything was measured on a GPU, and before a residual sum became part of the fused Stage 2, which saves a pass
+over memory in each block.
+"""
+
+MISS = 0.15
+"""A prediction that is off by more than this share is to be explained by a profile before anything is tuned."""
+
+
+def tiny(measurement: Measurement) -> Measurement:
+    """The same on a CPU within seconds: two networks, or two layers where they are compiled; small inputs, one round."""
+    slow = any(path.startswith("compiled") for path in measurement.paths)
+    what: tuple[Variant | Layer, ...] = networks("mobilenet", alphas=[0.5], betas=[0.5])
+    size = 32
+    if slow or isinstance(measurement.what[0], Layer):
+        what, size = (Layer(channels=8), Layer(channels=8, alpha=0.5, beta=0.5)), 8
+    conditions = measurement.conditions | {"device": "cpu", "batch_size": 2, "input_size": size}
+    paths = tuple(dict.fromkeys(("fused", *measurement.paths)))
+    return replace(measurement, what=what, paths=paths, conditions=conditions, seconds=1, rounds=1)
+
+
+def tested_on_device() -> bool:
+    """Run the tests that need a CUDA device; whether none failed."""
+    if importlib.util.find_spec("pytest") is None:
+        print("pytest is not installed: the tests that need the device were not run")
+        return True
+    call = [
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "gpu",
+        "-p",
+        "no:cacheprovider",
+        "--confcutdir",
+        "tests/gpu",
+        "tests/gpu",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *call], cwd=ROOT, env=environment).returncode == 0
+
+
+def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> list[latency.Family]:
+    """Measure family by family, and write the file after each."""
+    conditions = latency.Conditions(**measurement.conditions)
+    machine = latency.Machine.for_conditions(conditions)
+    facts = documents.machine_facts(conditions, machine)
+    stop = Stop(
+        max_seconds=measurement.seconds, min_rounds=min(10, measurement.rounds), max_rounds=measurement.rounds
+    )
+    path = folder / f"{device}-{measurement.name}.json"
+    families: list[latency.Family] = []
+    for name, members in measurement.families.items():
+        if time.monotonic() + measurement.modelled_s(members) > until_s:
+            print(f"{measurement.name}: no time left for {name}")
+            continue
+        began = time.monotonic()
+        families += latency.measure(members, measurement.paths, conditions, machine, stop)
+        document = documents.measurement(families, conditions, machine, facts)
+        write_atomically(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        print(f"{measurement.name}: {name} took {time.monotonic() - began:.0f} s", flush=True)
+    return families
+
+
+def compared(families: Sequence[latency.Family]) -> Table:
+    """Each SFIC row's time over vanilla's on the same path, beside what was predicted."""
+    rows = []
+    for row in (r for family in families for r in family.rows if not r.what.is_vanilla and r.l2 != "warm"):
+        what = row.what
+        assert what.alpha is not None and what.beta is not None
+        predicted = PREDICTED.get((what.name, what.alpha, what.beta, row.path))
+        told = [str(what), row.path, "", "", "" if predicted is None else str(predicted), row.reason]
+        if row.ratio is not None:
+            told[2:4] = f"{row.ratio.median:.3f}", f"{row.ratio.low:.3f}–{row.ratio.high:.3f}"
+            if predicted is not None and abs(row.ratio.median / predicted.ratio - 1) > MISS:
+                told[5] = f"{row.ratio.median / predicted.ratio - 1:+.0%} off the prediction: profile it"
+        rows.append(told)
+    columns = [Column(name=n) for n in ("network or layer", "path")]
+    columns += [Column(name=n, number=True) for n in ("÷ vanilla", "95% interval", "predicted")]
+    return Table(
+        title="Time over vanilla's on the same path", columns=[*columns, Column(name="remark")], rows=rows
+    )
+
+
+def main(part: str, folder: Path, dry: bool) -> int:
+    began = time.monotonic()
+    if not dry and not torch.cuda.is_available():
+        print("no CUDA device on this machine: nothing was measured", file=sys.stderr)
+        return 2
+    modelled = SECONDS["start"] + sum(m.modelled_s(f) for m in PARTS[part] for f in m.families.values())
+    print(f"part {part}: expected to take {modelled / 60:.1f} minutes on an H100")
+    good = tested_on_device() if part == "A" else True
+    name = "dry-run" if dry else torch.cuda.get_device_name()
+    device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    families = []
+    for measurement in PARTS[part]:
+        asked = tiny(measurement) if dry else measurement
+        families += run(asked, device, folder, began + LIMIT_S)
+    rows = [row for family in families for row in family.rows]
+    statuses = {status: sum(r.status == status for r in rows) for status in ("ok", "wrong", "unavailable")}
+    print("\n" + to_plain([compared(families)]))
+    print(", ".join(f"{count} {status}" for status, count in statuses.items()), flush=True)
+    print(f"part {part} took {(time.monotonic() - began) / 60:.1f} minutes")
+    missing = 0 if dry else statuses["unavailable"]  # a CPU has no CUDA graphs
+    return 0 if good and rows and not statuses["wrong"] and not missing else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", choices=sorted(PARTS))
+    parser.add_argument("folder", type=Path, help="for the JSON files; made where it does not exist")
+    parser.add_argument("--dry-run", action="store_true", help="tiny shapes on the CPU")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    sys.exit(main(given.part, given.folder, given.dry_run))
