@@ -72,8 +72,10 @@ def test_the_same_seed_gives_the_same_weights(data: Data, tmp_path: Path, varian
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in "ab")
     assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
     assert results[0] == results[1]
-    other = train(variant, recipe(seed=8), data, Run(tmp_path / "c"), Machine())
-    assert other["scores"] != results[0]["scores"]
+    train(variant, recipe(seed=8), data, Run(tmp_path / "c"), Machine())
+    # Weights and not scores: on seven images two networks that have learnt little may well score the same.
+    other = load_file(tmp_path / "c" / "model.safetensors")
+    assert all(not torch.equal(a[k], other[k]) for k in a if a[k].dim() == 4)
 
 
 def test_half_precision_trains(data: Data, tmp_path: Path) -> None:
