@@ -113,19 +113,15 @@ PARTS: dict[str, tuple[Measurement, ...]] = {
     ),
     "C": (
         *(stage2(*shape) for shape in ((64, 64), (128, 32), (256, 16), (512, 8))),
-        Measurement(
-            name="c-compiled-resnet26",
-            what=networks("resnet26", alphas=[0.75], betas=[0.5]),
-            paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
-            conditions=BF16,
-            seconds=20,
-        ),
-        Measurement(
-            name="c-compiled-resnet50",
-            what=networks("resnet50", alphas=[0.5], betas=[0.5]),
-            paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
-            conditions=BF16,
-            seconds=20,
+        *(
+            Measurement(
+                name=f"c-compiled-{backbone}",
+                what=networks(backbone, alphas=[alpha], betas=[0.5]),
+                paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
+                conditions=BF16,
+                seconds=20,
+            )
+            for backbone, alpha in (("resnet26", 0.75), ("resnet50", 0.5))
         ),
     ),
     "D": (

@@ -68,9 +68,8 @@ def machine_facts(conditions: Conditions, machine: "Machine") -> dict[str, Any]:
     facts: dict[str, Any] = environment() | {"threads": torch.get_num_threads()}
     if conditions.device == "cpu":
         facts["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
-        facts["onednn_max_cpu_isa"] = os.environ.get(
-            "ONEDNN_MAX_CPU_ISA"
-        )  # convolutions on a CPU are oneDNN's
+        # Convolutions on a CPU are oneDNN's, which this variable holds to older instructions.
+        facts["onednn_max_cpu_isa"] = os.environ.get("ONEDNN_MAX_CPU_ISA")
     if conditions.device == "cuda" and torch.cuda.is_available():
         facts |= {"processor": torch.cuda.get_device_name(), "cuda": torch.version.cuda}
         facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]

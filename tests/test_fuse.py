@@ -271,6 +271,22 @@ def test_functions_on_joined_tensors() -> None:
     torch.testing.assert_close(fuse(reference)(x), reference(x))
 
 
+def test_sums_behind_a_stage() -> None:
+    """Of a stage's pair with another on either side, with itself, and of one that is read again."""
+    for beta in (0.25, 0.5, 0.7):
+        for combine in (
+            lambda a, b, _: a + b,
+            lambda a, b, _: b + a,
+            lambda a, b, _: a + a,
+            lambda a, b, _: (a + b) + a,
+        ):
+            vanilla = Residual(combine).double()
+            placement = Placement(stage1=("b",), stage3=("d",))
+            reference = to_sfic(vanilla, alpha=0.3, beta=beta, placement=placement)
+            x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+            torch.testing.assert_close(fuse(reference)(x), reference(x))
+
+
 def test_concatenated_pairs() -> None:
     class Concatenating(nn.Module):
         def __init__(self) -> None:

@@ -12,7 +12,7 @@ from sfic_bench.conditions import Conditions
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report import Column, Table
 from sfic_bench.spec import Layer, Variant
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.units import format_count, format_layout, format_ratio
 
 if TYPE_CHECKING:
     from sfic_bench.latency import Best, Family, Machine, Row
@@ -137,10 +137,6 @@ def _table(
     )
 
 
-def _layout(channels_last: bool) -> str:
-    return "channels last" if channels_last else "contiguous"
-
-
 def _cells(row: "Row", both: bool) -> list[str]:
     remarks = [row.reason] if row.reason else []
     if row.fewer_macs_but_slower:
@@ -153,7 +149,7 @@ def _cells(row: "Row", both: bool) -> list[str]:
         format_ratio(row.what.alpha),
         format_ratio(row.what.beta),
         row.path,
-        _layout(row.channels_last) if both else "",
+        format_layout(row.channels_last) if both else "",
         row.l2 or "",
         row.status if row.latency is None else f"{row.latency.median:.2f}",
         *_ratio_cells(row.ratio),
@@ -183,7 +179,7 @@ def _best_table(families: "Sequence[Family]") -> Table:
         what = b.row.what
         macs = "" if b.row.macs is None or not b.vanilla.macs else f"{b.row.macs / b.vanilla.macs:.3f}"
         ratios = (format_ratio(what.alpha), format_ratio(what.beta))
-        paths = [part for r in (b.row, b.vanilla) for part in (r.path, _layout(r.channels_last))]
+        paths = [part for r in (b.row, b.vanilla) for part in (r.path, format_layout(r.channels_last))]
         rows.append([what.name, *ratios, *paths, *_ratio_cells(b.ratio), macs])
     title = "The fastest path and layout of each network against vanilla's fastest, best against best"
     return Table(title=title, columns=columns, rows=rows)

@@ -103,7 +103,8 @@ class _Fusion:
         if self.for_training or not is_sum or len(node.args) != 2 or node.kwargs:
             return None
         terms = [n for n in node.args if isinstance(n, fx.Node)]
-        for stage, other in (terms, terms[::-1]) if len(terms) == 2 else ():
+        # Twice the same pair: the stage would have to run before itself.
+        for stage, other in (terms, terms[::-1]) if len(set(terms)) == 2 else ():
             call = self.new[stage]
             if call.op != "call_module" or len(call.args) != 1 or call.kwargs or len(stage.users) != 1:
                 continue

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sfic_bench.conditions import LAYOUTS, Conditions
-from sfic_bench.counting import count
+from sfic_bench.counting import Cost, count
 from sfic_bench.latency import forms
 from sfic_bench.latency.correctness import Truth, outcome
 from sfic_bench.latency.forms import Form
@@ -77,14 +77,15 @@ class _Subject:
         self.what, self.conditions, self.machine = what, conditions, machine
         self.drawn = forms.drawn(what, conditions)
         self.truth = Truth.of(self.drawn, conditions)
-        self._forms: dict[bool, tuple[Form, str]] = {}
+        self._forms: dict[bool, tuple[Form, Cost, str]] = {}
 
-    def _form(self, fused: bool) -> tuple[Form, str]:
-        """The form, and what is wrong with it in float32."""
+    def _form(self, fused: bool) -> tuple[Form, Cost, str]:
+        """The form, what it costs, and what is wrong with it in float32; worked out once for all paths and layouts."""
         if fused not in self._forms:
             form = forms.fused(self.what, self.drawn, self.conditions) if fused else self.drawn
+            cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
             low = fused and self.conditions.dtype != "fp32"
-            self._forms[fused] = form, self.truth.complaint_of_form(form) if low else ""
+            self._forms[fused] = form, cost, self.truth.complaint_of_form(form) if low else ""
         return self._forms[fused]
 
     def ready(self, row: Row) -> Ready | None:
@@ -92,8 +93,7 @@ class _Subject:
         conditions = self.conditions
         device, training = conditions.torch_device, conditions.training
         path = EXECUTION_PATHS[row.path]
-        form, complaint = self._form(path.fused)
-        cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
+        form, cost, complaint = self._form(path.fused)
         row.macs = cost.macs
         if self.machine.peak is not None:
             floor = self.machine.peak.floor_ms(cost.work(conditions.torch_dtype.itemsize))

@@ -192,7 +192,7 @@ def reduced(conv: nn.Conv2d, x: Derived, size: tuple[int, int], target: tuple[in
 
 
 def _every(x: Tensor, ratio: tuple[int, int]) -> Tensor:
-    """Every r-th row and column of ``x``, stored as ``x`` is."""
+    """Every r-th row and column of ``x``, as a tensor of its own that lies channels last, as oneDNN reads it fastest."""
     return x[..., :: ratio[0], :: ratio[1]].contiguous(memory_format=torch.channels_last)
 
 

@@ -18,6 +18,7 @@ from sfic_bench.report.records import Records
 from sfic_bench.report.rows import CostRow, MeasuredRow, PytestRow, Row, label
 from sfic_bench.report.statistics import median_of
 from sfic_bench.spec import Variant
+from sfic_bench.units import format_layout
 
 DRAWN = 200
 """Samples of a row that a chart shows: evenly spaced order statistics, the least and the most among them."""
@@ -122,9 +123,6 @@ def _measured(row: MeasuredRow, vanilla: MeasuredRow | None) -> dict[str, object
     return found
 
 
-_LAYOUTS = {"True": "channels last", "False": "contiguous"}
-
-
 def setting(file: Records) -> str:
     """The conditions of a measurement in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
     found = file.conditions()
@@ -136,7 +134,7 @@ def setting(file: Records) -> str:
         f"batch {found['batch_size']}",
         f"{found['input_size']}×{found['input_size']}",
         found["dtype"],
-        _LAYOUTS.get(str(found["channels_last"]), "both layouts"),
+        format_layout(last) if isinstance(last := found["channels_last"], bool) else "both layouts",
         found["device"],
         found["processor"],
         f"oneDNN at most {found['onednn_max_cpu_isa']}" if found["onednn_max_cpu_isa"] else "",

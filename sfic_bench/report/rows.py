@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from sfic_bench.units import format_ratio
+from sfic_bench.units import format_layout, format_ratio
 
 Key = tuple[str, float | None, float | None, str]
 """What tells a row apart: name, α, β, and what else does."""
@@ -106,7 +106,7 @@ class MeasuredRow(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> Key:
-        layout = ", channels last" if self.channels_last else ""
+        layout = f", {format_layout(True)}" if self.channels_last else ""
         l2 = "" if self.l2 is None else f", L2 {self.l2}"
         return self.name, self.alpha, self.beta, f"{self.path}{layout}{l2}"
 
