@@ -1,4 +1,8 @@
-"""What a person runs and what CI runs. ``nox`` alone runs the default sessions; ``nox -l`` lists all."""
+"""The commands that a person and CI run. ``nox`` runs the default sessions; ``nox -l`` lists all."""
+
+import re
+import time
+from pathlib import Path
 
 import nox
 
@@ -6,6 +10,9 @@ nox.options.sessions = ["lint", "architecture", "types", "install", "regression"
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
+FOR_TESTS = ".[test,peers,onnx,report,train,faces]"
+# Idle workers take tests from busy ones, so that no core waits for the other's last long tests.
+ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 
 
 @nox.session
@@ -27,7 +34,7 @@ def architecture(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, strictly."""
-    session.install(*CONSTRAINED, ".[train,faces,report]", "mypy", "nox")
+    session.install(*CONSTRAINED, ".[test,train,faces,report]", "mypy", "nox")
     session.run("mypy")
 
 
@@ -40,22 +47,12 @@ def install(session: nox.Session) -> None:
 
 
 COUNTS = "reports/counts.json"
-TIMED = (
-    "latency",
-    "--backbone",
-    "mobilenet,resnet26",
-    "--alpha",
-    ".5",
-    "--beta",
-    ".5,1",
-    "--layout",
-    "channels-last",
-)
+TIMED_GRID = ("--backbone", "mobilenet,resnet26", "--alpha", ".5", "--beta", ".5,1", "--layout", "channels-last")
 
 
 @nox.session
 def regression(session: nox.Session) -> None:
-    """Hold every backbone's parameters and MACs over the grid to the committed ones, exactly."""
+    """Compare every backbone's parameters and MACs over the grid with the committed ones, exactly."""
     session.install(*CONSTRAINED, ".")
     head = f"{session.create_tmp()}/counts.json"
     session.run("sfic-bench", "flops", "--format", "json", "--output", head)
@@ -69,17 +66,43 @@ def baseline(session: nox.Session) -> None:
     session.run("sfic-bench", "flops", "--format", "json", "--output", COUNTS)
     for device in ("cpu", "cuda") if _has_cuda(session) else ("cpu",):
         paths = "reference,fused" if device == "cpu" else "reference,fused,compiled-freezing,cuda-graph"
-        to = ("--format", "json", "--output", f"reports/baseline-{device}.json")
-        session.run("sfic-bench", *TIMED, "--device", device, "--path", paths, "--max-seconds", "120", *to)
+        output = ("--format", "json", "--output", f"reports/baseline-{device}.json")
+        where = ("--device", device, "--path", paths, "--max-seconds", "120")
+        session.run("sfic-bench", "latency", *TIMED_GRID, *where, *output)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
-    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx,report,train,faces]")
-    session.run("pytest", "-n", "2", *session.posargs)
+    session.install(*CONSTRAINED, "-e", FOR_TESTS)
+    session.run("pytest", *ON_TWO_CORES, *session.posargs)
     once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
     session.run("pytest", "-q", "--benchmark-disable", *once)
+
+
+@nox.session
+def oldest_torch(session: nox.Session) -> None:
+    """Run the test suite with the oldest torch that pyproject.toml admits."""
+    (oldest,) = re.findall(r'"torch>=([\d.]+)"', Path("pyproject.toml").read_text(encoding="utf-8"))
+    # torch 2.6 pins sympy, whose pinned version suits only later ones.
+    pins = Path("constraints.txt").read_text(encoding="utf-8").splitlines()
+    constraints = Path(session.create_tmp(), "constraints.txt")
+    constraints.write_text("\n".join(pin for pin in pins if not pin.startswith(("torch==", "sympy=="))))
+    session.install("-c", str(constraints), "-e", FOR_TESTS, f"torch=={oldest}.*")
+    session.run("pytest", *ON_TWO_CORES, *session.posargs)
+
+
+@nox.session
+def explore(session: nox.Session) -> None:
+    """Search for counterexamples to the property tests for ten minutes, or for ``nox -s explore -- MINUTES [TESTS]``.
+
+    Each pass draws new examples. A counterexample ends the search: add it to its test with ``@example``.
+    """
+    minutes, *selected = session.posargs or ["10"]
+    session.install(*CONSTRAINED, "-e", FOR_TESTS)
+    end = time.monotonic() + 60 * float(minutes)
+    while time.monotonic() < end:
+        session.run("pytest", *ON_TWO_CORES, "-q", "-m", "hypothesis", *selected, env={"HYPOTHESIS_PROFILE": "search"})
 
 
 @nox.session
@@ -91,7 +114,7 @@ def zoo(session: nox.Session) -> None:
     """
     session.install(*CONSTRAINED, "-e", ".[test]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
     session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
-    session.run("pytest", "-n", "2", "tests/zoo", *session.posargs)
+    session.run("pytest", *ON_TWO_CORES, "tests/zoo", *session.posargs)
 
 
 @nox.session
@@ -115,12 +138,12 @@ def gpu_bench(session: nox.Session) -> None:
     session.install(*CONSTRAINED, "-e", ".[test,gpu]")
     if not _has_cuda(session):
         session.skip("torch finds no CUDA device on this machine, so nothing was measured")
-    for part in "ABCD":  # each is correct or says what is not; the others are measured all the same
+    for part in "ABCD":  # a part exits with 1 if one of its measurements failed; the others are still good
         session.run("python", "benchmarks/gpu_measure.py", part, "reports", success_codes=[0, 1])
     json = "reports/gpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "gpu", "--benchmark-json", json, *session.posargs)
 
 
 def _has_cuda(session: nox.Session) -> bool:
-    found = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
-    return str(found).strip() == "True"
+    answer = session.run("python", "-c", "import torch; print(torch.cuda.is_available())", silent=True)
+    return str(answer).strip() == "True"

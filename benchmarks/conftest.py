@@ -1,4 +1,4 @@
-"""What the suites share: devices, and a timer that waits for them."""
+"""What the benchmarks share: devices, and a timer that waits for them."""
 
 import time
 
@@ -7,14 +7,14 @@ import torch
 
 
 def synchronised() -> float:
-    """`time.perf_counter` once the CUDA device has done all that it was asked to."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    """`time.perf_counter` once the CUDA device has finished all of its work."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, object]) -> None:
-    """What `sfic-bench compare` must find equal before it compares two files."""
+    """Add what `sfic-bench compare` must find equal before it compares two files."""
     machine_info |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
     if torch.cuda.is_available():
         machine_info |= {"cuda": torch.version.cuda, "device": torch.cuda.get_device_name()}

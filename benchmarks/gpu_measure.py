@@ -1,14 +1,13 @@
 """What to measure first on a CUDA device: four parts of at most ten minutes, each beside what was predicted.
 
-``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich, typer
-and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file a measurement,
+``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich, typer,
+msgspec and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file a measurement,
 which `sfic-bench report` reads, written again after each backbone, so that a run cut short keeps what it had.
 ``--dry-run`` does the same with tiny shapes on the CPU, and says how long each part is expected to take on an H100.
 """
 
 import argparse
 import importlib.util
-import json
 import os
 import re
 import subprocess
@@ -25,10 +24,15 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's memory profiler annou
 
 import torch  # noqa: E402
 
-from sfic_bench import documents, latency  # noqa: E402
-from sfic_bench.measure import Stop  # noqa: E402
-from sfic_bench.report import Column, Table, to_plain, write_atomically  # noqa: E402
-from sfic_bench.spec import Grid, Layer, Variant  # noqa: E402
+from sfic_bench import timing  # noqa: E402
+from sfic_bench.measure.conditions import Conditions  # noqa: E402
+from sfic_bench.measure.sampler import Stop  # noqa: E402
+from sfic_bench.networks.grid import Grid  # noqa: E402
+from sfic_bench.networks.variant import Stage2Layer, Variant  # noqa: E402
+from sfic_bench.report import Column, Table, to_plain  # noqa: E402
+from sfic_bench.report.cells import with_bounds  # noqa: E402
+from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E402
+from sfic_bench.results.write import write_result  # noqa: E402
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
 BF16 = {"device": "cuda", "dtype": "bf16", "batch_size": 64, "layout": "channels-last"}
@@ -52,23 +56,23 @@ class Measurement:
     """
 
     name: str
-    what: tuple[Variant | Layer, ...]
+    what: tuple[Variant | Stage2Layer, ...]
     paths: tuple[str, ...]
     conditions: dict[str, Any]
     seconds: float
     rounds: int = 200
 
     @property
-    def families(self) -> dict[str, list[Variant | Layer]]:
-        found: dict[str, list[Variant | Layer]] = {}
+    def families(self) -> dict[str, list[Variant | Stage2Layer]]:
+        found: dict[str, list[Variant | Stage2Layer]] = {}
         for what in self.what:
             found.setdefault(what.name, []).append(what)
         return found
 
-    def modelled_s(self, members: Sequence[Variant | Layer]) -> float:
+    def modelled_s(self, members: Sequence[Variant | Stage2Layer]) -> float:
         """Seconds that one family is expected to take on an H100."""
         each = sum(SECONDS[path] for path in self.paths)
-        each += SECONDS["layer" if isinstance(members[0], Layer) else "network"]
+        each += SECONDS["layer" if isinstance(members[0], Stage2Layer) else "network"]
         if self.conditions.get("energy", True):
             each += SECONDS["energy"] * len(self.paths)
         return len(members) * each + self.seconds
@@ -82,7 +86,7 @@ def networks(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -
 def stage2(channels: int, size: int) -> Measurement:
     """The paper's grid of one Stage 2, 3×3 and 1×1, on S of ``size``×``size`` pixels."""
     layers = tuple(
-        Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta)
+        Stage2Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta)
         for kernel in (3, 1)
         for v in Grid(backbones=("stage2",))
     )
@@ -172,10 +176,10 @@ MISS = 0.15
 def tiny(measurement: Measurement) -> Measurement:
     """The same on a CPU within seconds: two networks, or two layers where they are compiled; small inputs, one round."""
     slow = any(path.startswith("compiled") for path in measurement.paths)
-    what: tuple[Variant | Layer, ...] = networks("mobilenet", alphas=[0.5], betas=[0.5])
+    what: tuple[Variant | Stage2Layer, ...] = networks("mobilenet", alphas=[0.5], betas=[0.5])
     size = 32
-    if slow or isinstance(measurement.what[0], Layer):
-        what, size = (Layer(channels=8), Layer(channels=8, alpha=0.5, beta=0.5)), 8
+    if slow or isinstance(measurement.what[0], Stage2Layer):
+        what, size = (Stage2Layer(channels=8), Stage2Layer(channels=8, alpha=0.5, beta=0.5)), 8
     conditions = measurement.conditions | {"device": "cpu", "batch_size": 2, "input_size": size}
     paths = tuple(dict.fromkeys(("fused", *measurement.paths)))
     return replace(measurement, what=what, paths=paths, conditions=conditions, seconds=1, rounds=1)
@@ -202,46 +206,37 @@ def tested_on_device() -> bool:
     return subprocess.run([sys.executable, *call], cwd=ROOT, env=environment).returncode == 0
 
 
-def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> list[latency.Family]:
+def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> list[TimingRow]:
     """Measure family by family, and write the file after each."""
-    conditions = latency.Conditions(**measurement.conditions)
-    machine = latency.Machine.for_conditions(conditions)
-    facts = documents.machine_facts(conditions, machine)
-    stop = Stop(
-        max_seconds=measurement.seconds, min_rounds=min(10, measurement.rounds), max_rounds=measurement.rounds
-    )
+    conditions = Conditions(**measurement.conditions)
+    machine = timing.Machine.for_conditions(conditions)
+    stop = Stop(max_seconds=measurement.seconds, min_rounds=min(10, measurement.rounds), max_rounds=measurement.rounds)
     path = folder / f"{device}-{measurement.name}.json"
-    families: list[latency.Family] = []
+    results: list[TimingResult] = []
     for name, members in measurement.families.items():
         if time.monotonic() + measurement.modelled_s(members) > until_s:
             print(f"{measurement.name}: no time left for {name}")
             continue
         began = time.monotonic()
-        families += latency.measure(members, measurement.paths, conditions, machine, stop)
-        document = documents.measurement(families, conditions, machine, facts)
-        write_atomically(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        results += timing.measure(members, measurement.paths, conditions, machine, stop)
+        write_result(path, merged(results))
         print(f"{measurement.name}: {name} took {time.monotonic() - began:.0f} s", flush=True)
-    return families
+    return [row for result in results for row in result.rows]
 
 
-def compared(families: Sequence[latency.Family]) -> Table:
+def compared(rows: Sequence[TimingRow]) -> Table:
     """Each SFIC row's time over vanilla's on the same path, beside what was predicted."""
-    rows = []
-    for row in (r for family in families for r in family.rows if not r.what.is_vanilla and r.l2 != "warm"):
-        what = row.what
-        assert what.alpha is not None and what.beta is not None
-        predicted = PREDICTED.get((what.name, what.alpha, what.beta, row.path))
-        told = [str(what), row.path, "", "", "" if predicted is None else str(predicted), row.reason]
-        if row.ratio is not None:
-            told[2:4] = f"{row.ratio.median:.3f}", f"{row.ratio.low:.3f}–{row.ratio.high:.3f}"
-            if predicted is not None and abs(row.ratio.median / predicted.ratio - 1) > MISS:
-                told[5] = f"{row.ratio.median / predicted.ratio - 1:+.0%} off the prediction: profile it"
-        rows.append(told)
+    lines = []
+    for row in (r for r in rows if not r.is_vanilla and r.l2 != "warm"):
+        assert row.alpha is not None and row.beta is not None
+        predicted = PREDICTED.get((row.name, row.alpha, row.beta, row.path))
+        remark, ratio = row.reason, row.ratio_to_vanilla
+        if ratio is not None and predicted is not None and abs(ratio.estimate / predicted.ratio - 1) > MISS:
+            remark = f"{ratio.estimate / predicted.ratio - 1:+.0%} off the prediction: profile it"
+        lines.append([row.network, row.path, *with_bounds(ratio), str(predicted or ""), remark])
     columns = [Column(name=n) for n in ("network or layer", "path")]
-    columns += [Column(name=n, number=True) for n in ("÷ vanilla", "95% interval", "predicted")]
-    return Table(
-        title="Time over vanilla's on the same path", columns=[*columns, Column(name="remark")], rows=rows
-    )
+    columns += [Column(name=n, number=True) for n in ("vs. vanilla", "95% interval", "predicted")]
+    return Table(title="Time over vanilla's on the same path", columns=[*columns, Column(name="remark")], rows=lines)
 
 
 def main(part: str, folder: Path, dry: bool) -> int:
@@ -254,13 +249,11 @@ def main(part: str, folder: Path, dry: bool) -> int:
     good = tested_on_device() if part == "A" else True
     name = "dry-run" if dry else torch.cuda.get_device_name()
     device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    families = []
+    rows = []
     for measurement in PARTS[part]:
-        asked = tiny(measurement) if dry else measurement
-        families += run(asked, device, folder, began + LIMIT_S)
-    rows = [row for family in families for row in family.rows]
+        rows += run(tiny(measurement) if dry else measurement, device, folder, began + LIMIT_S)
     statuses = {status: sum(r.status == status for r in rows) for status in ("ok", "wrong", "unavailable")}
-    print("\n" + to_plain([compared(families)]))
+    print("\n" + to_plain([compared(rows)]))
     print(", ".join(f"{count} {status}" for status, count in statuses.items()), flush=True)
     print(f"part {part} took {(time.monotonic() - began) / 60:.1f} minutes")
     missing = 0 if dry else statuses["unavailable"]  # a CPU has no CUDA graphs
@@ -268,9 +261,7 @@ def main(part: str, folder: Path, dry: bool) -> int:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=sorted(PARTS))
     parser.add_argument("folder", type=Path, help="for the JSON files; made where it does not exist")
     parser.add_argument("--dry-run", action="store_true", help="tiny shapes on the CPU")

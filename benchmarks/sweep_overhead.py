@@ -12,7 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sfic_bench.report.environment import environment
+from msgspec import to_builtins
+from msgspec.structs import replace
+
+from sfic_bench.results.environment import environment
 
 NETWORK = """
 from torch import nn
@@ -30,9 +33,7 @@ def measure(engine: str, count: int) -> dict[str, Any]:
         place = Path(folder)
         (place / "net.py").write_text(NETWORK)
         sizes = ", ".join(map(str, range(8, 8 + count)))
-        (place / "spec.toml").write_text(
-            f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n'
-        )
+        (place / "spec.toml").write_text(f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n')
         call = [
             sys.executable,
             "-m",
@@ -107,7 +108,7 @@ def main() -> None:
             print("| " + " | ".join(told) + " |", flush=True)
         found += [one, *more]
     if len(sys.argv) > 1:
-        document = {"environment": {**environment(), "argv": []}, "rows": found}
+        document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": found}
         Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,20 +1,24 @@
-"""How long does a whole network take, as drawn and fused, beside its vanilla form?
+"""How long does a whole network take, unfused and fused, beside its vanilla form?
 
-One image of 3×256×256, channels last: latency, not throughput. For ratios with intervals run
-``sfic-bench latency``.
+The input is one image of 3×256×256, channels last, so that this is latency and not throughput. For ratios with
+intervals run ``sfic-bench latency``.
 """
 
 import pytest
+import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sfic_bench.latency import Conditions, forms
-from sfic_bench.measure import MAKERS
-from sfic_bench.spec import EXECUTION_PATHS, Variant
+from sfic_bench.measure.conditions import Conditions, Device, Layout
+from sfic_bench.measure.devices import DTYPES
+from sfic_bench.measure.execution import eager
+from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.networks.variant import Variant
+from sfic_bench.timing import forms
 
 NETWORKS = [
-    Variant(backbone=backbone, **ratios)
+    Variant(backbone=backbone, alpha=alpha, beta=beta)
     for backbone in ("mobilenet", "resnet26", "resnet50")
-    for ratios in ({}, {"alpha": 0.5, "beta": 0.5}, {"alpha": 0.5, "beta": 1.0})
+    for alpha, beta in ((None, None), (0.5, 0.5), (0.5, 1.0))
 ]
 
 
@@ -26,11 +30,12 @@ def name(network: Variant) -> str:
 @pytest.mark.parametrize("path", ["reference", "fused"])
 @pytest.mark.parametrize("network", NETWORKS, ids=name)
 def test_network(benchmark: BenchmarkFixture, network: Variant, path: str, device: str) -> None:
-    conditions = Conditions(device=device, batch_size=1, layout="channels-last")
+    conditions = Conditions(device=Device(device), batch_size=1, layout=Layout.CHANNELS_LAST)
     form = forms.drawn(network, conditions)
     if EXECUTION_PATHS[path].fused:
         form = forms.fused(network, form, conditions)
-    form = form.placed(conditions.torch_device, conditions.torch_dtype, channels_last=True)
+    form = form.placed(torch.device(conditions.device), DTYPES[conditions.dtype], Layout.CHANNELS_LAST)
     benchmark.group = f"{network.backbone} {device}"
     benchmark.extra_info.update(alpha=network.alpha, beta=network.beta, path=path, device=device)
-    benchmark.pedantic(MAKERS["eager"](form.module, form.inputs, False).run, rounds=10, warmup_rounds=3)
+    run = eager(form.module, form.inputs, False).run
+    benchmark.pedantic(run, rounds=10, warmup_rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark's is untyped

@@ -9,7 +9,7 @@ from sfic_bench.version import __version__
 
 if TYPE_CHECKING:
     from sfic_bench.api import build, count, explain_placement, fuse, to_sfic
-    from sfic_bench.released import import_released
+    from sfic_bench.networks.released import import_released
 
 __all__ = ["__version__", "build", "count", "explain_placement", "fuse", "import_released", "to_sfic"]
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     if name == "import_released":
-        from sfic_bench import released
+        from sfic_bench.networks.released import import_released
 
-        return released.import_released
+        return import_released
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

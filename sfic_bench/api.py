@@ -8,14 +8,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sfic_bench import backbones
-from sfic_bench.backbones.detectors.detection import Detector
 from sfic_bench.convert import (
-    OnUnsupported,
+    ConversionOptions,
+    ExplainedOperation,
     Parity,
     Placement,
-    Rewrite,
-    Step,
+    convert,
     fuse,
     graph_of,
     parity,
@@ -24,10 +22,14 @@ from sfic_bench.convert import (
     to_sfic,
 )
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
-from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
+from sfic_bench.errors import InvalidValue, UnsupportedModel, member
+from sfic_bench.networks import registry
+from sfic_bench.networks.detectors.detection import Detector
+from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.weights import load, read_state
 from sfic_bench.nn import McsMode
-from sfic_bench.spec import Variant
-from sfic_bench.state import load, read_state
+from sfic_bench.results.cost import CostRow, LayerRow
 
 __all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
 
@@ -39,7 +41,7 @@ def build(
     beta: float | None = None,
     classes: int = 2,
     mcs: McsMode = "learned",
-    on_unsupported: OnUnsupported = "error",
+    on_unsupported: str = "error",
     weights: Path | str | None = None,
     input_size: int = 256,
     device: torch.device | str | None = None,
@@ -69,8 +71,9 @@ def build(
     """
     if alpha is not None and beta is None:
         beta = 1.0
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=on_unsupported)
-    vanilla = backbones.build(backbone, classes=classes, input_size=input_size, device=device)
+    keeps = member(OnUnsupported, on_unsupported, "value of on_unsupported")
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=keeps)
+    vanilla = registry.build(backbone, classes=classes, input_size=input_size, device=device)
     state = None if weights is None else read_state(weights)
     is_vanilla = variant.alpha is None or variant.beta is None
     carries = state is not None and (is_vanilla or set(state) & set(vanilla.state_dict()) == set(state))
@@ -79,9 +82,7 @@ def build(
     if variant.alpha is None or variant.beta is None:
         return vanilla
     _check_convertible(backbone, vanilla)
-    sfic = to_sfic(
-        vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported
-    )
+    sfic = to_sfic(vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported)
     if state is not None and not carries:
         load(sfic, state, f"{weights}")
     return sfic
@@ -107,6 +108,33 @@ class Costed:
     parity: Parity | None
     fused: Cost | None = None
 
+    def row(self, *, classes: int, per_layer: bool = False) -> CostRow:
+        """The same as a row of a result file; with ``per_layer``, with every layer."""
+        cost, parity = self.cost, self.parity
+        terms = None if parity is None else {**parity.terms, "unexplained": parity.unexplained}
+        return CostRow(
+            backbone=self.variant.backbone, alpha=self.variant.alpha, beta=self.variant.beta,
+            input_size=cost.input_size[-1], classes=classes,
+            params=cost.parameters.total, params_trainable=cost.parameters.trainable, params_dead=cost.parameters.dead,
+            params_over_vanilla=terms,
+            macs={name: total.macs for name, total in cost.totals.items()},
+            macs_fused=None if self.fused is None else self.fused.macs,
+            unsupported={name: dict(total.unsupported) for name, total in cost.totals.items() if total.unsupported},
+            activations=cost.activations, bytes_moved=cost.bytes_moved,
+            layers=_layer_rows(cost) if per_layer else [],
+        )  # fmt: skip
+
+
+def _layer_rows(cost: Cost) -> list[LayerRow]:
+    by_convention = {name: cost.layers(name) for name in CONVENTIONS}
+    return [
+        LayerRow(
+            path=layer.path, kind=layer.kind, calls=layer.calls, input=list(layer.input), output=list(layer.output),
+            params=layer.params, macs={name: layers[i].macs for name, layers in by_convention.items()},
+        )
+        for i, layer in enumerate(by_convention[DEFAULT])
+    ]  # fmt: skip
+
 
 def costs(
     variants: Iterable[Variant], *, input_size: int = 256, classes: int = 2, fused: bool = False
@@ -129,7 +157,7 @@ def costs(
     for variant in variants:
         if variant.backbone != name:
             name, alpha = variant.backbone, None
-            vanilla = backbones.build(name, classes=classes, input_size=input_size, device="meta").eval()
+            vanilla = registry.build(name, classes=classes, input_size=input_size, device="meta").eval()
             # An SFIC network takes whatever its vanilla one takes, so this checks the size for all.
             plain = Costed(
                 variant=Variant(backbone=name, on_unsupported=variant.on_unsupported),
@@ -146,9 +174,7 @@ def costs(
             graph = graph_of(vanilla)
         if variant.alpha != alpha:
             alpha = variant.alpha
-            sfic = to_sfic(
-                graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True
-            )
+            sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True)
             compared = parity(vanilla, sfic)
             cheap.clear()
         set_beta(sfic, variant.beta)
@@ -160,9 +186,7 @@ def costs(
         )
 
 
-def _count_fused(
-    sfic: nn.Module, beta: float, shape: tuple[int, int, int, int], cheap: dict[bool, nn.Module]
-) -> Cost:
+def _count_fused(sfic: nn.Module, beta: float, shape: tuple[int, int, int, int], cheap: dict[bool, nn.Module]) -> Cost:
     """Joined (β = 1) or not, one fused network serves; the norms, which count nothing, may stay."""
     joined = beta == 1
     if joined not in cheap:
@@ -186,23 +210,23 @@ class Explanation:
 
     Attributes:
         placement: where Stage 1 and Stage 3 go.
-        steps: what becomes of each operation that a pair reaches and of each convolution, in order.
+        operations: what becomes of each operation that a pair reaches and of each convolution, in order.
     """
 
     placement: Placement
-    steps: tuple[Step, ...]
+    operations: tuple[ExplainedOperation, ...]
 
     @property
     def summary(self) -> str:
-        """How many of each there are."""
-        counts = Counter(step.role for step in self.steps)
+        """How many operations have each role."""
+        counts = Counter(operation.role for operation in self.operations)
         return ", ".join(f"{role}: {count}" for role, count in counts.items())
 
     def __str__(self) -> str:
         rows = [
-            (s.role, s.path, s.operation, "" if s.split is None else f"{s.split.spatial}+{s.split.frequency}")
-            for s in self.steps
-            if s.role != "per branch"
+            (o.role, o.path, o.operation, "" if o.split is None else f"{o.split.spatial}+{o.split.frequency}")
+            for o in self.operations
+            if o.role != "per branch"
         ]
         widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
         lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
@@ -216,7 +240,7 @@ def explain_placement(
     *,
     alpha: float = 0.5,
     placement: Placement | None = None,
-    on_unsupported: OnUnsupported = "error",
+    on_unsupported: str = "error",
 ) -> Explanation:
     """What `to_sfic` would make of ``model``, which is not changed.
 
@@ -227,7 +251,11 @@ def explain_placement(
         UnsupportedModel: as `to_sfic` does.
     """
     graph = graph_of(model)
-    found = placement or placement_of(graph)
-    rewrite = Rewrite(graph, found, alpha, 1.0, "learned", on_unsupported, share=True)
-    rewrite.run()
-    return Explanation(placement=found, steps=tuple(rewrite.steps))
+    options = ConversionOptions(
+        placement=placement or placement_of(graph),
+        alpha=alpha,
+        beta=1.0,
+        on_unsupported=on_unsupported,
+        share=True,
+    )
+    return Explanation(placement=options.placement, operations=convert(graph, options).operations)

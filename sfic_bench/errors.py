@@ -1,15 +1,18 @@
-"""The one base class of errors that are the caller's to mend, and how they are worded.
+"""`SficBenchError`, the base class of errors that the caller can correct, and how they are worded.
 
-Every message says what was expected, what came and what to do. The command line prints such an
-error as one line and exits with its ``exit_status``; anything else is a defect of ours and keeps its traceback.
+Every message says what was expected, what was given and what to do. The command line prints such an
+error as one line and exits with its ``exit_status``; any other error is a defect of this package and keeps
+its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from enum import StrEnum
+from typing import TypeVar
 
 
 class SficBenchError(Exception):
-    """An input that cannot be used, worded so that the caller can mend it."""
+    """An input that cannot be used, with a message by which the caller can correct it."""
 
     exit_status = 2
 
@@ -19,26 +22,58 @@ class InvalidValue(SficBenchError, ValueError):
 
 
 LISTED = 20
-"""Known names that a message lists at most."""
+"""How many known names a message lists at most."""
 
 
 class UnknownName(SficBenchError, LookupError):
-    """A name that no registry has."""
+    """A name that is not among the known ones; the message suggests the nearest.
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    Args:
+        what: the kind of thing that is named.
+        name: the unknown name.
+        known: the names that exist.
+        families: beginnings of further names, plain and in lower case, and what to suggest for each of them.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], families: Mapping[str, str] | None = None) -> None:
         known = tuple(known)
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = _nearest(name, known, families or {})
+        hint = f"did you mean {near!r}? " if near else ""
         more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
         super().__init__(f"unknown {what} {name!r}; {hint}known: {', '.join(known[:LISTED])}{more}")
 
 
+def _nearest(name: str, known: Sequence[str], families: Mapping[str, str]) -> str | None:
+    plain = name.lower().replace("-", "").replace("_", "")
+    if begins := [family for family in families if plain.startswith(family)]:
+        return families[max(begins, key=len)]
+    for names in (known, list(families)):
+        if near := get_close_matches(name, names, n=1):
+            return families.get(near[0], near[0])
+    return None
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def member(choices: type[Choice], value: str, what: str) -> Choice:
+    """The member of the closed set ``choices`` that has this ``value``.
+
+    Raises:
+        UnknownName: if there is none; the message calls the value a ``what`` and lists the set.
+    """
+    try:
+        return choices(value)
+    except ValueError:
+        raise UnknownName(what, value, [choice.value for choice in choices]) from None
+
+
 class UnsupportedModel(SficBenchError):
-    """A network, or a part of one, that a step cannot carry over."""
+    """A network, or a part of one, that a step cannot handle."""
 
 
 def first_line(error: BaseException) -> str:
-    """What ``error`` says first; its type where it says nothing."""
+    """The first line of the message of ``error``; its type if it has none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Counts as people print them, and back. Nothing else rounds."""
+"""Counts and ratios as they are printed, and printed counts read back. No other module rounds figures."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,11 @@ _PRINTED = re.compile(r"(>?)(\d+(?:\.\d+)?)([KMGT]?)")
 class PrintedCount:
     """A count as a paper prints it: ``3.08G`` is 3.08 × 10⁹, known to two decimals.
 
-    ``>20.81M`` is a lower bound. ``text`` is what was printed.
+    Attributes:
+        text: the printed figure.
+        digits: its number.
+        unit: its unit, ``""`` for none.
+        is_bound: whether it is a lower bound, as ``>20.81M`` is.
     """
 
     text: str
@@ -22,38 +26,49 @@ class PrintedCount:
 
     @classmethod
     def parse(cls, text: str) -> "PrintedCount":
-        """Raises ``ValueError`` for anything that is not a number with an optional unit."""
-        found = _PRINTED.fullmatch(text)
-        if not found:
+        """Read a printed figure.
+
+        Raises:
+            ValueError: for anything that is not a number with an optional unit.
+        """
+        match = _PRINTED.fullmatch(text)
+        if not match:
             raise ValueError(f"expected a count such as 3.08G, 761M or >20.81M, got {text!r}")
-        bound, digits, unit = found.groups()
+        bound, digits, unit = match.groups()
         return cls(text, Decimal(digits), unit, bool(bound))
 
     def round_like(self, count: int) -> str:
-        """``count`` in this figure's unit and number of decimals, as ptflops prints it.
+        """``count`` in this figure's unit and number of decimals, rounded as ptflops prints it.
 
-        That rounds the nearest binary fraction, so that 28,525 is 28.52K.
+        ptflops rounds the nearest binary fraction, so that 28,525 is 28.52K.
         """
         decimals = len(self.text.rstrip("KMGT").partition(".")[2])
         return f"{count / _FACTOR[self.unit]:.{decimals}f}{self.unit}"
 
     def agrees_with(self, count: int) -> bool:
-        """Whether ``count``, rounded as this figure is, prints the same (or lies above a bound)."""
+        """Whether ``count``, rounded like this figure, prints the same; or lies above it, if it is a bound."""
         if self.is_bound:
             return Decimal(count) / _FACTOR[self.unit] > self.digits
         return self.round_like(count) == self.text
 
 
 def format_count(count: int, unit: str, decimals: int = 2) -> str:
-    """``format_count(5381066754, "G")`` is ``"5.38"``: the number alone, for a column whose head has the unit."""
+    """``count`` in ``unit`` without the unit, for a column whose header has it: 5,381,066,754 in G is ``5.38``."""
     return f"{count / _FACTOR[unit]:,.{decimals}f}"
 
 
 def format_layout(channels_last: bool) -> str:
-    """How tensors are stored, in words."""
+    """The memory layout of tensors, in words."""
     return "channels last" if channels_last else "contiguous"
 
 
 def format_ratio(ratio: float | None) -> str:
-    """α or β as short as it goes; nothing for a vanilla network."""
+    """α or β in as few digits as possible; an empty text for a vanilla network."""
     return "" if ratio is None else f"{ratio:g}"
+
+
+def format_duration(seconds: float) -> str:
+    """``1:02:03`` for hours, minutes and seconds, or ``2:03`` below an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -4,11 +4,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-# One process per core runs the suite, and networks differ in size: no deadlines. The same examples on every machine,
-# so that what passes here passes there; HYPOTHESIS_PROFILE=search looks for others.
-SUITE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow], "print_blob": True}
-settings.register_profile("suite", derandomize=True, **SUITE)
-settings.register_profile("search", derandomize=False, **SUITE)
+# "suite" draws the same examples on every machine, so that what passes on one passes on all; "search" draws new ones at
+# each run (`nox -s explore`). Neither has deadlines, since networks differ in size and other processes use the cores.
+settings.register_profile(
+    "suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile("search", settings.get_profile("suite"), derandomize=False)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 

@@ -2,12 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from sfic_bench import backbones
 from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.networks import registry
+from sfic_bench.networks.families import FAMILIES
 
 
 def parameters(name: str, classes: int = 2) -> int:
-    return sum(p.numel() for p in backbones.build(name, classes=classes, device="meta").parameters())
+    return sum(p.numel() for p in registry.build(name, classes=classes, device="meta").parameters())
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_parameter_counts(name: str, expected: int) -> None:
 
 
 def test_state_dict_names_are_torchvisions() -> None:
-    resnet = backbones.build("resnet50", device="meta").state_dict()
+    resnet = registry.build("resnet50", device="meta").state_dict()
     for key, shape in {
         "conv1.weight": (64, 3, 7, 7),
         "bn1.running_mean": (64,),
@@ -48,41 +49,64 @@ def test_state_dict_names_are_torchvisions() -> None:
         assert tuple(resnet[key].shape) == shape
     # 53 convolutions and norms: 1 + 16 blocks · 3 + 4 shortcuts; a norm has five tensors; fc has two.
     assert len(resnet) == 53 + 53 * 5 + 2
-    vgg = backbones.build("vgg16", device="meta").state_dict()
+    vgg = registry.build("vgg16", device="meta").state_dict()
     for key in ("features.0.weight", "features.0.bias", "features.1.running_var", "features.41.weight"):
         assert key in vgg
-    dense = backbones.build("densenet121", device="meta").state_dict()
+    dense = registry.build("densenet121", device="meta").state_dict()
     assert tuple(dense["features.denseblock4.denselayer16.conv2.weight"].shape) == (32, 128, 3, 3)
     assert tuple(dense["features.transition3.conv.weight"].shape) == (512, 1024, 1, 1)
-    efficient = backbones.build("efficientnet_b0", device="meta").state_dict()
+    efficient = registry.build("efficientnet_b0", device="meta").state_dict()
     assert tuple(efficient["features.2.0.block.2.fc1.weight"].shape) == (4, 96, 1, 1)
     assert tuple(efficient["features.1.0.block.0.0.weight"].shape) == (32, 1, 3, 3)
 
 
-@pytest.mark.parametrize("name", backbones.names())
+@pytest.mark.parametrize("name", registry.names())
 def test_every_backbone_computes(name: str) -> None:
-    out = backbones.build(name, classes=3)(torch.randn(2, 3, 80, 64))
+    out = registry.build(name, classes=3)(torch.randn(2, 3, 80, 64))
     assert out.shape == (2, 3) and out.isfinite().all()
 
 
 def test_building_on_meta_leaves_initialisation_alone_elsewhere() -> None:
-    backbones.build("resnet26", device="meta")
+    registry.build("resnet26", device="meta")
     torch.manual_seed(0)
     first = nn.Conv2d(3, 4, 3).weight
     torch.manual_seed(0)
     assert torch.equal(first, nn.Conv2d(3, 4, 3).weight) and first.std() > 0
 
 
-def test_unknown_names_get_the_nearest() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'resnet50'"):
-        backbones.build("resnet5O")
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("resnet5O", "resnet50"),
+        ("resnet", "resnet50"),
+        ("convnext", "timm:convnext_tiny"),
+        ("ConvNeXt-T", "timm:convnext_tiny"),
+        ("convnxt", "timm:convnext_tiny"),
+        ("resnext50", "torchvision:resnext50_32x4d"),
+        ("mobilenet_v3", "torchvision:mobilenet_v3_small"),
+    ],
+)
+def test_unknown_names_get_the_nearest(name: str, suggestion: str) -> None:
+    with pytest.raises(UnknownName, match=f"did you mean '{suggestion}'"):
+        registry.build(name)
+
+
+def test_names_that_resemble_none_get_no_suggestion() -> None:
+    with pytest.raises(UnknownName) as caught:
+        registry.build("nonsense")
+    assert "did you mean" not in str(caught.value)
+
+
+def test_suggested_references_are_well_formed() -> None:
+    for reference in FAMILIES.values():
+        registry.check_name(reference)
 
 
 def test_registering_twice_is_refused() -> None:
     with pytest.raises(InvalidValue, match="'vgg13' is registered already"):
-        backbones.register("vgg13", lambda classes: nn.Linear(1, classes))
+        registry.register("vgg13", lambda classes: nn.Linear(1, classes))
 
 
 def test_too_few_classes() -> None:
     with pytest.raises(InvalidValue, match="classes must be at least 1, got 0"):
-        backbones.build("vgg13", classes=0)
+        registry.build("vgg13", classes=0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sfic_bench
-from sfic_bench import backbones
+from sfic_bench.networks import registry
 from sfic_bench.paper import DETECTORS
 
 
@@ -85,9 +85,7 @@ def test_per_layer_adds_up() -> None:
 
 
 def test_peers_end_in_unexplained_0() -> None:
-    done = run(
-        "flops", "--backbone", "resnet26", "--alpha", "0.5", "--beta", "0.5", "--input-size", "64", "--peers"
-    )
+    done = run("flops", "--backbone", "resnet26", "--alpha", "0.5", "--beta", "0.5", "--input-size", "64", "--peers")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("unexplained: 0") == 2
     assert "counts batch_norm twice" in done.stdout
@@ -107,16 +105,14 @@ def test_audit() -> None:
     assert done.returncode == 0
     document = json.loads(done.stdout)
     rows = document["rows"]
-    assert list(rows[0]) == [
-        *("table", "model", "alpha", "beta", "quantity", "printed", "measured", "verdict", "note")
-    ]
+    assert list(rows[0]) == [*("table", "model", "alpha", "beta", "quantity", "printed", "measured", "verdict", "note")]
     own = [r for r in rows if r["quantity"] == "macs" and r["model"] not in DETECTORS]
     assert len(own) == 32 and {r["verdict"] for r in own} == {"match"}
     assert all(p["unexplained"] == 0 for p in document["parity"])
     assert {r["backbone"] for r in document["unprinted"]} == {
         *("alexnet", "densenet121", "efficientnet_b0", "resnet152")
     }
-    assert {p["backbone"] for p in document["parity"]} == set(backbones.names())
+    assert {p["backbone"] for p in document["parity"]} == set(registry.names())
     assert [c["stated"] for c in document["claims"]] == [
         "reduces FLOPs by 10%",
         "decreased by 91.30%",
@@ -216,7 +212,5 @@ def test_completion_script() -> None:
 
 
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m sfic_bench audit | head -1", shell=True, capture_output=True, text=True
-    )
+    done = subprocess.run(f"{sys.executable} -m sfic_bench audit | head -1", shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr

@@ -1,8 +1,6 @@
 """`sfic-bench compare`: verdicts, exit statuses, and what it says of files it cannot use."""
 
-import contextlib
 import copy
-import io
 import json
 import resource
 import subprocess
@@ -13,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from documents import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+from helpers.command import run_command as run
+from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+from helpers.samples import skewed
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import skewed
 
-from sfic_bench.cli import main as command_line
-from sfic_bench.report.records import read
-from sfic_bench.report.verdicts import compare
+from sfic_bench.compare.verdicts import compare
+from sfic_bench.results.read import read
 
 Write = Callable[[str, Any], Path]
 
@@ -33,21 +31,6 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return one
-
-
-def run(*arguments: str | Path) -> tuple[int, str, str]:
-    """The command in this process: exit status, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    before = sys.argv
-    sys.argv = ["sfic-bench", *map(str, arguments)]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            command_line.main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0), out.getvalue(), err.getvalue()
-    finally:
-        sys.argv = before
-    raise AssertionError("main returns by exit")
 
 
 def quiet(scale: float = 1.0, seed: int = 0, n: int = 30) -> list[float]:
@@ -115,9 +98,7 @@ def test_a_count_that_leaves_more_out_is_no_improvement(write: Write) -> None:
 
 
 def test_a_path_that_went_wrong_regressed_and_one_that_is_gone_is_not_hidden(write: Write) -> None:
-    base = write(
-        "base.json", measurement([measured("net", quiet()), measured("net", quiet(), path="reference")])
-    )
+    base = write("base.json", measurement([measured("net", quiet()), measured("net", quiet(), path="reference")]))
     wrong = measured("net", None, status="wrong", reason="differs by 3")
     gone = measured("net", None, path="reference", reason="out of memory")
     status, out, _ = run("compare", base, write("head.json", measurement([wrong, gone])), "--format", "json")
@@ -129,9 +110,7 @@ def test_a_path_that_went_wrong_regressed_and_one_that_is_gone_is_not_hidden(wri
 
 def test_memory_is_held_to_the_margin(write: Write) -> None:
     def at(peak: int) -> Path:
-        return write(
-            f"{peak}.json", measurement([measured("net", quiet(), peak_bytes={"peak_allocated": peak})])
-        )
+        return write(f"{peak}.json", measurement([measured("net", quiet(), peak_bytes={"peak_allocated": peak})]))
 
     assert run("compare", at(1000), at(1015))[0] == 0
     assert run("compare", at(1000), at(1025))[0] == 1
@@ -184,9 +163,7 @@ def test_pytest_benchmarks_files(write: Write) -> None:
         (lambda d: d["rows"][0].update(backbone="other"), "no row in common"),
     ],
 )
-def test_unlike_runs_are_not_compared(
-    write: Write, change: Callable[[dict[str, Any]], None], says: str
-) -> None:
+def test_unlike_runs_are_not_compared(write: Write, change: Callable[[dict[str, Any]], None], says: str) -> None:
     document = measurement([measured("net", quiet())])
     other = copy.deepcopy(document)
     change(other)
@@ -224,7 +201,7 @@ GOOD = json.dumps(measurement([measured("net", quiet(n=4))])).encode()
         (b'{"a": 1}', "has no schema"),
         (b'{"schema": "sfic-bench/audit/1"}', "'sfic-bench/audit/1'"),
         (b'{"schema": "someone/else"}', "'someone/else'"),
-        (GOOD.replace(b"measurement/1", b"measurement/2"), "a newer schema"),
+        (GOOD.replace(b"measurement/1", b"measurement/3"), "a newer schema"),
         (GOOD.replace(b'"macs": 12345', b'"macs": NaN'), "line 1, at 'NaN"),
         (GOOD.replace(b'"macs": 12345', b'"macs": -1'), "`$.rows[0].macs`"),
         (GOOD.replace(b'"samples": [', b'"samples": [-1.5, '), "`$.rows[0].latency_ms.samples[0]`"),
@@ -273,9 +250,7 @@ JUNK = st.one_of(
 def mangled(draw: st.DrawFn) -> bytes:
     """A good file with some of it replaced, removed, cut off or overwritten."""
     documents = [
-        measurement(
-            [measured("net", quiet(n=6), sfic=False), measured("net", quiet(n=6)), measured("x", None)]
-        ),
+        measurement([measured("net", quiet(n=6), sfic=False), measured("net", quiet(n=6)), measured("x", None)]),
         cost([counted("net"), counted("other")]),
         accuracy([scored("net", 0.7), scored("other", 0.8)]),
         pytest_benchmark({"a": [1e-3, 2e-3], "b": [1e-3]}),
@@ -343,7 +318,7 @@ def test_what_the_commands_write_can_be_read(tmp_path: Path) -> None:
 
 def test_committed_results_can_be_read() -> None:
     for path in sorted((Path(__file__).parents[1] / "reports").glob("*.json")):
-        assert read(path).rows
+        assert read(path).result.rows
 
 
 def test_thousand_rows_in_twice_the_time_of_importing_pandas_and_no_torch(write: Write) -> None:

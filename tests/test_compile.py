@@ -6,10 +6,15 @@ import pytest
 import torch
 from torch import fx, nn
 
-from sfic_bench import backbones, latency
+from sfic_bench import timing
 from sfic_bench.convert import fuse, to_sfic
-from sfic_bench.measure import CpuClock, Stop
-from sfic_bench.spec import PAPER_ALPHAS, PAPER_BETAS, Grid, Layer
+from sfic_bench.measure.clock import CpuClock
+from sfic_bench.measure.conditions import Conditions
+from sfic_bench.measure.sampler import Stop
+from sfic_bench.networks import registry
+from sfic_bench.networks.grid import Grid
+from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
+from sfic_bench.networks.variant import Stage2Layer
 
 
 def graphs_of(model: nn.Module, size: int = 64) -> int:
@@ -33,26 +38,24 @@ DEEPER = ("resnet101", "resnet152")
 
 @pytest.mark.parametrize(
     ("name", "beta"),
-    [(n, b) for n in backbones.names() for b in PAPER_BETAS if n not in DEEPER or b == 0.5],
+    [(n, b) for n in registry.names() for b in PAPER_BETAS if n not in DEEPER or b == 0.5],
 )
 def test_every_network_is_one_graph(name: str, beta: float) -> None:
-    reference = to_sfic(backbones.build(name, device="meta"), alpha=0.5, beta=beta).eval()
+    reference = to_sfic(registry.build(name, device="meta"), alpha=0.5, beta=beta).eval()
     assert graphs_of(reference) == 1
     assert graphs_of(fuse(reference)) == 1
 
 
 def test_every_layer_of_a_grid_is_compiled() -> None:
     """39 rows: 13 layers that share one ``forward``, of two sizes, on three compiled paths."""
-    asked = [
-        Layer(channels=8, kernel_size=1, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))
-    ]
+    asked = [Stage2Layer(channels=8, kernel_size=1, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))]
     assert len(asked) == 1 + len(PAPER_ALPHAS) * len(PAPER_BETAS) == 13
     torch._dynamo.utils.counters.clear()
-    (family,) = latency.measure(
+    (family,) = timing.measure(
         asked,
         ["compiled", "compiled-freezing", "compiled-max-autotune"],
-        latency.Conditions(batch_size=1, input_size=8),
-        latency.Machine(clock=CpuClock()),
+        Conditions(batch_size=1, input_size=8),
+        timing.Machine(clock=CpuClock()),
         Stop(max_seconds=1, min_rounds=2, max_rounds=2),
     )
     assert [r.status for r in family.rows] == ["ok"] * 39, [r.reason for r in family.rows]
@@ -63,12 +66,12 @@ def test_every_layer_of_a_grid_is_compiled() -> None:
 
 def test_what_a_family_compiled_is_forgotten_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten = []
-    monkeypatch.setattr("sfic_bench.latency.run.forget_compiled", lambda: forgotten.append(1))
-    conditions = latency.Conditions(batch_size=1, input_size=8)
-    asked = [Layer(channels=8, kernel_size=1), Layer(channels=4, kernel_size=1)]
+    monkeypatch.setattr("sfic_bench.timing.run.forget_compiled", lambda: forgotten.append(1))
+    conditions = Conditions(batch_size=1, input_size=8)
+    asked = [Stage2Layer(channels=8, kernel_size=1), Stage2Layer(channels=4, kernel_size=1)]
     stop = Stop(max_seconds=1, min_rounds=2, max_rounds=2)
-    machine = latency.Machine(clock=CpuClock())
-    assert len(list(latency.measure(asked, ["fused", "compiled"], conditions, machine, stop))) == 2
+    machine = timing.Machine(clock=CpuClock())
+    assert len(list(timing.measure(asked, ["fused", "compiled"], conditions, machine, stop))) == 2
     assert len(forgotten) == 2
-    list(latency.measure(asked, ["fused"], conditions, machine, stop))
+    list(timing.measure(asked, ["fused"], conditions, machine, stop))
     assert len(forgotten) == 2

@@ -1,65 +1,24 @@
 import copy
 import operator
+from collections.abc import Callable
 
 import pytest
 import torch
+from helpers.networks import Chain, Combine, Residual, randomised, with_identity_mcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from sfic_bench import backbones
 from sfic_bench.convert import Placement, graph_of, parity, set_beta, to_sfic
 from sfic_bench.counting import trace
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.networks import registry
 from sfic_bench.nn import MCSConv, Stage1, Stage2, Stage3
-
-
-class Chain(nn.Module):
-    """Head, four convolutions and a classifier; what a user's own network may look like."""
-
-    def __init__(self, stride: int = 1) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(3, 6, 3, padding=1),
-            nn.BatchNorm2d(6),
-            nn.ReLU(),
-            nn.Conv2d(6, 10, 3, padding=1),
-            nn.BatchNorm2d(10),
-            nn.SiLU(),
-            nn.Conv2d(10, 10, 3, stride=stride, padding=2, dilation=2),
-            nn.LeakyReLU(),
-            nn.AvgPool2d(2),
-            nn.Conv2d(10, 20, 3, padding=1, groups=10, bias=False),
-            nn.Conv2d(20, 8, 1),
-        )
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x).mean((2, 3)))
-
-
-def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Norms with statistics and scales of their own, in float64: nothing cancels by chance."""
-    torch.manual_seed(seed)
-    for m in model.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            m.running_mean.normal_()
-            m.running_var.uniform_(0.5, 2)
-            nn.init.uniform_(m.weight, 0.5, 1.5)
-            nn.init.normal_(m.bias)
-    return model.double().eval()
-
-
-def with_identity_mcs(sfic: nn.Module) -> nn.Module:
-    for m in sfic.modules():
-        if isinstance(m, Stage1) and m.mcs is not None:
-            m.mcs = nn.Identity()
-    return sfic
 
 
 def unstrided_resnet() -> nn.Module:
     """Without strides in the body, and with the first shortcut where the SFIC network has it."""
-    model = backbones.build("resnet26")
+    model = registry.build("resnet26")
     for name, m in model.named_modules():
         if isinstance(m, nn.Conv2d) and name.startswith("layer"):
             m.stride = (1, 1)
@@ -75,12 +34,12 @@ def unstrided_resnet() -> nn.Module:
     ("make", "size"),
     [
         (Chain, 12),
-        (lambda: backbones.build("vgg13"), 32),
+        (lambda: registry.build("vgg13"), 32),
         (unstrided_resnet, 16),
     ],
     ids=["chain", "vgg13", "resnet26"],
 )
-def test_blocks_are_slices_so_the_function_is_vanillas(make, size: int, alpha: float) -> None:
+def test_blocks_are_slices_so_the_function_is_vanillas(make: Callable[[], nn.Module], size: int, alpha: float) -> None:
     """β = 1, MCSConv the identity, no strided body: the same function, conv biases included."""
     vanilla = randomised(make())
     sfic = with_identity_mcs(to_sfic(vanilla, alpha=alpha, beta=1.0))
@@ -89,9 +48,9 @@ def test_blocks_are_slices_so_the_function_is_vanillas(make, size: int, alpha: f
 
 
 def test_slices_block_by_block() -> None:
-    vanilla = backbones.build("resnet26")
+    vanilla = registry.build("resnet26")
     sfic = to_sfic(vanilla, alpha=0.25, beta=0.5)
-    stage, weight = sfic.get_submodule("layer2.0.conv2"), vanilla.layer2[0].conv2.weight
+    stage, weight = sfic.get_submodule("layer2.0.conv2"), vanilla.get_parameter("layer2.0.conv2.weight")
     assert isinstance(stage, Stage2) and stage.ss and stage.fs and stage.sf and stage.ff
     assert torch.equal(stage.ss.weight, weight[:96, :96])
     assert torch.equal(stage.fs.weight, weight[:96, 96:])
@@ -109,10 +68,8 @@ def test_slices_block_by_block() -> None:
     ],
 )
 def test_placement(name: str, stage1: str, stage3: set[str], vanilla_after: str | None) -> None:
-    sfic = to_sfic(backbones.build(name, device="meta"), alpha=0.5, beta=0.5)
-    by_type = {
-        kind: {n for n, m in sfic.named_modules() if type(m) is kind} for kind in (Stage1, Stage2, Stage3)
-    }
+    sfic = to_sfic(registry.build(name, device="meta"), alpha=0.5, beta=0.5)
+    by_type = {kind: {n for n, m in sfic.named_modules() if type(m) is kind} for kind in (Stage1, Stage2, Stage3)}
     assert by_type[Stage1] == {stage1}
     assert by_type[Stage3] == stage3
     first = next(n for n, m in sfic.named_modules() if isinstance(m, nn.Conv2d))
@@ -123,12 +80,12 @@ def test_placement(name: str, stage1: str, stage3: set[str], vanilla_after: str 
 
 
 def test_the_first_shortcut_reads_stage_1() -> None:
-    graph = to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=0.5).graph
+    graph = to_sfic(registry.build("resnet26", device="meta"), alpha=0.5, beta=0.5).graph
     reads = {str(n.target): n.args[0] for n in graph.nodes if n.op == "call_module"}
     assert reads["layer1.0.downsample.0"] is reads["layer1.0.conv2"]
 
 
-@pytest.mark.parametrize("name", backbones.names())
+@pytest.mark.parametrize("name", registry.names())
 @settings(max_examples=12)
 @given(
     alpha=st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1)),
@@ -139,7 +96,7 @@ def test_the_first_shortcut_reads_stage_1() -> None:
 def test_shapes_are_vanillas_for_any_ratio_and_size(
     name: str, alpha: float, beta: float, size: int, width: int
 ) -> None:
-    vanilla = backbones.build(name, device="meta")
+    vanilla = registry.build(name, device="meta")
     sfic = to_sfic(vanilla, alpha=alpha, beta=beta)
     shape = (1, 3, size, width)
     assert trace(sfic, shape).output == trace(vanilla, shape).output == (1, 2)
@@ -157,7 +114,7 @@ def test_shapes_are_vanillas_for_any_ratio_and_size(
     size=st.integers(32, 97),
 )
 def test_runs_forward_and_backward(name: str, alpha: float, beta: float, size: int) -> None:
-    sfic = to_sfic(backbones.build(name), alpha=alpha, beta=beta)
+    sfic = to_sfic(registry.build(name), alpha=alpha, beta=beta)
     out = sfic(torch.randn(2, 3, size, size))
     assert out.shape == (2, 2) and out.isfinite().all()
     out.square().sum().backward()
@@ -166,32 +123,32 @@ def test_runs_forward_and_backward(name: str, alpha: float, beta: float, size: i
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152", "vgg16", "vgg19"])
 def test_the_large_ones_run_too(name: str) -> None:
-    sfic = to_sfic(backbones.build(name), alpha=0.75, beta=0.3)
+    sfic = to_sfic(registry.build(name), alpha=0.75, beta=0.3)
     sfic(torch.randn(2, 3, 65, 65)).sum().backward()
     assert all(p.grad is not None for p in sfic.parameters())
 
 
 def test_largest_size_computes() -> None:
-    sfic = to_sfic(backbones.build("resnet26"), alpha=0.5, beta=0.25).eval()
+    sfic = to_sfic(registry.build("resnet26"), alpha=0.5, beta=0.25).eval()
     with torch.no_grad():
         assert sfic(torch.randn(1, 3, 512, 511)).isfinite().all()
 
 
 def test_the_vanilla_model_is_left_as_it_was() -> None:
-    vanilla = backbones.build("vgg13").train()
+    vanilla = registry.build("vgg13").train()
     before = copy.deepcopy(vanilla.state_dict())
     sfic = to_sfic(vanilla, alpha=0.5, beta=0.5)
     sfic(torch.randn(2, 3, 32, 32)).sum().backward()
     for name, value in vanilla.state_dict().items():
         assert torch.equal(value, before[name]), name
     assert vanilla.training and all(p.grad is None for p in vanilla.parameters())
-    assert vanilla.features[0].bias is not None
+    assert vanilla.get_parameter("features.0.bias") is not None
     shared = {p.data_ptr() for p in vanilla.parameters()} & {p.data_ptr() for p in sfic.parameters()}
     assert not shared
 
 
 def test_one_graph_serves_many_conversions() -> None:
-    graph = graph_of(backbones.build("resnet26", device="meta"))
+    graph = graph_of(registry.build("resnet26", device="meta"))
     nodes = len(graph.graph.nodes)
     for alpha in (0.25, 0.5):
         assert len(to_sfic(graph, alpha=alpha, beta=0.5).graph.nodes) == nodes
@@ -199,8 +156,8 @@ def test_one_graph_serves_many_conversions() -> None:
 
 
 def test_beta_can_change_without_changing_weights() -> None:
-    sfic = to_sfic(backbones.build("resnet26"), alpha=0.5, beta=1.0).eval()
-    other = to_sfic(backbones.build("resnet26"), alpha=0.5, beta=0.5).eval()
+    sfic = to_sfic(registry.build("resnet26"), alpha=0.5, beta=1.0).eval()
+    other = to_sfic(registry.build("resnet26"), alpha=0.5, beta=0.5).eval()
     other.load_state_dict(sfic.state_dict())
     set_beta(sfic, 0.5)
     x = torch.randn(1, 3, 64, 64)
@@ -210,7 +167,7 @@ def test_beta_can_change_without_changing_weights() -> None:
 
 
 def test_frozen_mcs_is_carried_through() -> None:
-    sfic = to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=1.0, mcs="frozen")
+    sfic = to_sfic(registry.build("resnet26", device="meta"), alpha=0.5, beta=1.0, mcs="frozen")
     (mcs,) = (m for m in sfic.modules() if isinstance(m, MCSConv))
     assert not mcs.weight.requires_grad
 
@@ -230,9 +187,9 @@ def test_requires_grad_and_dtype_carry_over() -> None:
 
 
 def test_depthwise_weights_of_stage_1_go_where_they_can() -> None:
-    vanilla = backbones.build("mobilenet")
+    vanilla = registry.build("mobilenet")
     stage = to_sfic(vanilla, alpha=0.5, beta=1.0).get_submodule("features.1.0")
-    old = vanilla.features[1][0].weight
+    old = vanilla.get_parameter("features.1.0.weight")
     assert isinstance(stage, Stage1) and stage.spatial and stage.frequency
     # Group 0 of S reads channels 0 and 1 and makes output 0: vanilla's filter 0 stays on channel 0.
     assert torch.equal(stage.spatial.weight[0], torch.stack([old[0, 0], torch.zeros(3, 3)]))
@@ -242,39 +199,27 @@ def test_depthwise_weights_of_stage_1_go_where_they_can() -> None:
     assert torch.equal(stage.frequency.weight[15], torch.stack([torch.zeros(3, 3), old[31, 0]]))
 
 
-class Residual(nn.Module):
-    def __init__(self, join) -> None:
-        super().__init__()
-        self.a, self.b, self.c, self.d = (nn.Conv2d(c, 8, 3, padding=1) for c in (3, 8, 8, 8))
-        self.join = join
-
-    def forward(self, x: Tensor) -> Tensor:
-        first = self.a(x)
-        pair = self.b(first)
-        return self.d(self.join(self.c(pair), pair, first))
-
-
 STAGES = Placement(stage1=("b",), stage3=("d",))
 
 
-@pytest.mark.parametrize("join", [lambda a, b, _: a + b, lambda a, b, _: operator.mul(a, b)])
-def test_joining_two_pairs(join) -> None:
-    vanilla = Residual(join).double()
+@pytest.mark.parametrize("combine", [lambda a, b, _: a + b, lambda a, b, _: operator.mul(a, b)])
+def test_combining_two_pairs(combine: Combine) -> None:
+    vanilla = Residual(combine).double()
     sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.3, beta=1.0, placement=STAGES))
     x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(sfic(x), vanilla(x))
 
 
 @pytest.mark.parametrize(
-    ("join", "words"),
+    ("combine", "words"),
     [
         (lambda a, b, first: a.amax(2, keepdim=True), r"node 'amax' .*amax\(\) has no meaning on a pair"),
         (lambda a, b, first: torch.cat([a, b], 2), "concatenated along channels"),
     ],
 )
-def test_what_cannot_be_converted_is_named(join, words: str) -> None:
+def test_what_cannot_be_converted_is_named(combine: Combine, words: str) -> None:
     with pytest.raises(UnsupportedModel, match=words):
-        to_sfic(Residual(join), alpha=0.5, beta=0.5, placement=STAGES)
+        to_sfic(Residual(combine), alpha=0.5, beta=0.5, placement=STAGES)
 
 
 def test_a_module_that_cannot_be_converted_is_named() -> None:
@@ -322,8 +267,8 @@ def test_ratios_out_of_range(alpha: float, beta: float) -> None:
 
 
 def test_modes_carry_over() -> None:
-    vanilla = backbones.build("resnet26").train()
-    vanilla.layer1[0].bn1.eval()
+    vanilla = registry.build("resnet26").train()
+    vanilla.get_submodule("layer1.0.bn1").eval()
     sfic = to_sfic(vanilla, alpha=0.5, beta=0.5)
     evaluating = {name for name, m in sfic.named_modules() if not m.training}
     bn1 = "layer1.0.bn1"

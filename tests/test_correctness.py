@@ -8,12 +8,14 @@ from test_latency import MACHINE, QUICK, instead
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sfic_bench import latency
-from sfic_bench.latency import forms
-from sfic_bench.latency.correctness import Errors, Outcome, Truth, eager
-from sfic_bench.measure import MAKERS, Ready
+from sfic_bench import timing
+from sfic_bench.measure.conditions import Conditions, NumberFormat
+from sfic_bench.measure.execution import Ready, eager
+from sfic_bench.networks.variant import Variant
 from sfic_bench.nn.fused import ReducedStage2
-from sfic_bench.spec import Variant
+from sfic_bench.results.timing import TimingRow
+from sfic_bench.timing import forms
+from sfic_bench.timing.correctness import Errors, Outcome, Truth, run_eagerly
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
 LOW = (torch.bfloat16, torch.float16)
@@ -49,15 +51,15 @@ def _emulated() -> Iterator[None]:
         yield
 
 
-def rows(asked: list[Variant], conditions: latency.Conditions, paths: tuple[str, ...]) -> list[latency.Row]:
-    (family,) = latency.measure(asked, paths, conditions, MACHINE, QUICK)
-    return list(family.rows)
+def rows(asked: list[Variant], conditions: Conditions, paths: tuple[str, ...]) -> list[TimingRow]:
+    (result,) = timing.measure(asked, paths, conditions, MACHINE, QUICK)
+    return result.rows
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 @pytest.mark.parametrize("name", SEVEN)
 def test_a_right_network_is_right_in_few_bits(name: str, dtype: str) -> None:
-    conditions = latency.Conditions(batch_size=4, input_size=96, dtype=dtype, layout="channels-last")
+    conditions = Conditions(batch_size=4, input_size=96, dtype=dtype, layout="channels-last")
     for row in rows([Variant(backbone=name)], conditions, ("reference", "fused")):
         assert row.status == "ok", f"{row.path}: {row.reason}"
 
@@ -65,7 +67,7 @@ def test_a_right_network_is_right_in_few_bits(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_a_network_that_lost_a_term_is_wrong_in_few_bits(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
     """The enlarged F is missing from one sum of Stage 2, in each of the 22 stages in turn."""
-    conditions = latency.Conditions(batch_size=2, input_size=64, dtype=dtype)
+    conditions = Conditions(batch_size=2, input_size=64, dtype=dtype)
     what = Variant(backbone="resnet26", alpha=0.5, beta=0.5)
     drawn = forms.drawn(what, conditions)
     truth = Truth.of(drawn, conditions)
@@ -97,7 +99,7 @@ def test_training_steps_in_few_bits(monkeypatch: pytest.MonkeyPatch, name: str) 
     """A right step passes, however little rounding leaves of its gradients; one without gradients does not."""
 
     def without(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        ready = MAKERS["eager"](model, inputs, training)
+        ready = eager(model, inputs, training)
 
         def run() -> object:
             result = ready.run()
@@ -108,7 +110,7 @@ def test_training_steps_in_few_bits(monkeypatch: pytest.MonkeyPatch, name: str) 
         return Ready(run=run)
 
     instead(monkeypatch, "compiled", without)
-    conditions = latency.Conditions(batch_size=4, input_size=64, dtype="bf16", training=True)
+    conditions = Conditions(batch_size=4, input_size=64, dtype="bf16", training=True)
     found = rows([Variant(backbone=name)], conditions, ("reference", "fused", "compiled"))
     assert [r.status for r in found] == ["ok", "ok", "wrong"], [r.reason for r in found]
     assert "has no gradient of" in found[2].reason
@@ -117,7 +119,7 @@ def test_training_steps_in_few_bits(monkeypatch: pytest.MonkeyPatch, name: str) 
 def test_no_rounding_excuses_everything() -> None:
     """Nothing but zeros, gradients of another size, and no number at all are wrong, whatever the network's rounding."""
     outcome = Outcome(outputs=(torch.tensor([2.0]),), gradients={"w": torch.tensor([1.0])})
-    conditions = latency.Conditions(dtype="bf16", training=True)
+    conditions = Conditions(dtype="bf16", training=True)
     lossy = Errors(output=1.5, gradient=1.3, norm=0.97)
     truth = Truth(conditions=conditions, outcome=outcome, rounding=lossy, exact=Errors(output=1e-6))
     nan = float("nan")
@@ -131,8 +133,8 @@ def test_no_rounding_excuses_everything() -> None:
 
 
 def test_rounding_is_that_of_the_format() -> None:
-    conditions = latency.Conditions(batch_size=2, input_size=64, dtype="bf16")
+    conditions = Conditions(batch_size=2, input_size=64, dtype="bf16")
     drawn = forms.drawn(Variant(backbone="resnet26"), conditions)
     truth = Truth.of(drawn, conditions)
-    assert truth.rounding == truth.errors(eager(drawn, conditions, "bf16"))
+    assert truth.rounding == truth.errors(run_eagerly(drawn, conditions, NumberFormat.BF16))
     assert truth.exact.output < 1e-4 < truth.rounding.output

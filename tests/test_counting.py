@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import sfic_bench
-from sfic_bench.counting import CONVENTIONS, InputTooSmall, count, smallest_input, trace
-from sfic_bench.errors import InvalidValue, UnknownName, UnsupportedModel
+from sfic_bench.counting import CONVENTIONS, count
+from sfic_bench.errors import UnknownName
 
-# Measured with the tools themselves on the released ResNet code, 2 classes, 1×3×256×256.
-# SFIC is α = .5, β = 1. 6,553,600 = MCSConv, 25 · 64 channels · 64 · 64: the counters that hook modules miss it.
+# These figures were measured with the tools themselves on the released ResNet code, 2 classes, 1×3×256×256.
+# SFIC is α = .5, β = 1. 6,553,600 = MCSConv, 25 · 64 channels · 64 · 64: which counters that hook modules miss.
 # 2,752,512 = elements that the 2×2 pools of three blocks read: (128 + 256)·64² + (256 + 512)·32² + (512 + 1024)·16².
 GOLDEN = {
     ("resnet50", None): {
@@ -100,7 +100,7 @@ def test_shapes_and_macs_are_torchs(
 
 
 class Functional(nn.Module):
-    """What a network does outside of modules."""
+    """A network whose operations are calls of functions, not of modules."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ def test_functional_operations_are_counted() -> None:
     cost = count(model, (2, 3, 8, 8))
     assert cost.output == tuple(real.shape)
     assert cost.macs == counter.get_total_flops() // 2 == 2 * 4 * 8 * 8 * 27 + 2 * 16 * 8 * 16
-    # repeat has no rule, so it is told; conv-linear leaves out what has no multiply-adds.
+    # repeat has no rule, so it is reported; conv-linear leaves out operations without multiply-adds.
     assert cost.totals["conv-linear"].unsupported == {"repeat (functional)": 1}
     assert "conv (functional)" in cost.totals["paper"].unsupported
     assert cost.totals["paper"].macs == 0
@@ -131,7 +131,8 @@ def test_functional_operations_are_counted() -> None:
 def test_unknown_operations_are_never_silently_zero() -> None:
     class Spectrum(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.fft.rfft2(x).abs()
+            result: Tensor = torch.fft.rfft2(x).abs()
+            return result
 
     totals = count(Spectrum(), (1, 3, 8, 8)).totals
     for name in CONVENTIONS:
@@ -149,7 +150,7 @@ def test_macs_are_linear_in_the_batch(convention: str, batch: int, alpha: float,
         assert many == batch * one
 
 
-def test_a_shared_module_counts_as_the_tools_count_it() -> None:
+def test_a_shared_module_counts_once_for_each_parent() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -158,42 +159,13 @@ def test_a_shared_module_counts_as_the_tools_count_it() -> None:
             self.a, self.b = nn.Sequential(relu, pool), nn.Sequential(relu, pool)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.b(self.a(x))
+            result: Tensor = self.b(self.a(x))
+            return result
 
     totals = count(Shared(), (1, 8, 16, 16)).totals
     n = 8 * 16 * 16  # of each of the two calls of each module
     assert totals["paper"].macs == 2 * 2 * n + 2 * 2 * n  # twice, for two parents
     assert totals["thop"].macs == 2 * 4 * n  # 4×; relu is 0
-
-
-def test_dead_and_frozen_parameters() -> None:
-    class Partly(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.used, self.unused, self.cut, self.added = (nn.Linear(4, 4) for _ in range(4))
-            self.frozen = nn.Linear(4, 4).requires_grad_(False)
-            self.gate = nn.Parameter(torch.ones(4))
-
-        def forward(self, x: Tensor) -> Tensor:
-            y = self.frozen(self.used(x)) * self.gate
-            y.add_(self.added(x))
-            with torch.no_grad():
-                self.unused(x)
-            return y + self.cut(x).detach()
-
-    traced = trace(Partly(), (1, 4))
-    dead = {f"{w.module}.{w.name}" for w in traced.weights if w.dead}
-    assert dead == {"unused.weight", "unused.bias", "cut.weight", "cut.bias"}
-    parameters = count(Partly(), (1, 4)).parameters
-    assert (parameters.total, parameters.trainable, parameters.dead) == (104, 84, 40)
-
-
-def test_dead_parameters_agree_with_autograd() -> None:
-    model = sfic_bench.build("resnet26", alpha=0.5, beta=0.5)
-    model(torch.randn(2, 3, 32, 32)).sum().backward()
-    unreached = {name for name, p in model.named_parameters() if p.grad is None}
-    traced = trace(model, (2, 3, 32, 32))
-    assert {f"{w.module}.{w.name}" for w in traced.weights if w.dead} == unreached == set()
 
 
 def test_activations_bytes_and_layers() -> None:
@@ -213,17 +185,6 @@ def test_activations_bytes_and_layers() -> None:
     assert sum(x.macs or 0 for x in layers) == cost.totals["paper"].macs
     with pytest.raises(UnknownName, match="did you mean 'paper'"):
         cost.layers("papr")
-
-
-class Faulty(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(3)
-        self.frozen_norm = nn.BatchNorm2d(3).eval()
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.norm(x)
-        raise KeyError("in the middle")
 
 
 @pytest.mark.parametrize(
@@ -251,69 +212,3 @@ def test_what_a_stride_jumps_over_need_not_be_read(
     read = x.numel() - 2 * 3 * skipped
     assert cost.work(4) == [(cost.macs, 4 * (read + conv.weight.numel() + y.numel()))]
     assert cost.bytes_moved == 4 * (x.numel() + conv.weight.numel() + y.numel())
-
-
-def test_the_model_is_left_as_it_was_also_after_an_error() -> None:
-    model = Faulty()
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(KeyError):
-        count(model, (1, 3, 8, 8))
-    assert model.training and model.norm.training and not model.frozen_norm.training
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-    assert set(model.state_dict()) == set(before)
-    for key, value in model.state_dict().items():
-        assert torch.equal(value, before[key])
-    # Nothing stays intercepted, and the next count is right.
-    assert F.relu(torch.ones(1)).device.type == "cpu"
-    assert count(nn.Conv2d(3, 1, 1), (1, 3, 8, 8)).macs == 3 * 64
-
-
-def test_buffers_are_not_written() -> None:
-    class Counter(nn.Module):
-        calls: Tensor
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("calls", torch.zeros(()))
-
-        def forward(self, x: Tensor) -> Tensor:
-            self.calls.copy_(self.calls + 1)
-            return x + self.calls
-
-    model = Counter()
-    count(model, (1, 2))
-    assert model.calls == 0
-
-
-def test_a_model_with_real_weights_may_be_on_any_device() -> None:
-    on_cpu, on_meta = (sfic_bench.build("resnet26", alpha=0.5, beta=0.5, device=d) for d in ("cpu", "meta"))
-    assert count(on_cpu, (1, 3, 64, 64)).ops == count(on_meta, (1, 3, 64, 64)).ops
-
-
-@pytest.mark.parametrize(
-    ("name", "smallest"), [("vgg13", 32), ("vgg19", 32), ("resnet50", 1), ("mobilenet", 1)]
-)
-def test_smallest_input(name: str, smallest: int) -> None:
-    model = sfic_bench.build(name, device="meta")
-    assert smallest_input(model) == smallest
-    trace(sfic_bench.build(name, alpha=0.5, beta=0.1, device="meta"), (1, 3, smallest, smallest))
-
-
-def test_too_small_an_input_names_the_module() -> None:
-    with pytest.raises(InputTooSmall, match=r"max_pool gets 1×1, .*features\.34"):
-        count(sfic_bench.build("vgg13", device="meta"), (1, 3, 31, 31))
-
-
-@pytest.mark.parametrize("size", [(1, 3, 0, 8), (5,), (1, 4, 8, 8)])
-def test_inputs_that_do_not_fit(size: tuple[int, ...]) -> None:
-    with pytest.raises(InvalidValue):
-        count(nn.Conv2d(3, 4, 3), size)
-
-
-def test_networks_that_need_values_say_where() -> None:
-    class Branching(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x if x.sum().item() > 0 else -x
-
-    with pytest.raises(UnsupportedModel, match="a count has only shapes"):
-        count(nn.Sequential(Branching()), (1, 3))

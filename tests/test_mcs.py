@@ -8,7 +8,7 @@ from sfic_bench.nn import MCSConv
 
 
 def ring_sum_and_centre(layer: MCSConv) -> tuple[Tensor, Tensor]:
-    """Read the kernels that the layer really applies off its response to an impulse."""
+    """The kernels' sum without the centre, and the centre, from the layer's response to an impulse."""
     channels = layer.weight.shape[0]
     impulse = torch.zeros(1, channels, 9, 9, dtype=layer.weight.dtype)
     impulse[..., 4, 4] = 1
@@ -23,12 +23,14 @@ def ring_sum_and_centre(layer: MCSConv) -> tuple[Tensor, Tensor]:
     st.sampled_from([torch.optim.SGD, torch.optim.Adam]),
     st.floats(-1e-6, 1e-6),
 )
-def test_constraint_holds_after_any_training(seed: int, optimiser: type, ring_sum: float) -> None:
+def test_constraint_holds_after_any_training(
+    seed: int, optimiser: type[torch.optim.SGD | torch.optim.Adam], ring_sum: float
+) -> None:
     torch.manual_seed(seed)
     layer = MCSConv(4)
     with torch.no_grad():  # so near 0 that dividing by the sum would blow up
         ring = layer.weight * layer._ring
-        layer.weight -= (ring.sum((2, 3), keepdim=True) - ring_sum) / 24
+        layer.weight.sub_((ring.sum((2, 3), keepdim=True) - ring_sum) / 24)
     step = optimiser(layer.parameters(), lr=0.1)
     before = layer.weight.detach().clone()
     for _ in range(50):
@@ -38,7 +40,7 @@ def test_constraint_holds_after_any_training(seed: int, optimiser: type, ring_su
         step.step()
     assert not torch.equal(before, layer.weight)  # a gradient did reach the weight
     ring_sum_now, centre = ring_sum_and_centre(layer)
-    # What adding 25 numbers of this size in float32 loses, twice: in the projection and in the response.
+    # Adding 25 numbers of this size in float32 loses so much, once in the projection and once in the response.
     lost = 2 * 25 * torch.finfo(torch.float32).eps * float(layer.weight.detach().abs().max() + 1)
     torch.testing.assert_close(ring_sum_now, torch.ones(4), atol=lost, rtol=0)
     torch.testing.assert_close(centre, -torch.ones(4), atol=lost, rtol=0)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from documents import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+from helpers.command import run_command as run
+from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from selenium import webdriver
@@ -19,12 +20,12 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
-from test_compare import mangled, run
+from test_compare import mangled
 
 from sfic_bench.errors import SficBenchError
 from sfic_bench.report.overview import front
 from sfic_bench.report.page import sections, to_markdown
-from sfic_bench.report.records import read
+from sfic_bench.results.read import read
 
 REPORTS = Path(__file__).parents[1] / "reports"
 EVIL = "<script>window.pwned = 1</script><b>net"
@@ -111,9 +112,7 @@ def opened(browser: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
     browser.get(page.as_uri())
     for figure in browser.find_elements(By.TAG_NAME, "figure"):
         browser.execute_script("arguments[0].scrollIntoView()", figure)
-        WebDriverWait(browser, 20).until(
-            lambda _, f=figure: f.find_elements(By.CSS_SELECTOR, "[data-drawn] svg")
-        )
+        WebDriverWait(browser, 20).until(lambda _, f=figure: f.find_elements(By.CSS_SELECTOR, "[data-drawn] svg"))
     yield browser
     assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
     requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
@@ -153,14 +152,12 @@ def test_tables_sort(opened: webdriver.Chrome) -> None:
 def test_tables_filter(opened: webdriver.Chrome) -> None:
     found = table(opened, "Every timed path")
     found.find_element(By.TAG_NAME, "input").send_keys("THIRD 0.5")
-    assert column(found, "name") == ["third"]
+    assert column(found, "network") == ["third"]
     assert found.find_element(By.CLASS_NAME, "count").text == "1 of 7 rows"
 
 
 def tooltip(browser: webdriver.Chrome) -> str:
-    shown = WebDriverWait(browser, 5).until(
-        lambda b: b.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible")
-    )
+    shown = WebDriverWait(browser, 5).until(lambda b: b.find_elements(By.CSS_SELECTOR, "#vg-tooltip-element.visible"))
     return str(shown[0].text)
 
 
@@ -200,7 +197,7 @@ def test_light_and_dark(opened: webdriver.Chrome) -> None:
 
 def test_names_from_files_stay_text(opened: webdriver.Chrome) -> None:
     assert opened.execute_script("return window.pwned") is None
-    assert EVIL in column(table(opened, "Every timed path"), "name")
+    assert EVIL in column(table(opened, "Every timed path"), "network")
     legend = opened.find_elements(By.CSS_SELECTOR, "#times-1 .role-legend-label text")
     assert any("<script>" in text.text for text in legend)
 
@@ -322,9 +319,7 @@ def test_nothing_beats_the_front(points: list[tuple[int, int]], highest: bool) -
 
 @settings(max_examples=100)
 @given(data=st.lists(mangled(), min_size=1, max_size=2))
-def test_mangled_files_never_make_a_traceback(
-    tmp_path_factory: pytest.TempPathFactory, data: list[bytes]
-) -> None:
+def test_mangled_files_never_make_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: list[bytes]) -> None:
     folder = tmp_path_factory.mktemp("mangled")
     records = []
     for i, content in enumerate(data):

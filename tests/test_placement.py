@@ -1,65 +1,29 @@
 """Where stages go in networks that the paper has not, and what a pair can go through."""
 
 import operator
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.networks import Applied, Body, randomised, same_size, with_identity_mcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_convert import randomised, with_identity_mcs
 from torch import Tensor, nn
 
-from sfic_bench import backbones, explain_placement
+from sfic_bench.api import explain_placement
 from sfic_bench.convert import Placement, automatic, fuse, graph_of, parity, placement_of, to_sfic
 from sfic_bench.convert.layout import Layout
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.networks import registry
 from sfic_bench.nn import Pair, Split
 from sfic_bench.nn.adapters import Divide, Join
 from sfic_bench.nn.grouped import GroupedStage2
 
 
-def conv(c_in: int, c_out: int, k: int = 3, **options: object) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, k, padding=k // 2, **options)
-
-
-class Body(nn.Module):
-    """A stem, what is to be tested between convolutions, and a classifier."""
-
-    def __init__(self, middle: nn.Module, channels: int = 12, out: int | None = None) -> None:
-        super().__init__()
-        self.stem, self.first = conv(3, 8), conv(8, channels)
-        self.middle = middle
-        self.next, self.last = conv(out or channels, 10), conv(10, 6)
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.middle(self.first(self.stem(x)))
-        return self.head(self.last(self.next(x)).mean((2, 3)))
-
-
-class Applied(nn.Module):
-    def __init__(self, function: object) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
 def shuffle(x: Tensor) -> Tensor:
     b, c, h, w = x.size()
     return torch.transpose(x.view(b, 3, c // 3, h, w), 1, 2).contiguous().view(b, c, h, w)
-
-
-class Gated(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.down, self.up = nn.Conv2d(12, 4, 1), nn.Conv2d(4, 12, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate = self.up(self.down(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
-        return x * gate + F.hardsigmoid(gate) * x
 
 
 class Scaled(nn.Module):
@@ -74,7 +38,7 @@ class Scaled(nn.Module):
 class Dense(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.b = conv(12, 5), conv(17, 4)
+        self.a, self.b = same_size(12, 5), same_size(17, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([x, self.a(x)], 1)
@@ -84,7 +48,7 @@ class Dense(nn.Module):
 class Halves(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.a = conv(6, 6)
+        self.a = same_size(6, 6)
 
     def forward(self, x: Tensor) -> Tensor:
         left, right = x.chunk(2, dim=1)
@@ -92,15 +56,14 @@ class Halves(nn.Module):
         return torch.cat([self.a(left), rest, x[:, 3:5], first], 1)
 
 
-MIDDLES = {
+MIDDLES: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "shuffle": (lambda: Applied(shuffle), 12),
-    "gate": (Gated, 12),
     "scale": (Scaled, 12),
     "dense": (Dense, 21),
     "halves": (Halves, 14),
-    "grouped": (lambda: conv(12, 18, groups=3), 18),
-    "groups that the split cuts": (lambda: nn.Sequential(conv(12, 24, groups=2), Applied(shuffle)), 24),
-    "depthwise": (lambda: conv(12, 24, groups=12), 24),
+    "grouped": (lambda: same_size(12, 18, groups=3), 18),
+    "groups that the split cuts": (lambda: nn.Sequential(same_size(12, 24, groups=2), Applied(shuffle)), 24),
+    "depthwise": (lambda: same_size(12, 24, groups=12), 24),
     "pools": (
         lambda: Applied(lambda x: F.avg_pool2d(F.max_pool2d(x, 2, stride=1, padding=1), 3, 1, padding=1)),
         12,
@@ -147,8 +110,8 @@ def test_what_a_pair_goes_through(name: str, alpha: float) -> None:
     beta=st.sampled_from([0.5, 1.0]),
     stride=st.integers(1, 2),
 )
-def test_grouped_convolutions(groups, into, out, alpha, beta, stride) -> None:
-    grouped = conv(groups * into, groups * out, groups=groups, stride=stride)
+def test_grouped_convolutions(groups: int, into: int, out: int, alpha: float, beta: float, stride: int) -> None:
+    grouped = same_size(groups * into, groups * out, groups=groups, stride=stride)
     vanilla = Body(grouped, groups * into, groups * out).double()
     x = torch.randn(1, 3, 9, 8, dtype=torch.float64)
     sfic = to_sfic(vanilla, alpha=alpha, beta=beta)
@@ -170,12 +133,12 @@ def test_norms_are_dealt_out(norm: nn.Module, alpha: float) -> None:
         assert parity(vanilla, sfic).unexplained == 0
         torch.testing.assert_close(fuse(sfic)(x), sfic(x))
     if isinstance(norm, nn.GroupNorm) and norm.num_groups == 3 and alpha == 0.25:
-        parts = sfic.get_submodule("middle")
-        assert (parts.spatial.num_groups, parts.frequency.num_groups) == (1, 1)  # 9 and 3 channels, not 4s
+        parts = [sfic.get_submodule(f"middle.{branch}") for branch in ("spatial", "frequency")]
+        assert [getattr(part, "num_groups", None) for part in parts] == [1, 1]  # 9 and 3 channels, not 4s
 
 
 def test_the_plan_is_a_table() -> None:
-    plan = explain_placement(backbones.build("vgg13", device="meta"))
+    plan = explain_placement(registry.build("vgg13", device="meta"))
     lines = str(plan).splitlines()
     assert lines[0].split() == ["vanilla", "features.0", "Conv2d"]
     assert lines[1].split() == ["Stage", "1", "features.3", "Conv2d", "32+32"]
@@ -188,8 +151,8 @@ def test_a_residual_stream_that_begins_in_the_head() -> None:
     class Basic(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.a, self.b = conv(3, 8), conv(8, 8), conv(8, 8)
-            self.down, self.c, self.d = conv(8, 12), conv(12, 12), conv(12, 12)
+            self.stem, self.a, self.b = same_size(3, 8), same_size(8, 8), same_size(8, 8)
+            self.down, self.c, self.d = same_size(8, 12), same_size(12, 12), same_size(12, 12)
             self.norm, self.head = nn.BatchNorm2d(8), nn.Linear(12, 2)
 
         def forward(self, x: Tensor) -> Tensor:
@@ -197,7 +160,8 @@ def test_a_residual_stream_that_begins_in_the_head() -> None:
             x = x + self.b(self.a(x))
             x = self.down(x)
             x = x + self.d(self.c(x)).relu()
-            return self.head(x.mean((2, 3)))
+            logits: Tensor = self.head(x.mean((2, 3)))
+            return logits
 
     vanilla = randomised(Basic())
     found = automatic(graph_of(vanilla))
@@ -213,14 +177,15 @@ def test_one_stream_from_head_to_classifier_is_joined() -> None:
     class Isotropic(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.a, self.b = conv(3, 8), conv(8, 8), conv(8, 8)
+            self.stem, self.a, self.b = same_size(3, 8), same_size(8, 8), same_size(8, 8)
             self.head = nn.Linear(8, 2)
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.stem(x)
             x = x + self.a(x)
             x = x + self.b(x)
-            return self.head(x.mean((2, 3)))
+            logits: Tensor = self.head(x.mean((2, 3)))
+            return logits
 
     vanilla = Isotropic().double()
     found = placement_of(graph_of(vanilla))
@@ -234,7 +199,7 @@ def test_one_stream_from_head_to_classifier_is_joined() -> None:
 
 @pytest.mark.parametrize("name", ["resnet26", "resnet50", "resnet101", "resnet152"])
 def test_the_papers_resnets_depart_by_one_shortcut(name: str) -> None:
-    graph = graph_of(backbones.build(name, device="meta"))
+    graph = graph_of(registry.build(name, device="meta"))
     ours, papers = automatic(graph), placement_of(graph)
     assert ours.stage3 == papers.stage3
     assert ours.stage1 == ("layer1.0.conv1", "layer1.0.downsample.0")
@@ -246,35 +211,29 @@ def test_the_papers_resnets_depart_by_one_shortcut(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vgg13", "vgg16", "vgg19"])
 def test_the_papers_vggs_are_what_the_graph_says(name: str) -> None:
-    graph = graph_of(backbones.build(name, device="meta"))
+    graph = graph_of(registry.build(name, device="meta"))
     assert automatic(graph) == placement_of(graph)
 
 
 def test_mobilenet_departs_where_its_second_convolution_is_depthwise() -> None:
-    graph = graph_of(backbones.build("mobilenet", device="meta"))
+    graph = graph_of(registry.build("mobilenet", device="meta"))
     ours, papers = automatic(graph), placement_of(graph)
     assert ours.stage3 == papers.stage3 == ("features.13.3",)
     assert (ours.stage1, papers.stage1) == (("features.1.3",), ("features.1.0",))
 
 
 def test_convert_does_not_touch_the_graph() -> None:
-    graph = graph_of(backbones.build("resnet26", device="meta"))
+    graph = graph_of(registry.build("resnet26", device="meta"))
     before = str(graph.graph)
     to_sfic(graph, alpha=0.5, beta=0.5)
     assert str(graph.graph) == before
 
 
 class Attention(nn.Module):
-    """A gate over a flattened map, which no pair has."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mix = nn.Conv1d(1, 1, 3, padding=1)
+    """A gate over places, computed from all channels, which no branch has by itself."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x.mean((2, 3)).view(x.shape[0], 1, -1)
-        y = self.mix(y).sigmoid().view(x.shape[0], -1, 1, 1)
-        return x * y.expand_as(x)
+        return x * x.mean(1, keepdim=True).sigmoid()
 
 
 def test_what_is_not_supported_can_be_kept() -> None:
@@ -293,7 +252,7 @@ def test_what_is_not_supported_can_be_kept() -> None:
     ("middle", "words"),
     [
         (
-            Applied(lambda x: x.flatten(2).unflatten(2, (8, 8))),
+            Applied(lambda x: x.flatten(2).unflatten(2, (8, 8))),  # type: ignore[no-untyped-call]  # torch declares no types for it
             r"node 'flatten' \(middle\).*no meaning on a pair",
         ),
         (Applied(lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2)), r"\.permute\(\) has no meaning"),
@@ -336,11 +295,11 @@ def test_dividing_and_joining_undo_each_other() -> None:
 
 
 @pytest.mark.parametrize("function", [operator.mul, torch.maximum, torch.sub])
-def test_pairs_split_differently_are_brought_together(function: object) -> None:
+def test_pairs_split_differently_are_brought_together(function: Callable[[Tensor, Tensor], Tensor]) -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b = conv(12, 12), conv(12, 12)
+            self.a, self.b = same_size(12, 12), same_size(12, 12)
 
         def forward(self, x: Tensor) -> Tensor:
             return function(self.a(x), torch.cat([self.b(x)[:, 6:], x[:, :6]], 1))

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from sfic_bench import backbones
 from sfic_bench.errors import InvalidValue, MissingDependency, UnsupportedModel
+from sfic_bench.networks import registry
 
 FILE = """
 from torch import nn
@@ -38,10 +38,10 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_function_in_a_file(file: Path) -> None:
-    model = backbones.build(f"{file}:small", classes=4)
+    model = registry.build(f"{file}:small", classes=4)
     assert isinstance(model, nn.Module) and model(torch.rand(1, 3, 8, 8)).shape == (1, 4)
-    assert backbones.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
-    meta = backbones.build(f"{file}:small", device="meta")
+    assert registry.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
+    meta = registry.build(f"{file}:small", device="meta")
     assert {p.device.type for p in meta.parameters()} == {"meta"}
 
 
@@ -54,15 +54,15 @@ def test_what_cannot_be_read_says_why(file: Path) -> None:
         f"{file}:number": "has no function 'number'",
     }.items():
         with pytest.raises(InvalidValue, match=words):
-            backbones.build(name)
+            registry.build(name)
     with pytest.raises(UnsupportedModel, match=r"gives str, expected a torch\.nn\.Module"):
-        backbones.build(f"{file}:wrong")
+        registry.build(f"{file}:wrong")
 
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[zoo\]'"):
-        backbones.build("timm:resnet18")
+        registry.build("timm:resnet18")
 
 
 ATTENTION = """

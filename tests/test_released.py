@@ -1,4 +1,4 @@
-"""Released checkpoints: what they compute, written out by hand from their tensors' names."""
+"""Released checkpoints compute what their network computes, which is written here by its tensors' names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfic_bench.errors import InvalidValue
-from sfic_bench.released import import_released
+from sfic_bench.networks.released import import_released
 
 PREFIX = "rgb_extract_feature."
+Branches = tuple[Tensor, Tensor]
+
 WIDTHS = (64, 128, 256, 512)
 BLOCKS = (2, 2, 2, 2)
 
@@ -72,64 +74,68 @@ def checkpoint() -> dict[str, Tensor]:
     return state | {"fc.weight": torch.randn(2, 2048) / 45, "fc.bias": torch.randn(2)}
 
 
+def relu(pair: Branches) -> Branches:
+    return pair[0].relu(), pair[1].relu()
+
+
 class Released:
-    """The released network's forward pass, from its description: α = .5 and both branches equally large."""
+    """The released network's forward pass after its description, with α = .5 and branches of one size."""
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         self.state = {n: t.double() for n, t in state.items()}
 
     def norm(self, x: Tensor, name: str) -> Tensor:
-        mean, var, weight, bias = (
-            self.state[f"{name}.{n}"] for n in ("running_mean", "running_var", "weight", "bias")
-        )
+        mean, var, weight, bias = (self.state[f"{name}.{n}"] for n in ("running_mean", "running_var", "weight", "bias"))
         return F.batch_norm(x, mean, var, weight, bias, eps=1e-5)
 
     def conv(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
         weight = self.state[f"{name}.weight"]
         return F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2)
 
-    def exchange(self, pair: tuple[Tensor, Tensor], name: str, stride: int = 1) -> tuple[Tensor, Tensor]:
+    def exchange(self, pair: Branches, name: str, stride: int = 1) -> Branches:
         s, f = (F.avg_pool2d(x, 2) if stride == 2 else x for x in pair)
         new_s = self.conv(s, f"{name}.conv.s2s") + self.conv(f, f"{name}.conv.f2s")
         new_f = self.conv(s, f"{name}.conv.s2f") + self.conv(f, f"{name}.conv.f2f")
         return self.norm(new_s, f"{name}.bn_s"), self.norm(new_f, f"{name}.bn_f")
 
-    def fuse(self, pair: tuple[Tensor, Tensor], name: str, stride: int = 1) -> Tensor:
+    def fuse(self, pair: Branches, name: str, stride: int = 1) -> Tensor:
         s, f = (F.avg_pool2d(x, 2) if stride == 2 else x for x in pair)
         both = self.conv(s, f"{name}.conv.s2s") + self.conv(f, f"{name}.conv.f2f")
         return self.norm(both, f"{name}.bn_s")
 
-    def first(self, x: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    def first(self, x: Tensor, name: str) -> Branches:
         filtered = F.conv2d(x, self.state[f"{name}.conv.MCSConv.weight"], padding=2, groups=64)
         s, f = self.conv(x, f"{name}.conv.s2s"), self.conv(filtered, f"{name}.conv.f2f")
         return self.norm(s, f"{name}.bn_s").relu(), self.norm(f, f"{name}.bn_f").relu()
 
+    def bottleneck(self, x: Tensor, name: str) -> Tensor:
+        out = self.norm(self.conv(x, f"{name}.conv1"), f"{name}.bn1").relu()
+        out = self.norm(self.conv(out, f"{name}.conv2"), f"{name}.bn2").relu()
+        return (self.norm(self.conv(out, f"{name}.conv3"), f"{name}.bn3") + x).relu()
+
     def __call__(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x, f"{PREFIX}0", 2), f"{PREFIX}1").relu()
-        value = F.max_pool2d(x, 3, 2, 1)
+        x = F.max_pool2d(self.norm(self.conv(x, f"{PREFIX}0", 2), f"{PREFIX}1").relu(), 3, 2, 1)
+        pair = (x, x)  # replaced by the first block
         for i, count in enumerate(BLOCKS):
             for j in range(count):
                 name, stride = f"{PREFIX}{4 + i}.{j}", 2 if i and not j else 1
                 if i == 3 and j:
-                    out = self.norm(self.conv(value, f"{name}.conv1"), f"{name}.bn1").relu()
-                    out = self.norm(self.conv(out, f"{name}.conv2"), f"{name}.bn2").relu()
-                    value = (self.norm(self.conv(out, f"{name}.conv3"), f"{name}.bn3") + value).relu()
+                    x = self.bottleneck(x, name)
                     continue
                 if (i, j) == (0, 0):
-                    pair = kept = self.first(value, f"{name}.SFIC1")
+                    inner = shortcut = self.first(x, f"{name}.SFIC1")
                 else:
-                    kept = value
-                    pair = tuple(t.relu() for t in self.exchange(value, f"{name}.SFIC1"))
-                pair = tuple(t.relu() for t in self.exchange(pair, f"{name}.SFIC2", stride))
+                    inner, shortcut = relu(self.exchange(pair, f"{name}.SFIC1")), pair
+                inner = relu(self.exchange(inner, f"{name}.SFIC2", stride))
                 if i == 3:
-                    shortcut = self.fuse(kept, f"{name}.downsample.0", stride)
-                    value = (self.fuse(pair, f"{name}.SFIC3") + shortcut).relu()
+                    fused = self.fuse(shortcut, f"{name}.downsample.0", stride)
+                    x = (self.fuse(inner, f"{name}.SFIC3") + fused).relu()
                     continue
-                pair = self.exchange(pair, f"{name}.SFIC3")
+                inner = self.exchange(inner, f"{name}.SFIC3")
                 if not j:
-                    kept = self.exchange(kept, f"{name}.downsample.0", stride)
-                value = tuple((a + b).relu() for a, b in zip(pair, kept, strict=True))
-        return F.linear(value.mean((2, 3)), self.state["fc.weight"], self.state["fc.bias"])
+                    shortcut = self.exchange(shortcut, f"{name}.downsample.0", stride)
+                pair = relu((inner[0] + shortcut[0], inner[1] + shortcut[1]))
+        return F.linear(x.mean((2, 3)), self.state["fc.weight"], self.state["fc.bias"])
 
 
 @pytest.mark.parametrize("wrapping", ["", "module.", "state_dict"])
@@ -151,7 +157,7 @@ def test_it_computes_what_the_released_network_computes(tmp_path: Path, wrapping
         torch.testing.assert_close(imported.model.double()(x), Released(state)(x), rtol=1e-6, atol=1e-6)
 
 
-def test_what_is_no_released_checkpoint_is_told(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.pth"
     with pytest.raises(InvalidValue, match="there is no such file"):
         import_released(path)

@@ -6,7 +6,7 @@ import sys
 import time
 
 GRID = (
-    "from sfic_bench import api; from sfic_bench.spec import Grid;"
+    "from sfic_bench import api; from sfic_bench.networks.grid import Grid;"
     "names = ('mobilenet', 'resnet26', 'resnet50', 'resnet101', 'vgg13', 'vgg16', 'vgg19');"
     "costs = list(api.costs(Grid(backbones=names)));"
     "assert len(costs) == 91 and all(c.cost.totals for c in costs)"

@@ -1,7 +1,8 @@
 import pytest
 
-from sfic_bench.errors import InvalidValue
-from sfic_bench.spec import Grid, Variant
+from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.networks.grid import Grid
+from sfic_bench.networks.variant import OnUnsupported, Variant
 
 
 def test_a_grid_has_the_vanilla_network_first() -> None:
@@ -18,18 +19,26 @@ def test_a_grid_has_the_vanilla_network_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("alpha", "beta", "words"),
     [
-        ({"alpha": 0.5}, "both"),
-        ({"alpha": -0.1, "beta": 1.0}, r"alpha must lie in \[0, 1\], got -0.1"),
-        ({"alpha": float("nan"), "beta": 1.0}, "got nan"),
-        ({"alpha": 0.5, "beta": 0.0}, r"beta must lie in \(0, 1\], got 0.0"),
-        ({"alpha": 0.5, "beta": float("inf")}, "got inf"),
+        (0.5, None, "both"),
+        (-0.1, 1.0, r"alpha must lie in \[0, 1\], got -0.1"),
+        (float("nan"), 1.0, "got nan"),
+        (0.5, 0.0, r"beta must lie in \(0, 1\], got 0.0"),
+        (0.5, float("inf"), "got inf"),
     ],
 )
-def test_variants_are_validated(arguments: dict[str, float], words: str) -> None:
+def test_variants_are_validated(alpha: float, beta: float | None, words: str) -> None:
     with pytest.raises(InvalidValue, match=words):
-        Variant(backbone="a", **arguments)
+        Variant(backbone="a", alpha=alpha, beta=beta)
+
+
+def test_unsupported_operations_are_an_error_or_kept() -> None:
+    kept = Variant(backbone="a", on_unsupported="keep")  # type: ignore[arg-type]  # as from a file or a prompt
+    assert kept.on_unsupported is OnUnsupported.KEEP
+    assert kept == Variant(backbone="a", on_unsupported=OnUnsupported.KEEP)
+    with pytest.raises(UnknownName, match="unknown value of on_unsupported 'kep'; did you mean 'keep'"):
+        Variant(backbone="a", on_unsupported="kep")  # type: ignore[arg-type]
 
 
 def test_without_an_alpha_a_grid_is_vanilla() -> None:

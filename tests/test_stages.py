@@ -1,5 +1,6 @@
 import doctest
 import operator
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sfic_bench.nn import Pair, PerBranch, Split, Stage1, Stage2, Stage3, scaled_size, stages
+from sfic_bench.nn import ConvOptions, Pair, PerBranch, Split, Stage1, Stage2, Stage3, scaled_size, stages
+from sfic_bench.nn.split import size_of
 
-DOUBLE = {"dtype": torch.float64}
+DOUBLE = torch.float64
 
 
 def nearest(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -18,12 +20,12 @@ def nearest(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def a_pair(s: int, f: int, size: int = 12, small: int = 9) -> Pair:
-    return Pair(torch.randn(2, s, size, size, **DOUBLE), torch.randn(2, f, small, small, **DOUBLE))
+    return Pair(torch.randn(2, s, size, size, dtype=DOUBLE), torch.randn(2, f, small, small, dtype=DOUBLE))
 
 
 def test_stage1_resizes_after_its_convolution() -> None:
-    stage = Stage1(4, Split(5, 3), 3, beta=0.75, padding=1, **DOUBLE)
-    x = torch.randn(2, 4, 13, 13, **DOUBLE)
+    stage = Stage1(4, Split(5, 3), 3, beta=0.75, padding=1, dtype=DOUBLE)
+    x = torch.randn(2, 4, 13, 13, dtype=DOUBLE)
     s, f = stage(x)
     assert stage.mcs and stage.spatial and stage.frequency
     filtered = F.conv2d(x, stage.mcs.kernel(), padding=2, groups=4)
@@ -33,7 +35,7 @@ def test_stage1_resizes_after_its_convolution() -> None:
 
 
 def test_stage2_is_equations_2_to_5() -> None:
-    stage = Stage2(Split(4, 2), Split(3, 5), 3, padding=1, **DOUBLE)
+    stage = Stage2(Split(4, 2), Split(3, 5), 3, padding=1, dtype=DOUBLE)
     s, f = a_pair(4, 2)
     ss, sf, fs, ff = (getattr(stage, name).weight for name in ("ss", "sf", "fs", "ff"))
     out = stage(Pair(s, f))
@@ -44,7 +46,7 @@ def test_stage2_is_equations_2_to_5() -> None:
 
 
 def test_stage3_is_equations_6_and_7() -> None:
-    stage = Stage3(Split(4, 2), 7, 1, stride=2, **DOUBLE)
+    stage = Stage3(Split(4, 2), 7, 1, stride=2, dtype=DOUBLE)
     s, f = a_pair(4, 2)
     assert stage.ss and stage.fs
     small_s, small_f = F.avg_pool2d(s, 2), F.avg_pool2d(f, 2, ceil_mode=True)
@@ -53,7 +55,7 @@ def test_stage3_is_equations_6_and_7() -> None:
 
 
 def test_depthwise_stage2_has_no_exchange() -> None:
-    stage = Stage2(Split(4, 2), Split(4, 2), 3, padding=1, groups=6, **DOUBLE)
+    stage = Stage2(Split(4, 2), Split(4, 2), 3, padding=1, groups=6, dtype=DOUBLE)
     assert stage.sf is None and stage.fs is None
     s, f = a_pair(4, 2)
     assert stage.ss and stage.ff
@@ -85,7 +87,7 @@ def test_grouped_stage1_uses_common_divisors() -> None:
 def test_three_stages_stand_for_three_convolutions(
     alpha: float, beta: float, size: int, channels: int, kernel: int, stride: int
 ) -> None:
-    """Any α, β and size: vanilla's shape, and a gradient for every parameter."""
+    """For any α, β and size the shape is vanilla's, and every parameter gets a gradient."""
     split = Split.of(channels, alpha)
     padding = kernel // 2
     net = nn.Sequential(
@@ -115,9 +117,7 @@ def test_bias_reaches_every_branch_that_exists(alpha: float) -> None:
     out = stage(Pair(torch.zeros(1, split.spatial, 6, 6), torch.zeros(1, split.frequency, 3, 3)))
     for branch in out:
         assert branch.shape[1] == 0 or branch.abs().sum() > 0
-    assert (
-        sum(m.bias.numel() for m in stage.modules() if isinstance(m, nn.Conv2d) and m.bias is not None) == 4
-    )
+    assert sum(m.bias.numel() for m in stage.modules() if isinstance(m, nn.Conv2d) and m.bias is not None) == 4
 
 
 def test_a_pool_takes_what_is_left_of_f() -> None:
@@ -145,7 +145,7 @@ def test_functions_take_several_pairs_and_lists() -> None:
         (lambda: Stage3(Split(2, 2), 4, 3, groups=4), "needs groups=1"),
     ],
 )
-def test_wrong_arguments_are_named(make, words: str) -> None:
+def test_wrong_arguments_are_named(make: Callable[[], nn.Module], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
 
@@ -160,19 +160,22 @@ def test_wrong_arguments_are_named(make, words: str) -> None:
     width=st.integers(9, 21),
     beta=st.sampled_from([0.3, 0.5, 1.0]),
 )
-def test_sizes_are_the_replaced_convolutions(kernel, stride, padding, dilation, height, width, beta) -> None:
-    """Any padding, odd sizes and asymmetric kernels: networks with a second path must add up."""
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
-    expected = nn.Conv2d(4, 4, kernel, **options)(torch.rand(1, 4, height, width)).shape[2:]
+def test_sizes_are_the_replaced_convolutions(
+    kernel: tuple[int, int], stride: int, padding: int, dilation: int, height: int, width: int, beta: float
+) -> None:
+    """This holds for any padding, odd sizes and asymmetric kernels, so that a shortcut can be added."""
+    options = ConvOptions(stride=stride, padding=padding, dilation=dilation)
+    vanilla = nn.Conv2d(4, 4, kernel, stride=stride, padding=padding, dilation=dilation)
+    expected = size_of(vanilla(torch.rand(1, 4, height, width)))
     split = Split(2, 2)
     first = Stage1(4, split, kernel, beta=beta, **options)(torch.rand(1, 4, height, width))
     pair = Pair(torch.rand(1, 2, height, width), torch.rand(1, 2, *scaled_size((height, width), beta)))
     second = Stage2(split, split, kernel, **options)(pair)
     third = Stage3(split, 4, kernel, **options)(pair)
-    assert first.spatial.shape[2:] == second.spatial.shape[2:] == third.shape[2:] == expected
-    assert first.frequency.shape[2:] == scaled_size(expected, beta)
-    assert min(second.frequency.shape[2:]) >= 1
-    assert beta < 1 or second.frequency.shape[2:] == expected
+    assert size_of(first.spatial) == size_of(second.spatial) == size_of(third) == expected
+    assert size_of(first.frequency) == scaled_size(expected, beta)
+    assert min(size_of(second.frequency)) >= 1
+    assert beta < 1 or size_of(second.frequency) == expected
 
 
 def test_the_documented_example_runs() -> None:

@@ -1,72 +1,50 @@
-"""``sfic-bench data``: a data set as a manifest, whether it is fit for use, and faces out of videos."""
+"""``sfic-bench data``: make a manifest of a data set, check it, and take faces out of videos."""
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, Result, progress, say
-from sfic_bench.errors import InvalidValue
-from sfic_bench.report import Column, Table, check_writable
+from sfic_bench.cli.output import Format, Output, View, progress, say
+from sfic_bench.data.choices import DatasetKind, ImageFormat, SplitName
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.results.files import check_writable
 
 if TYPE_CHECKING:
     from sfic_bench.data.check import Findings
     from sfic_bench.data.sampling import Sampling
 
-SCHEMA = "sfic-bench/data-check/1"
-
-data_app = typer.Typer(
-    help="Manifests of images: make one of a data set, check it, take faces out of videos."
-)
+data_app = typer.Typer(help="Manifests of images: make one of a data set, check it, take faces out of videos.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 
-
-def _complete_kinds(incomplete: str) -> list[str]:
-    from sfic_bench.data.importers import KINDS
-
-    return [name for name in KINDS if name.startswith(incomplete)]
-
-
-Kind = Annotated[
-    str,
-    typer.Argument(
-        metavar="KIND",
-        help="ffpp, ffpp-image-level, dfdc, celebdf, hff, released, deepfakebench or folder.",
-        autocompletion=_complete_kinds,
-    ),
-]
+KindArgument = Annotated[DatasetKind, typer.Argument(metavar="KIND", help=f"One of {', '.join(DatasetKind)}.")]
 
 
 @data_app.command("import")
 def import_command(
-    kind: Kind,
+    kind: KindArgument,
     folder: Folder,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="The manifest: a .csv or .parquet file.")
     ],
     fake_label: Annotated[
         int | None,
-        typer.Option(
-            metavar="0|1", help="For released: the label that means fake, which its lists do not say."
-        ),
+        typer.Option(metavar="0|1", help="For released: the label that means fake, which its lists do not say."),
     ] = None,
     split: Annotated[
-        str | None,
-        typer.Option(
-            metavar="train|val|test", help="For folder: the split of its images; test if not given."
-        ),
+        SplitName | None, typer.Option(help="For folder: the split of its images; test if not given.")
     ] = None,
 ) -> None:
     """Write a manifest of a data set whose images are in DIR.
 
-    Its columns: path, label (fake is 1), dataset, method, video, split, compression, mask if there are any. Paths are relative to the manifest if it
-    lies in DIR or around it, so that both can be moved together, else absolute. Of videos, take the faces out first, with
-    `sfic-bench data extract`.
+    Its columns are path, label (fake is 1), dataset, method, video, split, compression, and mask if there are masks.
+    Paths are relative to the manifest if it lies in DIR or around it, so that both can be moved together, and otherwise
+    absolute. If DIR has videos, take their faces out first, with `sfic-bench data extract`.
     """
     from sfic_bench.data.importers import import_dataset  # imports pandas
     from sfic_bench.data.manifest import Manifest, write_manifest
@@ -88,11 +66,11 @@ def import_command(
 
 
 def _rebased(base: Path, target: Path) -> Callable[[str], str]:
-    """From a path relative to ``base`` to one that a manifest in ``target`` can have."""
+    """A function that turns a path relative to ``base`` into one for a manifest in ``target``."""
     base, target = Path(os.path.abspath(base)), Path(os.path.abspath(target))  # noqa: PTH100
 
     def rebase(path: str) -> str:
-        # Not resolved: where a link points to is the owner's business.
+        # Links are not resolved, since their owner decides where they point to.
         full = Path(os.path.normpath(base / path))
         return (
             full.relative_to(target) if base.is_relative_to(target) and full.is_relative_to(target) else full
@@ -106,105 +84,99 @@ def check_command(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A .csv or .parquet file.")],
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Threads that read; default: as many as cores.", show_default=False),
+        typer.Option(min=1, metavar="N", help="Threads that read; default: as many as cores.", show_default=False),
     ] = None,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
     """Read every image of a manifest, and say what is wrong with it.
 
-    Reported are missing and unreadable files, splits that are empty or have one class alone, and videos, people or byte-identical
-    files that are in more than one split.
+    Reported are missing and unreadable files, splits that are empty or have only one class, and videos, people or
+    byte-identical files that are in more than one split.
     """
     out = Output(format=format, path=output)
-    _check_workers(workers)
     from sfic_bench.data.check import check  # imports pandas
     from sfic_bench.data.manifest import read_manifest
 
-    read = read_manifest(manifest)
-    with progress("reading images", len(read)) as step:
-        found = check(read, progress=lambda path: step("reading images"), workers=workers)
-    out.emit(result(found))
-    if found.problems:
+    checked = read_manifest(manifest)
+    with progress("reading images", len(checked)) as step:
+        findings = check(checked, progress=lambda _: step("reading images"), workers=workers)
+    out.emit(_view(findings))
+    if findings.problems:
         raise typer.Exit(1)
 
 
-def result(found: "Findings") -> Result:
-    """As it is written."""
-    problems = [asdict(problem) for problem in found.problems]
-    counts: dict[str, int] = {}
-    for problem in problems:
-        counts[problem["what"]] = counts.get(problem["what"], 0) + 1
-    document: dict[str, Any] = {"schema": SCHEMA, **asdict(found), "counts": counts, "problems": problems}
-    names = ("Split", "Real images", "Fake images", "Real videos", "Fake videos")
-    balance = Table(
-        title=f"{found.manifest}: {found.images:,} images",
-        columns=[Column(name=name, number=i > 0) for i, name in enumerate(names)],
-        rows=[
-            [b.split, *(f"{n:,}" for n in (b.real, b.fake, b.real_videos, b.fake_videos))]
-            for b in found.balance
-        ],
-        notes=[*found.notes, *([] if problems else ["nothing is wrong"])],
+def _view(findings: "Findings") -> View:
+    from sfic_bench.data.check import Balance, DataCheckResult, Problem
+
+    result = DataCheckResult.of(findings)
+    columns = (
+        Cells[Balance]("split", lambda row: row.split, number=False),
+        Cells[Balance]("real images", lambda row: f"{row.real:,}"),
+        Cells[Balance]("fake images", lambda row: f"{row.fake:,}"),
+        Cells[Balance]("real videos", lambda row: f"{row.real_videos:,}"),
+        Cells[Balance]("fake videos", lambda row: f"{row.fake_videos:,}"),
     )
-    tables = [balance]
-    for what, count in counts.items():
-        rows = [[p["path"], p["detail"]] for p in problems if p["what"] == what]
-        columns = [Column(name="Path"), Column(name="What is wrong")]
-        tables.append(Table(title=f"{what}: {count:,}", columns=columns, rows=rows, folded=count > 40))
-    return Result(document=document, tables=tables, records=problems)
+    notes = [*findings.notes, *([] if result.problems else ["nothing is wrong"])]
+    tables = [tabulated(f"{findings.manifest}: {findings.images:,} images", columns, findings.balance, notes=notes)]
+    of_problem = (
+        Cells[Problem]("path", lambda problem: problem.path, number=False),
+        Cells[Problem]("what is wrong", lambda problem: problem.detail, number=False),
+    )
+    for what, count in result.counts.items():
+        problems = [problem for problem in result.problems if problem.what == what]
+        tables.append(tabulated(f"{what}: {count:,}", of_problem, problems, folded=count > 40))
+    return View(result=result, tables=tables, rows=result.problems)
 
 
-@data_app.command(
-    "extract", epilog="Exit status: 0 done, 1 some videos cannot be read, 2 input that cannot be used."
-)
+@data_app.command("extract", epilog="Exit status: 0 done, 1 some videos cannot be read, 2 input that cannot be used.")
 def extract_command(
-    kind: Kind,
+    kind: KindArgument,
     folder: Folder,
     output: Annotated[
         Path,
         typer.Option(
-            "-o", "--output", metavar="FACES", help="The folder that images go into; made if need be."
+            "-o",
+            "--output",
+            metavar="FACES",
+            help="The folder of the images; it is created if it is missing.",
         ),
     ],
     interval: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Of every N-th frame; the paper's if not given.", show_default=False),
+        typer.Option(metavar="N", help="Use every N-th frame; the paper's interval if not given.", show_default=False),
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Frames a video; the paper's if not given.", show_default=False),
+        typer.Option(metavar="N", help="Frames a video; the paper's number if not given.", show_default=False),
     ] = None,
     first: Annotated[
-        bool, typer.Option("--first", help="The first of these frames, rather than spread over the video.")
+        bool,
+        typer.Option("--first", help="Take the first of these frames, rather than frames spread over the video."),
     ] = False,
     size: Annotated[int, typer.Option(metavar="N", help="Height and width of an image, pixels.")] = 256,
     enlarge: Annotated[
-        float, typer.Option(metavar="FACTOR", help="How many times as wide as the detector's box.")
+        float, typer.Option(metavar="FACTOR", help="Width of the crop over that of the detector's box.")
     ] = 1.0,
     upsample: Annotated[
         int,
-        typer.Option(
-            metavar="N", help="How often to double a frame before the search; 0 is faster, for large faces."
-        ),
+        typer.Option(metavar="N", help="How often a frame is doubled before the search; 0 is faster, for large faces."),
     ] = 1,
-    image: Annotated[str, typer.Option(metavar="png|jpeg", help="Its format; JPEG of quality 95.")] = "png",
+    image: Annotated[ImageFormat, typer.Option(help="Format of the images; a JPEG has quality 95.")] = ImageFormat.PNG,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Processes; default: as many as cores.", show_default=False),
+        typer.Option(min=1, metavar="N", help="Processes; default: as many as cores.", show_default=False),
     ] = None,
 ) -> None:
     """Take the largest face out of evenly spaced frames of a data set's videos (ffpp, dfdc, celebdf, folder).
 
-    Run again, it goes on where it was interrupted. Then import FACES as the same KIND: lists of splits and labels are
-    copied there. Frames without a face are listed in FACES/extract.jsonl.
+    The same command continues an interrupted extraction. Import FACES as the same KIND afterwards: the lists of splits
+    and labels are copied into it. Frames without a face are listed in FACES/extract.jsonl.
     """
-    _check_workers(workers)
-    from dataclasses import replace
-
     from sfic_bench.data.extract import LOG, extract, plan
-    from sfic_bench.data.sampling import Settings
+    from sfic_bench.data.sampling import ExtractionSettings
 
-    papers = Settings(kind=kind, size=size, enlarge=enlarge, upsample=upsample, format=image)
+    paper = ExtractionSettings(kind=kind, size=size, enlarge=enlarge, upsample=upsample, format=image)
 
     def changed(sampling: "Sampling") -> "Sampling":
         return replace(
@@ -214,22 +186,16 @@ def extract_command(
             first=first,
         )
 
-    settings = replace(papers, real=changed(papers.sampling(0)), fake=changed(papers.sampling(1)))
+    settings = replace(paper, real=changed(paper.sampling(0)), fake=changed(paper.sampling(1)))
     jobs = plan(folder, output, settings)
     with progress("taking faces", len(jobs)) as step:
-        done = extract(jobs, output, workers=workers, progress=step)
+        summary = extract(jobs, output, workers=workers, progress=step)
     say(
-        f"wrote {done.written:,} faces of {done.videos:,} videos to {output}; {done.skipped:,} were there already"
+        f"wrote {summary.written:,} faces of {summary.videos:,} videos to {output}; "
+        f"{summary.skipped:,} were there already"
     )
-    if done.without:
-        say(f"{done.without:,} frames have no face: see {output / LOG}")
-    if done.unreadable:
-        say(
-            f"{len(done.unreadable):,} videos cannot be read, the first {done.unreadable[0]}: see {output / LOG}"
-        )
+    if summary.without:
+        say(f"{summary.without:,} frames have no face: see {output / LOG}")
+    if unreadable := summary.unreadable:
+        say(f"{len(unreadable):,} videos cannot be read, the first {unreadable[0]}: see {output / LOG}")
         raise typer.Exit(1)
-
-
-def _check_workers(workers: int | None) -> None:
-    if workers is not None and workers < 1:
-        raise InvalidValue(f"--workers takes a number of at least 1, got {workers}")

@@ -6,11 +6,12 @@ import typer
 
 from sfic_bench.cli import options
 from sfic_bench.cli.options import FormatOption, OutputOption
-from sfic_bench.cli.output import Format, Output, Result
-from sfic_bench.report import Column, Table, environment
-from sfic_bench.spec import check_alpha
-
-SCHEMA = "sfic-bench/placement/1"
+from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.networks.ratios import check_alpha
+from sfic_bench.report.cells import number
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.results.catalogue import ExplainedRow, PlacementResult
+from sfic_bench.results.environment import environment
 
 
 def explain_command(
@@ -31,32 +32,25 @@ def explain_command(
     from sfic_bench import api  # imports torch
 
     model = api.build(backbone, device="meta")
-    placement = api.explain_placement(model, alpha=alpha, on_unsupported=keep)
-    steps = [s for s in placement.steps if all or s.role != "per branch"]
-    records = [
-        {
-            "path": s.path,
-            "operation": s.operation,
-            "role": s.role,
-            "spatial": None if s.split is None else s.split.spatial,
-            "frequency": None if s.split is None else s.split.frequency,
-            "note": s.note,
-        }
-        for s in steps
-    ]
-    names = ("module", "operation", "becomes", "S", "F", "")
-    rows = [["" if v is None else str(v) for v in r.values()] for r in records]
-    out.emit(
-        Result(
-            document={"schema": SCHEMA, "environment": environment(), "backbone": backbone, "rows": records},
-            tables=[
-                Table(
-                    title=f"{backbone} as an SFIC network, α = {alpha:g}",
-                    columns=[Column(name=n, number=n in "SF" and n != "") for n in names],
-                    rows=rows,
-                    notes=[placement.summary],
-                )
-            ],
-            records=records,
+    explanation = api.explain_placement(model, alpha=alpha, on_unsupported=keep)
+    rows = [
+        ExplainedRow(
+            path=o.path, operation=o.operation, role=o.role, note=o.note,
+            spatial=None if o.split is None else o.split.spatial,
+            frequency=None if o.split is None else o.split.frequency,
         )
+        for o in explanation.operations
+        if all or o.role != "per branch"
+    ]  # fmt: skip
+    columns = (
+        Cells[ExplainedRow]("module", lambda row: row.path, number=False),
+        Cells[ExplainedRow]("operation", lambda row: row.operation, number=False),
+        Cells[ExplainedRow]("becomes", lambda row: row.role, number=False),
+        Cells[ExplainedRow]("S", lambda row: number(row.spatial, ",")),
+        Cells[ExplainedRow]("F", lambda row: number(row.frequency, ",")),
+        Cells[ExplainedRow]("remark", lambda row: row.note, number=False),
     )
+    title = f"{backbone} as an SFIC network, α = {alpha:g}"
+    table = tabulated(title, columns, rows, notes=[explanation.summary])
+    result = PlacementResult(environment=environment(), backbone=backbone, rows=rows)
+    out.emit(View(result=result, tables=[table], rows=rows))

@@ -25,9 +25,7 @@ def export_command(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="State dict of the network, or of its vanilla form; tensors alone."
-        ),
+        typer.Option(metavar="FILE", help="State dict of the network, or of its vanilla form; tensors alone."),
     ] = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
@@ -41,7 +39,7 @@ def export_command(
     if alpha is None and beta is not None:
         raise InvalidValue("--beta needs --alpha: a vanilla network has no frequency branch")
     from sfic_bench import api  # imports torch
-    from sfic_bench.export import export
+    from sfic_bench.deploy.export import export
 
     model = api.build(
         backbone,

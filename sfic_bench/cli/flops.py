@@ -2,20 +2,30 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
-from sfic_bench import documents
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, Result, progress
-from sfic_bench.report import Column, Table
-from sfic_bench.spec import Grid
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.cli.output import Format, Output, View, progress
+from sfic_bench.networks.grid import Grid
+from sfic_bench.report import Table
+from sfic_bench.report.cells import size
+from sfic_bench.report.cost_tables import (
+    FUSED,
+    Counted,
+    cost_table,
+    layer_table,
+    peer_table,
+    unsupported_notes,
+)
+from sfic_bench.results.cost import CostResult, PeerDifference, PeerRow
+from sfic_bench.results.environment import environment
 
 if TYPE_CHECKING:
     from sfic_bench.api import Costed
-    from sfic_bench.counting.peers import Measured
+    from sfic_bench.counting.peers import PeerCount
 
 
 def flops_command(
@@ -29,8 +39,7 @@ def flops_command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What counts as a MAC in tables; JSON and CSV have them all. "
-            "Default: paper and conv-linear.",
+            help="What counts as a MAC in tables; JSON and CSV have them all. Default: paper and conv-linear.",
             show_default=False,
         ),
     ] = None,
@@ -53,144 +62,49 @@ def flops_command(
     from sfic_bench.counting import conventions
 
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
+    counted = []
     with progress("counting", len(grid)) as step:
-        found = []
         for costed in api.costs(grid, input_size=input_size, classes=classes, fused=True):
-            found.append(costed)
+            counted.append(costed)
             step(str(costed.variant))
-    rows = [documents.cost_row(costed, input_size, classes) for costed in found]
-    tables = [_table(found, shown, input_size)]
-    if per_layer:
-        for costed, row in zip(found, rows, strict=True):
-            row["layers"] = _layers(costed)
-            tables.append(_layer_table(costed, shown))
-    unexplained = 0
+    rows = [costed.row(classes=classes, per_layer=per_layer) for costed in counted]
     if peers:
-        reference = convention or "paper"
         answers = _run_peers(grid, input_size, classes)
-        for i, (costed, row) in enumerate(zip(found, rows, strict=True)):
-            row["peers"] = [
-                _peer_row(costed, name, results[i], reference) for name, results in answers.items()
-            ]
-            tables.append(_peer_table(costed, row["peers"], reference))
-            unexplained += sum(abs(p["unexplained"] or 0) for p in row["peers"])
-    out.emit(
-        Result(
-            document=documents.cost(rows),
-            tables=tables,
-            records=[_flat(row) for row in rows],
-        )
-    )
-    if unexplained:
+        reference = convention or "paper"
+        rows = [
+            replace(row, peers=[_peer_row(costed, name, given[i], reference) for name, given in answers.items()])
+            for i, (costed, row) in enumerate(zip(counted, rows, strict=True))
+        ]
+    result = CostResult(environment=environment(), rows=rows)
+    out.emit(View(result=result, tables=_tables(result, shown, input_size), rows=rows))
+    if any(peer.unexplained for row in rows for peer in row.peers):
         raise typer.Exit(1)
 
 
-def _flat(row: dict[str, Any]) -> dict[str, object]:
-    """A row for CSV: one column a convention; nested parts stay in JSON."""
-    flat = {k: v for k, v in row.items() if not isinstance(v, dict | list)}
-    flat.pop("params_over_vanilla", None)
-    return flat | {f"macs_{name}": macs for name, macs in row["macs"].items()}
-
-
-def _table(found: Sequence["Costed"], shown: Sequence[str], input_size: int) -> Table:
-    columns = [Column(name="backbone")]
-    columns += [Column(name=n, number=True) for n in ("α", "β", "params\nM", "over\nvanilla")]
-    for name in shown:
-        columns += [Column(name=f"{name}\nGMac", number=True), Column(name="÷\nvanilla", number=True)]
-    columns += [Column(name="fused\nGMac", number=True), Column(name="÷\nvanilla", number=True)]
-    columns += [
-        Column(name=n, number=True, optional=True) for n in ("activations\nM", "moved\nMB", "dead\nparams")
-    ]
-    rows, sections = [], set()
-    vanilla = found[0].cost
-    for i, costed in enumerate(found):
-        variant, cost = costed.variant, costed.cost
-        if costed.parity is None:
-            vanilla = cost
-            sections.add(i - 1)
-        more = cost.parameters.total - vanilla.parameters.total
-        row = [variant.backbone, format_ratio(variant.alpha), format_ratio(variant.beta)]
-        row += [format_count(cost.parameters.total, "M"), "" if variant.is_vanilla else f"{more:+,}"]
-        for name in shown:
-            macs = cost.totals[name].macs
-            ratio = "" if variant.is_vanilla else f"{macs / vanilla.totals[name].macs:.3f}"
-            row += [format_count(macs, "G"), ratio]
-        assert costed.fused is not None
-        ratio = "" if variant.is_vanilla else f"{costed.fused.macs / vanilla.macs:.3f}"
-        row += [format_count(costed.fused.macs, "G"), ratio]
-        row += [format_count(cost.activations, "M"), format_count(cost.bytes_moved, "M", 1)]
-        row += [f"{cost.parameters.dead:,}"]
-        rows.append(row)
-    notes = [_convention_note(name) for name in shown]
-    notes.append("fused: conv-linear MACs of the same function, computing only what its resizes keep")
-    notes += _unsupported_notes(found, shown)
-    return Table(
-        title=f"One image, 3×{input_size}×{input_size}, inference; one multiply-add is one MAC",
-        columns=columns,
-        rows=rows,
-        notes=notes,
-        sections=frozenset(sections),
-    )
-
-
-def _convention_note(name: str) -> str:
+def _tables(result: CostResult, shown: Sequence[str], input_size: int) -> list[Table]:
     from sfic_bench.counting.conventions import CONVENTIONS
 
-    return f"{name}: {CONVENTIONS[name].summary}"
+    vanilla = result.vanilla()
+    lines = [Counted(row, vanilla.get(row.vanilla_key)) for row in result.rows]
+    notes = [f"{name}: {CONVENTIONS[name].summary}" for name in shown]
+    notes += [FUSED, *unsupported_notes(result.rows, shown)]
+    ends = frozenset(i - 1 for i, row in enumerate(result.rows) if row.is_vanilla)
+    title = f"One image, 3×{size(input_size)}, inference; one multiply-add is one MAC"
+    tables = [cost_table(title, lines, shown, notes=notes, sections=ends)]
+    for row in result.rows:
+        if row.layers:
+            tables.append(layer_table(f"Layers of {row.network}", row.layers, shown))
+        if row.peers:
+            tables.append(peer_table(f"Third-party counters on {row.network}", row.peers))
+    return tables
 
 
-def _unsupported_notes(found: Sequence["Costed"], shown: Sequence[str]) -> list[str]:
-    notes = []
-    for name in shown:
-        kinds = sorted({label for c in found for label in c.cost.totals[name].unsupported})
-        if kinds:
-            notes.append(f"{name} has no rule for, and leaves out: {', '.join(kinds)}")
-    return notes
-
-
-def _layers(costed: "Costed") -> list[dict[str, Any]]:
-    from sfic_bench.counting.conventions import CONVENTIONS
-
-    by_convention = {name: costed.cost.layers(name) for name in CONVENTIONS}
-    return [
-        {
-            "path": layer.path,
-            "kind": layer.kind,
-            "calls": layer.calls,
-            "input": list(layer.input),
-            "output": list(layer.output),
-            "params": layer.params,
-            "macs": {name: layers[i].macs for name, layers in by_convention.items()},
-        }
-        for i, layer in enumerate(by_convention["conv-linear"])
-    ]
-
-
-def _layer_table(costed: "Costed", shown: Sequence[str]) -> Table:
-    columns = [Column(name=n) for n in ("layer", "operation", "input", "output")]
-    columns += [Column(name=n, number=True) for n in ("calls", "params")]
-    columns += [Column(name=f"MMac {name}", number=True) for name in shown]
-    by_convention = [costed.cost.layers(name) for name in shown]
-    rows = []
-    for same in zip(*by_convention, strict=True):
-        layer = same[0]
-        row = [layer.path or "(network)", layer.kind, _shape(layer.input), _shape(layer.output)]
-        row += [str(layer.calls), f"{layer.params:,}" if layer.params else ""]
-        row += ["no rule" if s.macs is None else format_count(s.macs, "M", 3) for s in same]
-        rows.append(row)
-    return Table(title=f"Layers of {costed.variant}", columns=columns, rows=rows)
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape[1:]))
-
-
-def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["Measured"]]:
+def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["PeerCount"]]:
     """Every counter's answers, in the order of ``grid``; counters run side by side."""
     from sfic_bench.counting import peers
 
     jobs = [
-        peers.Job(
+        peers.PeerRun(
             builder="sfic_bench.api:build",
             arguments={
                 "backbone": v.backbone,
@@ -205,7 +119,7 @@ def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["Mea
     ]
     with progress("counters", len(jobs) * len(peers.COUNTERS)) as step:
 
-        def answers(counter: peers.Counter) -> list["Measured"]:
+        def answers(counter: peers.Counter) -> list["PeerCount"]:
             found = []
             for measured in peers.run(counter, jobs):
                 found.append(measured)
@@ -217,48 +131,16 @@ def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["Mea
             return dict(zip(peers.COUNTERS, results, strict=True))
 
 
-def _peer_row(costed: "Costed", name: str, measured: "Measured", reference: str) -> dict[str, Any]:
+def _peer_row(costed: "Costed", name: str, given: "PeerCount", reference: str) -> PeerRow:
     from sfic_bench.counting import conventions, peers
 
     counter = peers.COUNTERS[name]
     ours = costed.cost.totals[counter.convention].macs
-    apart = peers.differences(
-        costed.cost.ops, conventions.get(counter.convention), conventions.get(reference)
-    )
-    return {
-        "counter": name,
-        "version": counter.version,
-        "macs": measured.macs,
-        "reason": measured.reason,
-        "convention": counter.convention,
-        "convention_macs": ours,
-        "unexplained": None if measured.macs is None else measured.macs - ours,
-        "reference": reference,
-        "differences": [{"of": d.label, "macs": d.macs, "because": str(d)} for d in apart],
-    }
-
-
-def _peer_table(costed: "Costed", rows: Sequence[dict[str, Any]], reference: str) -> Table:
-    columns = [Column(name="counter"), Column(name="version"), Column(name="MACs", number=True)]
-    columns += [Column(name="our convention"), Column(name="unexplained", number=True)]
-    cells, notes = [], []
-    for row in rows:
-        given = row["macs"] is not None
-        cells.append(
-            [
-                row["counter"],
-                row["version"] or "",
-                f"{row['macs']:,}" if given else "unavailable",
-                row["convention"],
-                f"{row['unexplained']:,}" if given else "",
-            ]
-        )
-        because = "; ".join(d["because"] for d in row["differences"]) or "the same"
-        notes.append(f"{row['counter']} against {reference}: {because if given else row['reason']}")
-    total = sum(abs(row["unexplained"] or 0) for row in rows)
-    return Table(
-        title=f"Third-party counters on {costed.variant}",
-        columns=columns,
-        rows=cells,
-        notes=[*notes, f"unexplained: {total:,}"],
-    )
+    apart = peers.differences(costed.cost.ops, conventions.get(counter.convention), conventions.get(reference))
+    return PeerRow(
+        counter=name, version=counter.version, macs=given.macs, reason=given.reason,
+        convention=counter.convention, convention_macs=ours,
+        unexplained=None if given.macs is None else given.macs - ours,
+        reference=reference,
+        differences=[PeerDifference(of=d.label, macs=d.macs, because=str(d)) for d in apart],
+    )  # fmt: skip

@@ -1,11 +1,23 @@
 """``sfic-bench list`` and ``sfic-bench env``."""
 
-from sfic_bench import backbones
+from msgspec import Struct
+
 from sfic_bench.cli.options import FormatOption, OutputOption
-from sfic_bench.cli.output import Format, Output, Result
-from sfic_bench.report import Column, Table, environment
-from sfic_bench.report.environment import PACKAGES, version_of
-from sfic_bench.spec import EXECUTION_PATHS
+from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.networks import registry
+from sfic_bench.report.cells import size
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.results.catalogue import EnvironmentResult, ListResult, NamedThing
+from sfic_bench.results.environment import PACKAGES, environment, version_of
+
+
+class EnvironmentLine(Struct, frozen=True, kw_only=True):
+    """A fact, package or device of this machine, and the command that adds what is missing."""
+
+    what: str
+    value: str
+    to_add: str
 
 
 def list_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
@@ -13,64 +25,50 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
     from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT  # imports torch
 
     out = Output(format=format, path=output)
-    records = [{"kind": "model", "name": name, "summary": "backbone"} for name in backbones.names()]
-    records += [
-        {"kind": "model", "name": n, "summary": f"detector, made for {s}×{s}"}
-        for n in backbones.detector_names()
-        for s in (backbones.input_size_of(n),)
-    ]
+    rows = [NamedThing(kind="model", name=name, summary="backbone") for name in registry.names()]
+    for name in registry.detector_names():
+        summary = f"detector, made for {size(registry.input_size_of(name))}"
+        rows.append(NamedThing(kind="model", name=name, summary=summary))
     for name, convention in CONVENTIONS.items():
         default = " (default)" if name == DEFAULT else ""
-        records.append({"kind": "convention", "name": name, "summary": convention.summary + default})
-    records += [{"kind": "path", "name": n, "summary": p.summary} for n, p in EXECUTION_PATHS.items()]
-
-    def table(title: str, kind: str) -> Table:
-        rows = [[r["name"], r["summary"]] for r in records if r["kind"] == kind]
-        return Table(title=title, columns=[Column(name="name"), Column(name="what it is")], rows=rows)
-
-    out.emit(
-        Result(
-            document={"schema": "sfic-bench/list/1", "rows": records},
-            tables=[
-                table("Models", "model"),
-                table("Conventions: what counts as a MAC", "convention"),
-                table("Execution paths", "path"),
-            ],
-            records=records,
-        )
+        rows.append(NamedThing(kind="convention", name=name, summary=convention.summary + default))
+    for path in EXECUTION_PATHS.values():
+        needs = f" ({path.needs} alone)" if path.needs else ""
+        rows.append(NamedThing(kind="path", name=path.name, summary=path.summary + needs))
+    columns = (
+        Cells[NamedThing]("name", lambda row: row.name, number=False),
+        Cells[NamedThing]("what it is", lambda row: row.summary, number=False),
     )
+    tables = [
+        tabulated(title, columns, [row for row in rows if row.kind == kind])
+        for kind, title in (
+            ("model", "Models"),
+            ("convention", "Conventions: what counts as a MAC"),
+            ("path", "Execution paths"),
+        )
+    ]
+    out.emit(View(result=ListResult(rows=rows), tables=tables, rows=rows))
 
 
 def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """Show versions and devices, and what is missing with the command that adds it."""
     out = Output(format=format, path=output)
-    records: list[dict[str, str]] = []
+    software = environment()
+    facts = ("sfic_bench", "python", "platform", "cpu_count")
+    lines = [EnvironmentLine(what=name, value=str(getattr(software, name)), to_add="") for name in facts]
     for name, extra in PACKAGES.items():
         version = version_of(name)
         command = f"pip install 'sfic-bench[{extra}]'" if extra else f"pip install {name}"
-        records.append({"what": name, "found": version or "missing", "to add it": "" if version else command})
+        lines.append(EnvironmentLine(what=name, value=version or "missing", to_add="" if version else command))
     devices = _devices()
-    records += [{"what": "device", "found": d, "to add it": ""} for d in devices]
-    facts = environment()
-    rows = [[k, str(facts[k])] for k in ("sfic_bench", "python", "platform", "cpu_count")]
-    columns = [Column(name=n) for n in ("what", "found", "to add it")]
-    out.emit(
-        Result(
-            document={
-                "schema": "sfic-bench/environment/1",
-                "environment": facts,
-                "devices": devices,
-            },
-            tables=[
-                Table(
-                    title="Environment",
-                    columns=columns,
-                    rows=[[*row, ""] for row in rows] + [list(r.values()) for r in records],
-                )
-            ],
-            records=records,
-        )
+    lines += [EnvironmentLine(what="device", value=device, to_add="") for device in devices]
+    columns = (
+        Cells[EnvironmentLine]("what", lambda line: line.what, number=False),
+        Cells[EnvironmentLine]("version or value", lambda line: line.value, number=False),
+        Cells[EnvironmentLine]("to add it", lambda line: line.to_add, number=False, always=True),
     )
+    result = EnvironmentResult(environment=software, devices=devices)
+    out.emit(View(result=result, tables=[tabulated("Environment", columns, lines)], rows=lines))
 
 
 def _devices() -> list[str]:

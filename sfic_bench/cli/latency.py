@@ -1,13 +1,20 @@
 """``sfic-bench latency`` and ``stage2``: how long networks and layers take, beside their vanilla forms."""
 
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from sfic_bench.cli import measured, options
-from sfic_bench.cli.output import Format, Output
-from sfic_bench.conditions import Conditions
-from sfic_bench.spec import PAPER_ALPHAS, PAPER_BETAS, Grid, Layer, Variant
+from sfic_bench.cli import options
+from sfic_bench.cli.output import Format, Output, View, progress, say
+from sfic_bench.errors import InvalidValue
+from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+from sfic_bench.networks.grid import Grid
+from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
+from sfic_bench.networks.variant import Stage2Layer, Variant
+from sfic_bench.report.timing_tables import timing_tables
+from sfic_bench.results.timing import TimingResult
 
 
 def latency_command(
@@ -15,11 +22,11 @@ def latency_command(
     alpha: options.Alphas = None,
     beta: options.Betas = None,
     path: options.PathsOption = "reference,fused",
-    device: options.DeviceOption = "cpu",
-    dtype: options.DtypeOption = "fp32",
+    device: options.DeviceOption = Device.CPU,
+    dtype: options.DtypeOption = NumberFormat.FP32,
     batch_size: options.BatchSize = 4,
     input_size: options.InputSize = 256,
-    layout: options.LayoutOption = "contiguous",
+    layout: options.LayoutOption = Layout.CONTIGUOUS,
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,
@@ -35,7 +42,7 @@ def latency_command(
     """
     grid = options.grid(backbone, alpha, beta, on_unsupported)
     options.tell_kept(grid)
-    measured.run(
+    _run(
         list(grid),
         options.paths(path),
         Conditions(
@@ -60,10 +67,10 @@ def stage2_command(
     alpha: options.Alphas = None,
     beta: options.Betas = None,
     path: options.PathsOption = "reference,fused",
-    device: options.DeviceOption = "cpu",
-    dtype: options.DtypeOption = "fp32",
+    device: options.DeviceOption = Device.CPU,
+    dtype: options.DtypeOption = NumberFormat.FP32,
     batch_size: options.BatchSize = 4,
-    layout: options.LayoutOption = "contiguous",
+    layout: options.LayoutOption = Layout.CONTIGUOUS,
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,
@@ -82,10 +89,10 @@ def stage2_command(
         betas=PAPER_BETAS if betas is None else betas,
     )
 
-    def layer(cell: Variant) -> Layer:
-        return Layer(channels=channels, kernel_size=kernel, alpha=cell.alpha, beta=cell.beta)
+    def layer(cell: Variant) -> Stage2Layer:
+        return Stage2Layer(channels=channels, kernel_size=kernel, alpha=cell.alpha, beta=cell.beta)
 
-    measured.run(
+    _run(
         [layer(cell) for cell in grid],
         options.paths(path),
         Conditions(
@@ -101,3 +108,46 @@ def stage2_command(
         max_seconds,
         Output(format=format, path=output),
     )
+
+
+def _run(
+    networks: Sequence[Variant | Stage2Layer],
+    paths: Sequence[str],
+    conditions: Conditions,
+    max_seconds: float,
+    out: Output,
+) -> None:
+    """Time everything; each family's rows are safe in ``--output`` before the next family begins.
+
+    Raises:
+        InvalidValue: for a time limit of 0 or less.
+        typer.Exit: 130 after Ctrl-C, with what was finished written.
+    """
+    if not max_seconds > 0:
+        raise InvalidValue(f"--max-seconds must be above 0, got {max_seconds}")
+    # torch's memory profiler announces each start and stop on stderr; both are read when torch loads.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    from sfic_bench import timing
+    from sfic_bench.measure.sampler import Stop
+
+    result: TimingResult | None = None
+    interrupted = False
+    with progress("timing", len({network.name for network in networks})) as step:
+        try:
+            machine = timing.Machine.for_conditions(conditions)
+            for result in timing.measure(networks, paths, conditions, machine, Stop(max_seconds=max_seconds)):
+                step(result.families[-1].name)
+                out.keep(_view(result))
+        except KeyboardInterrupt:
+            interrupted = True
+    if result is not None:
+        interrupted |= any(family.stopped_by == "interrupt" for family in result.families)
+        out.emit(_view(result))
+    if interrupted:
+        say("sfic-bench: interrupted; the rows hold the rounds that were finished")
+        raise typer.Exit(130)
+
+
+def _view(result: TimingResult) -> View:
+    return View(result=result, tables=timing_tables(result), rows=result.rows)

@@ -20,9 +20,7 @@ from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
 
-EPILOG = (
-    "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
-)
+EPILOG = "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
 
 app = typer.Typer(
     help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",

@@ -5,18 +5,21 @@ from typing import Annotated
 
 import typer
 
-from sfic_bench import backbones
 from sfic_bench.cli.output import Format, say
-from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.grids import grid_of
-from sfic_bench.spec import EXECUTION_PATHS, Grid, OnUnsupported
+from sfic_bench.errors import InvalidValue, UnknownName, member
+from sfic_bench.measure.conditions import Device, Layout, NumberFormat
+from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.networks import registry
+from sfic_bench.networks.grid import Grid, grid_of
+from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
+from sfic_bench.networks.variant import OnUnsupported
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
     done, comma, last = incomplete.rpartition(",")
     return [
         done + comma + n
-        for n in ("all", "detectors", *backbones.names(), *backbones.detector_names())
+        for n in ("all", "detectors", *registry.names(), *registry.detector_names())
         if n.startswith(last)
     ]
 
@@ -25,8 +28,7 @@ Backbones = Annotated[
     str,
     typer.Option(
         metavar="NAME[,NAME…]|all",
-        help="Backbones to build: names from `sfic-bench list`, timm:NAME, torchvision:NAME or "
-        "FILE.py:FUNCTION.",
+        help="Backbones to build: names from `sfic-bench list`, timm:NAME, torchvision:NAME or FILE.py:FUNCTION.",
         autocompletion=_complete_backbones,
     ),
 ]
@@ -59,26 +61,21 @@ Classes = Annotated[int, typer.Option(metavar="N", help="Number of logits.")]
 PathsOption = Annotated[
     str, typer.Option("--path", metavar="NAME[,NAME…]|all", help="Execution paths; see `sfic-bench list`.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="cpu|cuda", help="Where to run.")]
-DtypeOption = Annotated[str, typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16", help="Number format.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.")]
+DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 LayoutOption = Annotated[
-    str,
+    Layout,
     typer.Option(
         "--layout",
-        metavar="contiguous|channels-last|both",
         help="How tensors are stored; both times every path in each, in the same rounds.",
     ),
 ]
 EnergyOption = Annotated[
     bool,
-    typer.Option(
-        "--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path."
-    ),
+    typer.Option("--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path."),
 ]
-Training = Annotated[
-    bool, typer.Option("--training", help="Time a training step: forward and backward pass.")
-]
+Training = Annotated[bool, typer.Option("--training", help="Time a training step: forward and backward pass.")]
 MaxSeconds = Annotated[
     float,
     typer.Option("--max-seconds", metavar="S", help="Time limit of the samples, for each table section."),
@@ -97,13 +94,24 @@ OutputOption = Annotated[
 ]
 
 
-def grid(names: str, alphas: str | None, betas: str | None, on_unsupported: str = "error") -> Grid:
+def grid(
+    names: str,
+    alphas: str | None,
+    betas: str | None,
+    on_unsupported: str = "error",
+    *,
+    default_alphas: tuple[float, ...] = PAPER_ALPHAS,
+    default_betas: tuple[float, ...] = PAPER_BETAS,
+) -> Grid:
     """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for; see `grid_of`.
 
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
     """
-    return grid_of(parts(names), *ratios(alphas, betas), unsupported(on_unsupported))
+    return grid_of(
+        parts(names), *ratios(alphas, betas), unsupported(on_unsupported),
+        default_alphas=default_alphas, default_betas=default_betas,
+    )  # fmt: skip
 
 
 def unsupported(wanted: str) -> OnUnsupported:
@@ -112,24 +120,22 @@ def unsupported(wanted: str) -> OnUnsupported:
     Raises:
         UnknownName: if there is no such value.
     """
-    if wanted not in ("error", "keep"):
-        raise UnknownName("value of --on-unsupported", wanted, ("error", "keep"))
-    return "keep" if wanted == "keep" else "error"
+    return member(OnUnsupported, wanted, "value of --on-unsupported")
 
 
 def tell_kept(wanted: Grid) -> None:
     """Say on stderr which parts of which backbone stay vanilla, if they may."""
-    if wanted.on_unsupported == "error" or not wanted.alphas:
+    if wanted.on_unsupported is OnUnsupported.ERROR or not wanted.alphas:
         return
     from sfic_bench import api  # imports torch
 
     for name in wanted.backbones:
         model = api.build(name, device="meta")
-        steps = api.explain_placement(model, alpha=wanted.alphas[0], on_unsupported="keep").steps
+        explanation = api.explain_placement(model, alpha=wanted.alphas[0], on_unsupported="keep")
         kept: dict[str, dict[str, None]] = {}  # operations by module, each once
-        for s in steps:
-            if s.role == "kept":
-                kept.setdefault(s.path, {})[s.operation] = None
+        for operation in explanation.operations:
+            if operation.role == "kept":
+                kept.setdefault(operation.path, {})[operation.operation] = None
         if kept:
             parts = "; ".join(f"{path} ({', '.join(found)})" for path, found in kept.items())
             say(f"sfic-bench: {name} keeps vanilla: {parts}")
@@ -162,9 +168,7 @@ def counts(option: str, text: str) -> tuple[int, ...]:
     return tuple(map(int, found))
 
 
-def ratios(
-    alphas: str | None, betas: str | None
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
     """What ``--alpha`` and ``--beta`` list, ``None`` where nothing is given; no α for ``none``.
 
     Raises:

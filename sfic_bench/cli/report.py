@@ -10,7 +10,7 @@ import typer
 from sfic_bench.cli.compare import percent
 from sfic_bench.cli.output import say
 from sfic_bench.errors import InvalidValue
-from sfic_bench.report import check_writable, write_atomically
+from sfic_bench.results.files import check_writable, write_atomically
 
 
 class PageFormat(StrEnum):
@@ -33,9 +33,7 @@ def report_command(
     ] = "2%",
     format: Annotated[
         PageFormat | None,
-        typer.Option(
-            "--format", help="Default: html, or markdown for a file that ends in .md.", show_default=False
-        ),
+        typer.Option("--format", help="Default: html, or markdown for a file that ends in .md.", show_default=False),
     ] = None,
     output: Annotated[
         Path | None,
@@ -56,14 +54,12 @@ def report_command(
     if output is not None:
         check_writable(output)
     elif format is PageFormat.HTML and sys.stdout.isatty():
-        raise InvalidValue(
-            "a page of HTML is not for a terminal: name a file with -o, or use --format markdown"
-        )
+        raise InvalidValue("a page of HTML is not for a terminal: name a file with -o, or use --format markdown")
     if base is not None and len(files) != 1:
         raise InvalidValue(f"--base compares with exactly one FILE, got {len(files)}")
+    from sfic_bench.compare.verdicts import compare
     from sfic_bench.report import page
-    from sfic_bench.report.records import read
-    from sfic_bench.report.verdicts import compare
+    from sfic_bench.results.read import read
 
     records = [read(path) for path in files]
     compared = None
@@ -73,10 +69,8 @@ def report_command(
     if image is not None:
         written = page.images(parts, image)
         say(f"wrote {len(written)} images to {image}")
-    if format is PageFormat.HTML:
-        text = page.to_html(parts, [path.name for path in files])
-    else:
-        text = page.to_markdown(parts)
+    is_html = format is PageFormat.HTML
+    text = page.to_html(parts, [path.name for path in files]) if is_html else page.to_markdown(parts)
     if output is None:
         sys.stdout.write(text)
     else:

@@ -1,10 +1,13 @@
 """``sfic-bench sweep``: many cells, on this machine or on a Ray cluster."""
 
 import signal
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,25 +18,35 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, Result, say
-from sfic_bench.cli.training import training_room
-from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.report import Column, Table
+from sfic_bench.cli.output import Format, Output, View, say
+from sfic_bench.cli.training_options import training_room
+from sfic_bench.errors import InvalidValue
+from sfic_bench.report import Table
+from sfic_bench.report.cells import number
+from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.table import renderable
+from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
     from sfic_bench.sweep.engines import Engine, Running
-    from sfic_bench.sweep.run import Progress
+    from sfic_bench.sweep.kept import Failure
+    from sfic_bench.sweep.progress import Driver, SweepProgress
+    from sfic_bench.sweep.standing import CommandRow
     from sfic_bench.sweep.store import Store
 
-SCHEMA = "sfic-bench/sweep/1"
-ENGINES = ("ray", "local")
 
 SHOWN = 20
 """Running or failed cells that are listed at most."""
 
-SAID_EVERY_S = 30.0
+PRINTED_EVERY_S = 30.0
 """How often a sweep without a terminal says where it stands."""
+
+
+class EngineName(StrEnum):
+    """What runs a sweep's jobs."""
+
+    RAY = "ray"
+    LOCAL = "local"
 
 
 class _Group(TyperGroup):
@@ -53,9 +66,7 @@ sweep_app = typer.Typer(
 
 OutputArgument = Annotated[
     str,
-    typer.Option(
-        "-o", "--output", metavar="DIR|URL", help="Where results are kept: all nodes must reach it."
-    ),
+    typer.Option("-o", "--output", metavar="DIR|URL", help="Where results are kept: all nodes must reach it."),
 ]
 
 
@@ -71,14 +82,10 @@ def run_command(
         ),
     ] = None,
     output: OutputArgument = "sweep",
-    engine: Annotated[
-        str, typer.Option(metavar="ray|local", help="local: in this process, one cell after another.")
-    ] = "ray",
+    engine: Annotated[EngineName, typer.Option(help="local: in this process, one job after another.")] = EngineName.RAY,
     may_grow: Annotated[
         bool,
-        typer.Option(
-            "--may-grow", help="The cluster starts nodes when they are wanted: wait for what no node has."
-        ),
+        typer.Option("--may-grow", help="The cluster starts nodes when they are wanted: wait for what no node has."),
     ] = False,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
@@ -87,21 +94,25 @@ def run_command(
     Every cell keeps its own result as soon as it has one, so that a sweep that was stopped, however, goes on, and one that
     asks for more adds to it. Exit status 1 if a cell failed.
     """
-    if engine not in ENGINES:
-        raise UnknownName("engine", engine, ENGINES)
-    if engine == "local" and address is not None:
+    if engine is EngineName.LOCAL and address is not None:
         raise InvalidValue("--address is of a Ray cluster: leave it out, or --engine local")
     with training_room():
         from sfic_bench.sweep.collect import collect
-        from sfic_bench.sweep.run import sweep, tasks_of
+        from sfic_bench.sweep.plan import computed_before, tasks_of
+        from sfic_bench.sweep.run import sweep
         from sfic_bench.sweep.spec import read_sweep
         from sfic_bench.sweep.store import Store
 
-        cells = read_sweep(spec)
+        jobs = read_sweep(spec)
         store = Store(output if "://" in output else str(Path(output).resolve()))
         chosen = _engine(engine, address)
         try:
-            tasks = tasks_of(cells, chosen.nodes, store, may_grow=may_grow)
+            tasks = tasks_of(jobs, chosen.nodes, store, may_grow=may_grow)
+            if older := computed_before(tasks, store):
+                say(
+                    f"sfic-bench: {len(older):,} results in {output} were computed with other code, another torch or on another "
+                    f"device, such as {older[0]}: they stay where they are, and are computed again"
+                )
             with _ended_as_by_ctrl_c(), _watched() as watch:
                 progress = sweep(tasks, chosen, store, watch)
         except KeyboardInterrupt:
@@ -112,13 +123,9 @@ def run_command(
         files = collect(tasks, store)
     failures = _failures(store, progress.reasons)
     Output(format=format, path=None).emit(
-        _standing(progress.as_json(), progress.total, progress.done, progress.failed, failures)
+        _standing(progress.driver(), progress.total, progress.done, progress.failed, failures)
     )
-    say(
-        f"sfic-bench: results are in {output}: {', '.join(files)}"
-        if files
-        else f"sfic-bench: no results in {output}"
-    )
+    say(f"sfic-bench: results are in {output}: {', '.join(files)}" if files else f"sfic-bench: no results in {output}")
     if progress.failed:
         raise typer.Exit(1)
 
@@ -129,24 +136,26 @@ def status_command(
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Say where a sweep stands, from another terminal or after its end."""
-    from sfic_bench.sweep.run import DRIVER, PLAN
+    from sfic_bench.sweep.kept import DRIVER, PLAN, Plan
+    from sfic_bench.sweep.progress import Driver
     from sfic_bench.sweep.store import Store, UnusableStore
 
     store = Store(output)
-    plan, driver = store.read(PLAN), store.read(DRIVER)
+    plan, driver = store.read(PLAN, Plan), store.read(DRIVER, Driver)
     if plan is None or driver is None:
         raise UnusableStore(f"{output} has no sweep: expected {PLAN} and {DRIVER} in it")
-    has, failed = store.keys("results"), store.keys("failed")
-    commands = {key: str(title).partition(" ")[0] for key, title in plan["cells"].items()}
+    done_keys, failed_keys = store.keys("results"), store.keys("failed")
+    commands = {key: title.partition(" ")[0] for key, title in plan.cells.items()}
     total = Counter(commands.values())
-    done = Counter(command for key, command in commands.items() if key in has)
-    lost = [key for key in commands if key in failed - has]
-    found = _standing(driver, total, done, Counter(commands[key] for key in lost), _failures(store, lost))
-    Output(format=format, path=None).emit(found)
+    done = Counter(command for key, command in commands.items() if key in done_keys)
+    lost = [key for key in commands if key in failed_keys - done_keys]
+    failed = Counter(commands[key] for key in lost)
+    view = _standing(driver, total, done, failed, _failures(store, lost))
+    Output(format=format, path=None).emit(view)
 
 
-def _engine(name: str, address: str | None) -> "Engine":
-    if name == "local":
+def _engine(name: EngineName, address: str | None) -> "Engine":
+    if name is EngineName.LOCAL:
         from sfic_bench.sweep.engines import Local
 
         return Local()
@@ -169,113 +178,104 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _failures(store: "Store", keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    return {key: store.read(f"failed/{key}.json") or {} for key in list(keys)[:SHOWN]}
+def _failures(store: "Store", keys: Iterable[str]) -> "dict[str, Failure]":
+    from sfic_bench.sweep.kept import Failure
+
+    files = {key: store.read(f"failed/{key}.json", Failure) for key in list(keys)[:SHOWN]}
+    return {key: failure for key, failure in files.items() if failure is not None}
 
 
 @contextmanager
-def _watched() -> Iterator[Any]:
+def _watched() -> "Iterator[Callable[[SweepProgress], None]]":
     """A live table on a terminal; without one, a line now and then. Either way each failure as it comes."""
-    console, said, told = Console(stderr=True, highlight=False), 0.0, 0
+    # The stream of now: while a job runs in this process, what it prints goes to its log.
+    console, printed_at, reported = Console(file=sys.stderr, highlight=False), 0.0, 0
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
-        def watch(progress: "Progress") -> None:
-            nonlocal said, told
-            for reason in list(progress.reasons.values())[told:]:
+        def watch(progress: "SweepProgress") -> None:
+            nonlocal printed_at, reported
+            for reason in list(progress.reasons.values())[reported:]:
                 console.print(f"failed: {reason}", markup=False, soft_wrap=True)
-            told = len(progress.reasons)
+            reported = len(progress.reasons)
             if console.is_terminal:
                 live.update(_live(progress), refresh=True)
-            elif time.monotonic() - said > SAID_EVERY_S:
-                said = time.monotonic()
+            elif time.monotonic() - printed_at > PRINTED_EVERY_S:
+                printed_at = time.monotonic()
                 console.print(_line(progress), markup=False, soft_wrap=True)
 
         yield watch
 
 
-def _line(progress: "Progress") -> str:
+def _line(progress: "SweepProgress") -> str:
     parts = [f"{progress.done.total():,} of {progress.total.total():,} cells done"]
     parts += [f"{progress.failed.total():,} failed"] if progress.failed else []
     parts += [f"{progress.images_per_s:,.0f} images/s"] if progress.images_per_s else []
-    parts += [f"{_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
+    parts += [f"{format_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
     return f"{progress.engine}: " + ", ".join(parts)
 
 
-def _live(progress: "Progress") -> Group:
-    found = _now(list(progress.running.values()))
-    return Group(Text(_line(progress), "bold"), renderable(found, range(len(found.columns))))
+def _live(progress: "SweepProgress") -> Group:
+    running = _running_table(list(progress.running.values()))
+    return Group(Text(_line(progress), "bold"), renderable(running, range(len(running.columns))))
 
 
-def _now(running: Sequence["Running"]) -> Table:
-    columns = [Column(name=n, number=n in ("for", "images/s")) for n in ("running", "on", "for", "images/s")]
-    rows = [
-        [
-            r.title,
-            r.host,
-            _duration(time.time() - r.since),
-            "" if r.images_per_s is None else f"{r.images_per_s:,.0f}",
-        ]
-        for r in running[:SHOWN]
-    ]
-    return Table(title="Now", columns=columns, rows=rows)
+def _running_table(running: "Sequence[Running]") -> Table:
+    columns: tuple[Cells[Running], ...] = (
+        Cells("running", lambda job: job.title, number=False, always=True),
+        Cells("on", lambda job: job.host, number=False, always=True),
+        Cells("for", lambda job: format_duration(time.time() - job.since), always=True),
+        Cells("images/s", lambda job: number(job.images_per_s, ",.0f"), always=True),
+    )
+    return tabulated("Now", columns, running[:SHOWN])
 
 
 def _standing(
-    driver: Mapping[str, Any],
+    driver: "Driver",
     total: Counter[str],
     done: Counter[str],
     failed: Counter[str],
-    failures: Mapping[str, Mapping[str, Any]],
-) -> Result:
-    """Cells by command, what is running, and why what failed did; ``failures`` are `SHOWN` at most."""
-    from sfic_bench.sweep.engines import Running
-    from sfic_bench.sweep.run import is_alive
+    failures: "Mapping[str, Failure]",
+) -> View:
+    """Jobs by command, what is running, and why those that failed did; ``failures`` are `SHOWN` at most."""
+    from sfic_bench.sweep.standing import CommandRow, FailedRow, SweepResult
 
-    running = [Running(**told) for told in driver["running"].values()]
-    now = Counter(r.title.partition(" ")[0] for r in running)
-    records = [
-        {
-            "command": command, "done": done[command], "running": now[command], "failed": failed[command],
-            "left": count - done[command] - failed[command], "of": count,
-        }
+    running = list(driver.running.values())
+    now = Counter(job.command for job in running)
+    rows = [
+        CommandRow(
+            command=command, done=done[command], running=now[command], failed=failed[command],
+            left=count - done[command] - failed[command], of=count,
+        )
         for command, count in total.items()
     ]  # fmt: skip
-    notes = [f"{driver['engine']}, driven from {driver['host']} (process {driver['pid']})"]
-    if not is_alive(driver):
+    notes = [f"{driver.engine}, driven from {driver.host} (process {driver.pid})"]
+    if not driver.is_alive:
         running = []
-        if any(record["left"] for record in records):
-            age = _duration(time.time() - driver["updated"])
+        if any(row.left for row in rows):
+            age = format_duration(time.time() - driver.updated)
             notes.append(f"it ended {age} ago: the same command goes on with the rest")
     else:
-        notes += [f"{_duration(driver['seconds_left'])} left"] if driver["seconds_left"] else []
-        notes += [f"{driver['images_per_s']:,.0f} images/s"] if driver["images_per_s"] else []
-    heads = ("command", "done", "running", "failed", "left", "of")
-    columns = [Column(name=n, number=n != "command") for n in heads]
-    cells = [[str(r["command"]), *(f"{r[n]:,}" for n in heads[1:])] for r in records]
-    tables = [Table(title="Cells", columns=columns, rows=cells, notes=notes)]
-    tables += [_now(running)] if running else []
+        notes += [f"{format_duration(driver.seconds_left)} left"] if driver.seconds_left else []
+        notes += [f"{driver.images_per_s:,.0f} images/s"] if driver.images_per_s else []
+    names = ("done", "running", "failed", "left", "of")
+    columns = [Cells[CommandRow]("command", lambda row: row.command, number=False)]
+    columns += [Cells[CommandRow](name, partial(_count, name), always=True) for name in names]
+    tables = [tabulated("Cells", columns, rows, notes=notes)]
+    tables += [_running_table(running)] if running else []
     if failures:
-        names = ("cell", "host", "cause", "reason")
-        tables.append(
-            Table(
-                title="Failed",
-                columns=[Column(name=n) for n in ("cell", "on", "to blame", "reason", "log")],
-                rows=[
-                    [*(str(t.get(n, "")) for n in names), f"failed/{key}.log"] for key, t in failures.items()
-                ],
-                notes=[f"and {failed.total() - len(failures):,} more"]
-                if failed.total() > len(failures)
-                else [],
-            )
+        more = failed.total() - len(failures)
+        lines = [FailedRow(key=key, failure=failure) for key, failure in failures.items()]
+        failed_columns: tuple[Cells[FailedRow], ...] = (
+            Cells("cell", lambda line: line.failure.cell, number=False),
+            Cells("on", lambda line: line.failure.host, number=False),
+            Cells("to blame", lambda line: line.failure.cause, number=False),
+            Cells("reason", lambda line: line.failure.reason, number=False),
+            Cells("log", lambda line: f"failed/{line.key}.log", number=False),
         )
-    document = {"schema": SCHEMA, "cells": records, "driver": dict(driver), "failed": dict(failures)}
-    return Result(document=document, tables=tables, records=records)
+        tables.append(tabulated("Failed", failed_columns, lines, notes=[f"and {more:,} more"] if more else []))
+    result = SweepResult(cells=rows, driver=driver, failed=dict(failures))
+    return View(result=result, tables=tables, rows=rows)
 
 
-def _duration(seconds: float | None) -> str:
-    """``1:02:03``, or ``2:03``."""
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _count(name: str, row: "CommandRow") -> str:
+    return f"{getattr(row, name):,}"

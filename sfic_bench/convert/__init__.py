@@ -1,21 +1,24 @@
 """Vanilla network + placement → SFIC network."""
 
+from sfic_bench.convert.engine import Converted, convert
 from sfic_bench.convert.fuse import cheaper, fuse
 from sfic_bench.convert.graph import graph_of
+from sfic_bench.convert.operation import ExplainedOperation
+from sfic_bench.convert.options import ConversionOptions, Placement
 from sfic_bench.convert.parity import Parity, parity
-from sfic_bench.convert.placement import RESNET, Placement, automatic, placement_of
-from sfic_bench.convert.rewrite import OnUnsupported, Rewrite, Step
+from sfic_bench.convert.placement import RESNET, automatic, placement_of
 from sfic_bench.convert.sfic import set_beta, to_sfic
 
 __all__ = [
     "RESNET",
-    "OnUnsupported",
+    "ConversionOptions",
+    "Converted",
+    "ExplainedOperation",
     "Parity",
     "Placement",
-    "Rewrite",
-    "Step",
     "automatic",
     "cheaper",
+    "convert",
     "fuse",
     "graph_of",
     "parity",

@@ -1,36 +1,66 @@
-"""The new graph as it grows."""
+"""The new graph of a rewrite, as it grows."""
 
-from typing import Any
+import copy
 
 from torch import fx, nn
+from torch.fx.node import Argument
 
+from sfic_bench.convert.graph import attribute_of, take_over_modes
 from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.values import Folded, Paired, Single
 from sfic_bench.nn.adapters import Divide, Join
+
+SIZE_ARITHMETIC = frozenset(
+    ("vanilla_shape", "len", "getattr", "getitem", "add", "sub", "mul", "floordiv", "truediv", "mod", "neg")
+)
+"""Functions by which sizes are computed. They change nothing, so a call that nothing reads can go."""
 
 
 class Building:
-    """A graph and the modules that its nodes call, by name."""
+    """A graph that grows node by node, and the modules that its nodes call, by name."""
 
     def __init__(self) -> None:
         self.graph = fx.Graph()
-        self.modules: dict[str, Any] = {}
+        self.modules: dict[str, object] = {}
 
-    def call(self, target: str, *args: Any, **kwargs: Any) -> fx.Node:
+    def call(self, target: str, *args: Argument, **kwargs: Argument) -> fx.Node:
         return self.graph.call_module(target, args, kwargs)
 
-    def call_new(self, name: str, module: nn.Module, *args: Any) -> fx.Node:
-        """Call ``module``, which nothing else calls, under ``name`` or one like it."""
+    def call_new(self, name: str, module: nn.Module, *args: Argument, **kwargs: Argument) -> fx.Node:
+        """Call ``module``, which nothing else calls, under ``name`` or a name like it that is free."""
         while name in self.modules:
             name += "_"
         self.modules[name] = module
-        return self.call(name, *args)
+        return self.call(name, *args, **kwargs)
 
-    def divide(self, tensor: fx.Node, layout: Layout, like: fx.Node) -> fx.Node:
+    def read_attribute(self, node: fx.Node, model: nn.Module) -> object:
+        """A copy of the parameter, buffer or constant of ``model`` that the ``get_attr`` node ``node`` reads."""
+        value = copy.deepcopy(attribute_of(model, str(node.target)))
+        self.modules[str(node.target)] = value
+        return value
+
+    def divide(self, tensor: Single, layout: Layout, like: Paired) -> Paired:
         """A single tensor as a pair with ``layout``, resized as ``like`` is."""
-        return self.call_new(f"{tensor.name}_divided", Divide(layout.spatial, layout.frequency), tensor, like)
+        name = f"{tensor.node.name}_divided"
+        module = Divide(layout.spatial, layout.frequency)
+        return Paired(self.call_new(name, module, tensor.node, like.node), layout)
 
-    def join(self, pair: fx.Node, layout: Layout) -> fx.Node:
-        """A pair with ``layout`` as the vanilla tensor."""
-        place = {c: i for i, c in enumerate(layout.order)}
-        order = [place[c] for c in range(layout.total)]
-        return self.call_new(f"{pair.name}_joined", Join(order, layout.split.spatial), pair)
+    def join(self, value: Paired | Folded) -> Single:
+        """A pair as the vanilla tensor."""
+        if isinstance(value, Folded):
+            matrix = (value.rows, value.columns)
+            node = self.graph.call_method("unflatten", (self.join(value.pair).node, 1, matrix))
+            return Single(self.graph.call_method("transpose", (node, 1, 2)) if value.transposed else node)
+        layout = value.layout
+        module = Join(layout.places, layout.split.spatial)
+        return Single(self.call_new(f"{value.node.name}_joined", module, value.node), layout.total)
+
+    def network(self, name: str, old: nn.Module) -> fx.GraphModule:
+        """The finished network, with each module in the mode (training or evaluation) of its namesake in ``old``."""
+        for node in reversed(self.graph.nodes):  # sizes for views of pairs that stay as they are, unread parts
+            is_size = getattr(node.target, "__name__", "") in SIZE_ARITHMETIC and node.op == "call_function"
+            if is_size and not node.users:
+                self.graph.erase_node(node)
+        network = fx.GraphModule(self.modules, self.graph, name)
+        take_over_modes(dict(old.named_modules()), network)
+        return network

@@ -1,12 +1,14 @@
-"""`fuse`: the same function in fewer and cheaper operations, by one more rewrite of the graph."""
+"""`fuse` makes the same function of fewer and cheaper operations, by one more pass over the graph."""
 
 import copy
 import operator
+from collections import Counter
 
 import torch
 from torch import fx, nn
 
-from sfic_bench.convert.graph import attribute_of, graph_of, take_over_modes
+from sfic_bench.convert.building import Building
+from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.weights import channels_of
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
@@ -24,7 +26,7 @@ def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -
     Args:
         model: from `to_sfic`, or a vanilla network; not changed.
         for_training: keep BatchNorms, and with them the way back: the fused network's state dict has
-            the unfused network's names and shapes, and loads the other's. Without it the network is
+            the names and shapes of the unfused network's, so that either can load the other's. Without it the network is
             in evaluation mode, each BatchNorm behind a convolution is folded into it, and MCSConv's
             constrained kernels are computed once.
         share: use the modules that stay as they are instead of copies of them. For a network that is
@@ -40,62 +42,51 @@ def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -
 
 
 class _Fusion:
-    def __init__(self, model: fx.GraphModule, for_training: bool, share: bool) -> None:
-        self.share = share
-        self.old = model
-        self.for_training = for_training
-        modules = list(model.modules())
-        stages1 = [m for m in modules if isinstance(m, Stage1)]
-        same_size = all(m.beta == 1 for m in stages1)
-        only_s = not any(m.frequency for m in stages1) and not any(
-            m.sf or m.ff for m in modules if isinstance(m, Stage2)
-        )
-        self.joined = same_size or only_s
-        self.uses: dict[str, int] = {}
-        for node in model.graph.nodes:
-            if node.op == "call_module":
-                self.uses[str(node.target)] = self.uses.get(str(node.target), 0) + 1
-        self.graph = fx.Graph()
+    """One pass over the graph of a network, which builds the graph of its fused form."""
+
+    def __init__(self, network: fx.GraphModule, for_training: bool, share: bool) -> None:
+        self.network, self.for_training, self.share = network, for_training, share
+        self.joined = _joins_pairs(network)
+        self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
+        self.building = Building()
         self.new: dict[fx.Node, fx.Node] = {}
-        self.modules: dict[str, object] = {}
 
     def run(self) -> fx.GraphModule:
-        for node in self.old.graph.nodes:
+        for node in self.network.graph.nodes:
             if node not in self.new:
                 self.new[node] = self._visit(node)
-        fused = fx.GraphModule(self.modules, self.graph, f"Fused{type(self.old).__name__}")
-        if not self.for_training:
-            return fused.eval()
-        take_over_modes(dict(self.old.named_modules()), fused)
-        return fused
+        fused = self.building.network(f"Fused{type(self.network).__name__}", self.network)
+        return fused if self.for_training else fused.eval()
 
     def _visit(self, node: fx.Node) -> fx.Node:
-        target = str(node.target)
+        graph, path = self.building.graph, str(node.target)
         if node.op == "get_attr":
-            self.modules[target] = copy.deepcopy(attribute_of(self.old, target))
+            self.building.read_attribute(node, self.network)
         if node.op != "call_module":
-            return self.graph.node_copy(node, self.new.__getitem__)
-        here = self._cheaper(self.old.get_submodule(target))
-        if isinstance(self.old.get_submodule(target), Divide) and self.joined:
-            self.modules[target] = here
-            return self.graph.call_module(target, (self.new[node.all_input_nodes[0]],))
-        if (summed := self._summed_in_stage(node, here)) is not None:
-            return summed
-        if isinstance(here, PerBranch) and self.joined:
-            both = here.spatial
-            if not isinstance(both, nn.Module):
+            return graph.node_copy(node, self.new.__getitem__)
+        drawn = self.network.get_submodule(path)
+        module = self._cheaper(drawn)
+        if isinstance(drawn, Divide) and self.joined:
+            self.building.modules[path] = module
+            return graph.call_module(path, (self.new[node.all_input_nodes[0]],))
+        if (total := self._summed_in_stage(node, module)) is not None:
+            return total
+        if isinstance(module, PerBranch) and self.joined:
+            on_both = module.spatial
+            if not isinstance(on_both, nn.Module):
                 args, kwargs = fx.map_arg((node.args, node.kwargs), self.new.__getitem__)
-                return self.graph.call_function(both, args, kwargs)
-            here = both
+                return graph.call_function(on_both, args, kwargs)
+            module = on_both
         norm = self._norm_behind(node)
-        folded = None if norm is None else _fold(here, self.old.get_submodule(str(norm.target)))
-        new = self._call(node, here if folded is None else folded)
+        folded = None if norm is None else _fold(module, self.network.get_submodule(str(norm.target)))
+        self.building.modules.setdefault(path, module if folded is None else folded)
+        new = graph.node_copy(node, self.new.__getitem__)
         if norm is not None and folded is not None:
             self.new[norm] = new
         return new
 
     def _summed_in_stage(self, node: fx.Node, module: nn.Module) -> fx.Node | None:
-        """A sum of two pairs as part of the Stage 2 that gives one of them, if nothing else reads that one.
+        """A sum of two pairs as part of the Stage 2 that gives one of them, if nothing else reads that pair.
 
         For inference: in training a BatchNorm stands between the two.
         """
@@ -104,41 +95,45 @@ class _Fusion:
             return None
         terms = [n for n in node.args if isinstance(n, fx.Node)]
         # Twice the same pair: the stage would have to run before itself.
-        for stage, other in (terms, terms[::-1]) if len(set(terms)) == 2 else ():
-            call = self.new[stage]
-            if call.op != "call_module" or len(call.args) != 1 or call.kwargs or len(stage.users) != 1:
+        for term, other in (terms, terms[::-1]) if len(set(terms)) == 2 else ():
+            call = self.new[term]
+            if call.op != "call_module" or len(call.args) != 1 or call.kwargs or len(term.users) != 1:
                 continue
-            target = str(call.target)
-            if isinstance(self.modules[target], ReducedStage2) and self.uses[target] == 1:
-                new = self.graph.call_module(target, (call.args[0], self.new[other]))
-                self.graph.erase_node(call)
-                return new
+            path = str(call.target)
+            if isinstance(self.building.modules[path], ReducedStage2) and self.calls[path] == 1:
+                total = self.building.call(path, call.args[0], self.new[other])
+                self.building.graph.erase_node(call)
+                return total
         return None
 
-    def _cheaper(self, old: nn.Module) -> nn.Module:
-        new = cheaper(old, joined=self.joined)
-        if isinstance(new, ReducedStage1) and not self.for_training:
-            new.fix_filter()
-        return copy.deepcopy(old) if new is old and not self.share else new
-
-    def _call(self, node: fx.Node, module: nn.Module) -> fx.Node:
-        self.modules.setdefault(str(node.target), module)
-        return self.graph.node_copy(node, self.new.__getitem__)
+    def _cheaper(self, drawn: nn.Module) -> nn.Module:
+        module = cheaper(drawn, joined=self.joined)
+        if isinstance(module, ReducedStage1) and not self.for_training:
+            module.fix_filter()
+        return copy.deepcopy(drawn) if module is drawn and not self.share else module
 
     def _norm_behind(self, node: fx.Node) -> fx.Node | None:
-        """The BatchNorm that alone reads ``node``, if it may be folded."""
+        """The BatchNorm that is alone in reading ``node``, if it may be folded."""
         users = list(node.users)
         if self.for_training or len(users) != 1 or users[0].op != "call_module":
             return None
-        if self.uses[str(users[0].target)] > 1 or self.uses[str(node.target)] > 1:
+        if self.calls[str(users[0].target)] > 1 or self.calls[str(node.target)] > 1:
             return None
-        behind = self.old.get_submodule(str(users[0].target))
-        is_norm = isinstance(behind, nn.BatchNorm2d) or _has_norm(behind)
-        return users[0] if is_norm and _is_plain(behind) else None
+        norm = self.network.get_submodule(str(users[0].target))
+        is_norm = isinstance(norm, nn.BatchNorm2d) or _has_norm(norm)
+        return users[0] if is_norm and _is_plain(norm) else None
+
+
+def _joins_pairs(network: nn.Module) -> bool:
+    """Whether every pair may be one tensor [S; F]: both branches are equally large, or there is no F."""
+    modules = list(network.modules())
+    first = [m for m in modules if isinstance(m, Stage1)]
+    has_frequency = any(m.frequency for m in first) or any(m.sf or m.ff for m in modules if isinstance(m, Stage2))
+    return all(m.beta == 1 for m in first) or not has_frequency
 
 
 def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
-    """What computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
+    """A module that computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
 
     Args:
         layer: a stage, or anything else.
@@ -156,12 +151,14 @@ def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
 
 
 def _on_joined(layer: nn.Module) -> nn.Module:
-    """What stands for ``layer`` where pairs are joined."""
+    """The module that stands for ``layer`` where pairs are joined, or ``layer`` itself."""
     match layer:
         case PerBranch() if _has_norm(layer):
             return join_norms(layer)
         case PerBranch() if layer.frequency is not layer.spatial:
             return OnSlices(copy.deepcopy(layer), channels_of(layer.spatial))
+        case Divide() if layer.spatial.order == layer.frequency.order:
+            return copy.deepcopy(layer.spatial)  # one channel that is for all, such as a gate over places
         case Divide():
             return Pick([*layer.spatial.order, *layer.frequency.order])
         case Join():

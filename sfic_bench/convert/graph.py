@@ -1,16 +1,17 @@
-"""Networks as graphs, and what is read off them."""
+"""Networks as torch.fx graphs, and what can be read from such a graph."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sfic_bench.errors import UnsupportedModel, first_line
 
 WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
-"""Classes whose subclasses, too, stay one node: what a norm with an activation does is known by its base."""
+"""Classes whose subclasses stay one node, too: a norm with an activation is known by its base class."""
 
 
 class _Tracer(fx.Tracer):
@@ -57,37 +58,66 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
     return traced
 
 
-def nodes_in(*arguments: Any) -> list[fx.Node]:
+def nodes_in(*arguments: Argument) -> list[fx.Node]:
     """The nodes among ``arguments``, also in lists and dictionaries."""
-    found: list[fx.Node] = []
-    fx.map_arg(arguments, found.append)
-    return found
+    nodes: list[fx.Node] = []
+    fx.map_arg(arguments, nodes.append)
+    return nodes
 
 
-def attribute_of(model: nn.Module, path: str) -> Any:
+def attribute_of(model: nn.Module, path: str) -> object:
     """What a graph's ``get_attr`` node reads: a parameter, buffer or constant, by qualified name."""
     module, _, name = path.rpartition(".")
-    return getattr(model.get_submodule(module), name)
+    value: object = getattr(model.get_submodule(module), name)
+    return value
 
 
-def where(node: fx.Node) -> str:
-    """The qualified name of the module that ``node`` belongs to."""
-    if node.op == "call_module":
-        return str(node.target)
-    stack = list(node.meta.get("nn_module_stack", {}))
-    return stack[-1] if stack else ""
+class Call:
+    """What a node of a graph calls: a module, a function or a method of a tensor.
+
+    Attributes:
+        node: the node.
+        module: the module that it calls, if it calls one.
+        path: the qualified name of that module, or an empty string.
+    """
+
+    def __init__(self, node: fx.Node, modules: Mapping[str, nn.Module]) -> None:
+        self.node = node
+        self.path = str(node.target) if node.op == "call_module" else ""
+        self.module = modules[self.path] if self.path else None
+
+    @property
+    def description(self) -> str:
+        """The class of the module, or the name of the function or method, for people."""
+        if self.module is not None:
+            return type(self.module).__name__
+        target = self.node.target
+        return torch.typename(target) if callable(target) else f".{target}()" if self.is_method else target
+
+    @property
+    def is_method(self) -> bool:
+        return self.node.op == "call_method"
+
+    @property
+    def place(self) -> str:
+        """The qualified name of the module that the call belongs to; empty for the network's own ``forward``."""
+        return self.path or next(reversed(self.node.meta.get("nn_module_stack", {})), "")
+
+    @property
+    def function(self) -> Callable[..., Tensor]:
+        """The function that is called; of a method, the function of `torch.Tensor`."""
+        target = self.node.target
+        function = getattr(torch.Tensor, target) if isinstance(target, str) else target
+        assert callable(function)
+        return function
+
+    def argument(self, place: int, name: str, default: Argument = None) -> Argument:
+        """An argument, by its place or its name."""
+        args = self.node.args
+        return args[place] if len(args) > place else self.node.kwargs.get(name, default)
 
 
-def called(node: fx.Node) -> str:
-    """What ``node`` does, for people."""
-    if isinstance(node.target, str):
-        return node.target if node.op != "call_method" else f".{node.target}()"
-    return torch.typename(node.target)
-
-
-def take_over_modes(
-    old: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
-) -> None:
+def take_over_modes(old: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True) -> None:
     """Set each module's training or evaluation mode: its old namesake's, else its parent's."""
     if path in old:
         training = old[path].training

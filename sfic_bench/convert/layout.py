@@ -53,6 +53,12 @@ class Layout(NamedTuple):
         """The vanilla channel at each place of [S; F]."""
         return self.spatial + self.frequency
 
+    @property
+    def places(self) -> Channels:
+        """The place in [S; F] of each vanilla channel."""
+        place = {c: i for i, c in enumerate(self.order)}
+        return tuple(place[c] for c in range(self.total))
+
     def repeated(self, factor: int) -> "Layout":
         """After a depthwise convolution with ``factor`` outputs per input channel."""
         return Layout(*(tuple(c * factor + i for c in b for i in range(factor)) for b in self))

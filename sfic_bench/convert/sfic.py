@@ -1,10 +1,11 @@
-"""`to_sfic` and `set_beta`: SFIC networks from vanilla ones, and their one free size."""
+"""`to_sfic` makes an SFIC network of a vanilla network, and `set_beta` changes the β of an SFIC network."""
 
 from torch import fx, nn
 
+from sfic_bench.convert.engine import convert
 from sfic_bench.convert.graph import graph_of
-from sfic_bench.convert.placement import Placement, placement_of
-from sfic_bench.convert.rewrite import OnUnsupported, Rewrite
+from sfic_bench.convert.options import ConversionOptions, Placement
+from sfic_bench.convert.placement import placement_of
 from sfic_bench.nn import McsMode, Split, Stage1
 from sfic_bench.nn.fused import ReducedStage1
 
@@ -16,7 +17,7 @@ def to_sfic(
     *,
     placement: Placement | None = None,
     mcs: McsMode = "learned",
-    on_unsupported: OnUnsupported = "error",
+    on_unsupported: str = "error",
     share: bool = False,
 ) -> fx.GraphModule:
     """The SFIC form of a vanilla network, a new module with weights of its own.
@@ -24,7 +25,8 @@ def to_sfic(
     Its block weights are slices of the vanilla ones. A convolution's bias in front of a BatchNorm is
     dropped, as in the paper's networks, and moves into the BatchNorm's running mean. At β = 1, with
     MCSConv as the identity, the function is the vanilla one, save for strides (which become pools) and
-    for norms over several channels (GroupNorm, LayerNorm), which each branch takes over its own.
+    for norms over several channels of a map (GroupNorm, LayerNorm), which each branch takes over its own. Gates and
+    attention over channels act as in the vanilla network at any β, since neither branch of a pooled pair is resized.
 
     Args:
         model: a vanilla network that torch.fx can trace, or its graph from `graph_of`; not changed.
@@ -44,8 +46,15 @@ def to_sfic(
     Split.of(0, alpha)
     _check_beta(beta)
     vanilla = graph_of(model)
-    rewrite = Rewrite(vanilla, placement or placement_of(vanilla), alpha, beta, mcs, on_unsupported, share)
-    return rewrite.run()
+    options = ConversionOptions(
+        placement=placement or placement_of(vanilla),
+        alpha=alpha,
+        beta=beta,
+        mcs=mcs,
+        on_unsupported=on_unsupported,
+        share=share,
+    )
+    return convert(vanilla, options).network
 
 
 def set_beta(model: nn.Module, beta: float) -> None:

@@ -1,26 +1,15 @@
 """From a vanilla convolution to the stage that replaces it, with its weights."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from torch import nn
 
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.weights import fill_conv, fill_stage
-from sfic_bench.nn import McsMode, Split, Stage1, Stage2, Stage3
+from sfic_bench.initialisation import unfilled
+from sfic_bench.nn import ConvOptions, McsMode, Split, Stage1, Stage2, Stage3
 from sfic_bench.nn.grouped import GroupedStage2, Groups
-from sfic_bench.placing import unfilled
 
 SAME = frozenset({"Conv2dSame"})
 """Classes of other libraries that pad for a size of ceil(n / stride), as a stage with a stride does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A stage, and the layout of the pair that it gives (``None`` for Stage 3)."""
-
-    stage: nn.Module
-    layout: Layout | None
 
 
 def stage_of(
@@ -32,8 +21,8 @@ def stage_of(
     mcs: McsMode,
     as_stage3: bool,
     bias: bool,
-) -> Made:
-    """What replaces ``conv``.
+) -> tuple[nn.Module, Layout | None]:
+    """The stage that replaces ``conv``, and the layout of the pair that it gives (``None`` for Stage 3).
 
     Args:
         conv: the vanilla convolution.
@@ -52,15 +41,15 @@ def stage_of(
         raise ValueError(f"{type(conv).__name__} computes something else than a Conv2d")
     if conv.padding_mode != "zeros":
         raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
-    options: dict[str, Any] = {
-        "stride": conv.stride,
-        "padding": _padding(conv),
-        "dilation": conv.dilation,
-        "groups": conv.groups,
-        "bias": bias,
-        "device": conv.weight.device,
-        "dtype": conv.weight.dtype,
-    }
+    options = ConvOptions(
+        stride=conv.stride,
+        padding=_padding(conv),
+        dilation=conv.dilation,
+        groups=conv.groups,
+        bias=bias,
+        device=conv.weight.device,
+        dtype=conv.weight.dtype,
+    )
     kernel = conv.kernel_size
     if inputs is None:
         outputs = Layout.of(Split.of(conv.out_channels, alpha))
@@ -69,12 +58,12 @@ def stage_of(
         if first.mcs is not None and not first.mcs.weight.is_meta:
             first.mcs.reset_parameters()  # has no vanilla counterpart
         fill_stage(conv, first, None, outputs)
-        return Made(first, outputs)
+        return first, outputs
     if as_stage3:
         with unfilled():
             last = Stage3(inputs.split, conv.out_channels, kernel, **options)
         fill_stage(conv, last, inputs, None)
-        return Made(last, None)
+        return last, None
     if 1 < conv.groups < conv.in_channels:
         return _grouped(conv, inputs, alpha, options)
     if conv.groups > 1:  # depthwise: the split passes through
@@ -84,7 +73,7 @@ def stage_of(
     with unfilled():
         stage = Stage2(inputs.split, outputs.split, kernel, **options)
     fill_stage(conv, stage, inputs, outputs)
-    return Made(stage, outputs)
+    return stage, outputs
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
@@ -98,47 +87,49 @@ def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
     return tuple(t // 2 for t in total)
 
 
-def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: dict[str, Any]) -> Made:
-    """Whole groups stay on their branch; what the split cuts becomes a Stage 2 of its own."""
+def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions) -> tuple[nn.Module, Layout]:
+    """The stage of a grouped convolution, and the layout of the pair that it gives.
+
+    Whole groups stay on their branch; a group that the split cuts becomes a Stage 2 of its own.
+    """
     into, out = conv.in_channels // conv.groups, conv.out_channels // conv.groups
     places = [{c: i for i, c in enumerate(branch)} for branch in inputs]
-    members = [range(j * into, (j + 1) * into) for j in range(conv.groups)]
     whole: tuple[list[int], list[int]] = ([], [])
-    cut = []
-    for j, channels in enumerate(members):
-        on_s, on_f = (tuple(p[c] for c in channels if c in p) for p in places)
-        if on_s and on_f:
-            cut.append((j, on_s, on_f))
+    cut: dict[int, Layout] = {}
+    for group in range(conv.groups):
+        members = range(group * into, (group + 1) * into)
+        held = Layout(*(tuple(c for c in members if c in branch) for branch in places))
+        if held.spatial and held.frequency:
+            cut[group] = held
         else:
-            whole[0 if on_s else 1].append(j)
-    # F gets int(α·c) outputs, as behind any other convolution, as far as the groups allow it.
-    left = min(max(int(alpha * conv.out_channels) - out * len(whole[1]), 0), out * len(cut))
+            whole[0 if held.spatial else 1].append(group)
+    # F gets as many outputs as behind any other convolution, as far as the groups allow it.
+    missing = Split.of(conv.out_channels, alpha).frequency - out * len(whole[1])
+    left = min(max(missing, 0), out * len(cut))
     shares = [left * (i + 1) // len(cut) - left * i // len(cut) for i in range(len(cut))]
+    read = [tuple(p[g * into + i] for g in on for i in range(into)) for p, on in zip(places, whole, strict=True)]
+    given = [tuple(g * out + i for g in on for i in range(out)) for on in whole]
     groups = Groups(
         inputs=into,
         outputs=out,
-        spatial=tuple(places[0][c] for j in whole[0] for c in members[j]),
-        frequency=tuple(places[1][c] for j in whole[1] for c in members[j]),
-        cut=tuple((s, f, Split(out - n, n)) for (_, s, f), n in zip(cut, shares, strict=True)),
+        spatial=read[0],
+        frequency=read[1],
+        cut=tuple(
+            (tuple(places[0][c] for c in s), tuple(places[1][c] for c in f), Split(out - share, share))
+            for (s, f), share in zip(cut.values(), shares, strict=True)
+        ),
     )
     with unfilled():
         stage = GroupedStage2(groups, conv.kernel_size, **options)
-    spatial = [j * out + i for j in whole[0] for i in range(out)]
-    frequency: list[int] = []
-    for branch, target in zip(whole, (stage.spatial, stage.frequency), strict=True):
+    for channels, target in zip(given, (stage.spatial, stage.frequency), strict=True):
         if target is not None:
-            fill_conv(target, conv, [j * out + i for j in branch for i in range(out)], None)
-    for (j, on_s, on_f), n, part in zip(cut, shares, stage.cut, strict=True):
-        rows = range(j * out, (j + 1) * out)
-        layout = Layout(tuple(rows[: out - n]), tuple(rows[out - n :]))
-        columns = Layout(
-            *(
-                tuple(inputs_of[i] - j * into for i in at)
-                for inputs_of, at in zip(inputs, (on_s, on_f), strict=True)
-            )
-        )
-        fill_stage(conv, part.get_submodule("stage"), columns, layout)
-        spatial += layout.spatial
-        frequency += layout.frequency
-    frequency += [j * out + i for j in whole[1] for i in range(out)]
-    return Made(stage, Layout(tuple(spatial), tuple(frequency)))
+            fill_conv(target, conv, channels, None)
+    outputs = [Layout(given[0], ())]
+    for group, share, part in zip(cut, shares, stage.cut, strict=True):
+        first, last = group * out, (group + 1) * out
+        rows = Layout(tuple(range(first, last - share)), tuple(range(last - share, last)))
+        columns = Layout(*(tuple(c - group * into for c in branch) for branch in cut[group]))
+        fill_stage(conv, part.get_submodule("stage"), columns, rows)
+        outputs.append(rows)
+    outputs.append(Layout((), given[1]))
+    return stage, Layout(*(sum(branch, ()) for branch in zip(*outputs, strict=True)))

@@ -1,4 +1,4 @@
-"""Vanilla weights in SFIC layers: picked rows and columns of one tensor, or none at all on the meta device.
+"""Vanilla weights in SFIC layers: picked rows and columns of one tensor. On the meta device nothing is copied.
 
 The four blocks of a Stage 2 tile the vanilla weight as [[ss, fs], [sf, ff]], rows and columns in the
 order of the pairs' `Layout`s.
@@ -6,7 +6,6 @@ order of the pairs' `Layout`s.
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -40,7 +39,7 @@ def fill_stage(vanilla: nn.Conv2d, stage: nn.Module, inputs: Layout | None, outp
 
 
 def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Places) -> None:
-    """``rows`` and ``columns`` of the vanilla weight, and ``rows`` of its bias where ``target`` has one."""
+    """Fill ``target`` with ``rows`` and ``columns`` of the vanilla weight, and with ``rows`` of its bias if it has one."""
     if vanilla.groups > 1 and columns is None and target.weight.shape[1] != vanilla.weight.shape[1]:
         assert rows is not None
         if not target.weight.is_meta:
@@ -55,20 +54,15 @@ def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Plac
 def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
     """Biases of convolutions that only a BatchNorm reads, under the names of both."""
     modules = dict(vanilla.named_modules())
-    found: dict[str, Tensor] = {}
+    biases: dict[str, Tensor] = {}
     for node in vanilla.graph.nodes:
-        conv, users = modules.get(str(node.target)), list(node.users)
-        if (
-            node.op != "call_module"
-            or not isinstance(conv, nn.Conv2d)
-            or conv.bias is None
-            or len(users) != 1
-        ):
+        if node.op != "call_module" or len(node.users) != 1:
             continue
-        norm = str(users[0].target)
-        if users[0].op == "call_module" and isinstance(modules[norm], _BatchNorm):
-            found[str(node.target)] = found[norm] = conv.bias.detach()
-    return found
+        conv, user = modules[str(node.target)], next(iter(node.users))
+        norm = modules[str(user.target)] if user.op == "call_module" else None
+        if isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(norm, _BatchNorm):
+            biases[str(node.target)] = biases[str(user.target)] = conv.bias.detach()
+    return biases
 
 
 def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
@@ -99,9 +93,7 @@ def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -
         if not source.dim():
             continue
         if source.shape != (count,):
-            raise ValueError(
-                f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)"
-            )
+            raise ValueError(f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)")
         value = _places(source, channels)
         if isinstance(source, nn.Parameter):
             setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad))
@@ -121,10 +113,10 @@ def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -
 
 
 def channels_of(norm: object) -> int:
-    """Of a norm; 0 where a branch has none.
+    """The number of channels that a norm is over; 0 for the identity, which stands for it on a branch without channels.
 
     Raises:
-        ValueError: for a norm over more than channels.
+        ValueError: for a norm over other axes as well.
     """
     if isinstance(norm, nn.Identity):
         return 0
@@ -134,9 +126,7 @@ def channels_of(norm: object) -> int:
         return norm.num_channels
     assert isinstance(norm, nn.LayerNorm)
     if len(norm.normalized_shape) != 1:
-        raise ValueError(
-            f"{type(norm).__name__} normalises over {norm.normalized_shape}, not over channels alone"
-        )
+        raise ValueError(f"{type(norm).__name__} normalises over {norm.normalized_shape}, not over channels alone")
     return norm.normalized_shape[0]
 
 
@@ -154,7 +144,8 @@ def _copy(target: Tensor, value: Tensor) -> None:
         target.copy_(value)
 
 
-def _places(source: Tensor, channels: Sequence[int]) -> Any:
+def _places(source: Tensor, channels: Sequence[int]) -> Tensor:
+    """A copy of the values that ``channels`` have in ``source``, which has one number a channel."""
     if source.is_meta:
         return source.new_empty(len(channels))
     return picked(source.detach(), channels).clone()

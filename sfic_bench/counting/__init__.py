@@ -1,7 +1,7 @@
-"""Counting without computing: one trace, several named conventions."""
+"""Counting what a network costs without computing it: one trace, several named conventions."""
 
 from sfic_bench.counting.conventions import CONVENTIONS, Convention, Total
-from sfic_bench.counting.cost import Cost, Layer, Parameters, count
+from sfic_bench.counting.cost import Cost, LayerCost, Parameters, count
 from sfic_bench.counting.op import Call, Op
 from sfic_bench.counting.rules import InputTooSmall
 from sfic_bench.counting.trace import Trace, smallest_input, trace
@@ -12,7 +12,7 @@ __all__ = [
     "Convention",
     "Cost",
     "InputTooSmall",
-    "Layer",
+    "LayerCost",
     "Op",
     "Parameters",
     "Total",

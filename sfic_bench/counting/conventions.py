@@ -1,11 +1,11 @@
-"""What counts as a MAC: named conventions over one trace.
+"""What counts as a multiply-add (MAC): named conventions, applied to one trace.
 
-A convention is a rule from an operation to an integer, or to ``None`` where it has no rule; such
-operations are tallied beside the total, never counted as a silent zero. The rules of third-party
-counters were measured on their releases, quirks included, and are held to them by running the real
-tools (see `peers`).
+A convention turns an operation into an integer, or into ``None`` where it has no rule for it; such
+operations are tallied beside the total and never counted as a silent zero. The conventions of third-party
+counters were measured on their releases, quirks included, and tests hold them to the real
+tools (see `sfic_bench.counting.peers`).
 
-All totals are of the whole batch. One multiply-add is one MAC, except that counters add terms of
+All totals are for the whole batch. One multiply-add is one MAC, except that counters add terms of
 their own for norms, activations and pools.
 """
 
@@ -22,7 +22,13 @@ Rule = Callable[[Call], int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
-    """A named way to count: ``summary`` says whose, ``rule`` how."""
+    """A named way to count.
+
+    Attributes:
+        name: what the command line calls it.
+        summary: which tool counts so, and what it leaves out.
+        rule: the MACs of one operation, ``None`` where the convention has no rule.
+    """
 
     name: str
     summary: str
@@ -35,8 +41,8 @@ class Total:
 
     Attributes:
         macs: the total.
-        terms: what makes it up, by `Call.label`.
-        unsupported: calls without a rule, by `Call.label`.
+        terms: the MACs that add up to it, by `Call.label`.
+        unsupported: how many calls have no rule, by `Call.label`.
     """
 
     macs: int
@@ -58,13 +64,17 @@ def total(ops: Iterable[Op], convention: Convention) -> Total:
 
 
 def get(name: str) -> Convention:
-    """Raises `UnknownName`, with the nearest name."""
+    """The convention of that name.
+
+    Raises:
+        UnknownName: if there is none, with the nearest name.
+    """
     if name not in CONVENTIONS:
         raise UnknownName("convention", name, CONVENTIONS)
     return CONVENTIONS[name]
 
 
-# Terms that several counters share.
+# The next functions are terms that several counters share.
 
 
 def _conv_or_linear(call: Call) -> int:
@@ -83,7 +93,7 @@ def _elements_out(call: Call) -> int:
     return call.elements_out
 
 
-def _zero(call: Call) -> int:
+def _zero(_: Call) -> int:
     return 0
 
 
@@ -102,7 +112,7 @@ def _without_broadcasting(call: Call) -> int:
     return prod(call.input) * call.weight[-1]
 
 
-def _modules(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Call], int]]:
+def _for_names(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Call], int]]:
     return dict.fromkeys(names.split(), rule)
 
 
@@ -110,20 +120,20 @@ def _modules(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Cal
 # parents counts twice.
 
 _PTFLOPS_MODULES = {
-    **_modules("Conv1d Conv2d Conv3d Linear", _with_bias),
-    **_modules("ConvTranspose1d ConvTranspose2d ConvTranspose3d", _transposed_at_output),
-    **_modules("ReLU PReLU ELU LeakyReLU ReLU6 GELU Upsample", _elements_out),
-    **_modules("MaxPool2d AvgPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d", _elements_in),
-    **_modules("BatchNorm1d BatchNorm2d BatchNorm3d GroupNorm", _affine_doubles),
-    **_modules("LayerNorm", _elements_in),
-    **_modules("Identity Dropout Dropout2d Flatten", _zero),
+    **_for_names("Conv1d Conv2d Conv3d Linear", _with_bias),
+    **_for_names("ConvTranspose1d ConvTranspose2d ConvTranspose3d", _transposed_at_output),
+    **_for_names("ReLU PReLU ELU LeakyReLU ReLU6 GELU Upsample", _elements_out),
+    **_for_names("MaxPool2d AvgPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d", _elements_in),
+    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d GroupNorm", _affine_doubles),
+    **_for_names("LayerNorm", _elements_in),
+    **_for_names("Identity Dropout Dropout2d Flatten", _zero),
 }
 
 # Since 0.7.1 it also patches names in torch.nn.functional and a few tensor functions, and so counts a
 # module that calls one of them a second time.
 _PTFLOPS_FUNCTIONS = {
-    **_modules("relu prelu elu relu6 gelu silu softmax", _elements_in),
-    **_modules("max_pool avg_pool adaptive_avg_pool adaptive_max_pool", _elements_in),
+    **_for_names("relu prelu elu relu6 gelu silu softmax", _elements_in),
+    **_for_names("max_pool avg_pool adaptive_avg_pool adaptive_max_pool", _elements_in),
     "matmul": _without_broadcasting,
 }
 
@@ -150,7 +160,7 @@ def _transposed_at_input(call: Call) -> int | None:
     return _with_bias(call) * call.parents if call.module else None
 
 
-def _ptflops_modules_mended(call: Call) -> int | None:
+def _ptflops_modules_corrected(call: Call) -> int | None:
     return _transposed_at_input(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
 
 
@@ -158,19 +168,19 @@ def _ptflops_modules_mended(call: Call) -> int | None:
 # and when it sums.
 
 _THOP_MODULES = {
-    **_modules("Conv1d Conv2d Conv3d Linear", _conv_or_linear),
-    **_modules(
+    **_for_names("Conv1d Conv2d Conv3d Linear", _conv_or_linear),
+    **_for_names(
         "ConvTranspose1d ConvTranspose2d ConvTranspose3d",
         lambda call: call.elements_out * call.input[1] * prod(call.weight[2:]),
     ),
-    **_modules("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm", lambda call: 2 * _affine_doubles(call)),
-    **_modules("ReLU ReLU6 LeakyReLU MaxPool2d AdaptiveMaxPool2d Dropout", _zero),
-    **_modules("AvgPool2d", _elements_out),
-    **_modules(
+    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm", lambda call: 2 * _affine_doubles(call)),
+    **_for_names("ReLU ReLU6 LeakyReLU MaxPool2d AdaptiveMaxPool2d Dropout", _zero),
+    **_for_names("AvgPool2d", _elements_out),
+    **_for_names(
         "AdaptiveAvgPool2d",
         lambda call: int((prod(call.input[2:]) / prod(call.output[2:]) + 1) * call.elements_out),
     ),
-    **_modules("Upsample", _elements_out),
+    **_for_names("Upsample", _elements_out),
 }
 
 
@@ -180,14 +190,14 @@ def _thop(call: Call) -> int | None:
 
 
 _FVCORE = {
-    **_modules("conv conv_transpose linear", _conv_or_linear),
+    **_for_names("conv conv_transpose linear", _conv_or_linear),
     "matmul": _without_broadcasting,
     "batch_norm": _affine_doubles,
-    **_modules("group_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
+    **_for_names("group_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
     "interpolate": _elements_out,
     "interpolate_bilinear": lambda call: 4 * call.elements_out,
     "adaptive_avg_pool": _elements_in,
-    **_modules("relu cat", _zero),
+    **_for_names("relu cat", _zero),
 }
 
 
@@ -221,13 +231,13 @@ CONVENTIONS: Mapping[str, Convention] = {
         ),
         Convention(
             name="ptflops-0.7.5",
-            summary="ptflops 0.7.5: as 0.7.1, with interpolation and transposed convolutions mended",
+            summary="ptflops 0.7.5: as 0.7.1, with interpolation and transposed convolutions corrected",
             rule=_ptflops_with_functions(_elements_out, _transposed_at_input),
         ),
         Convention(
             name="ptflops-0.7.5-modules",
-            summary="ptflops 0.7.5 with count_functional=False: as paper, with transposed convolutions mended",
-            rule=_ptflops_modules_mended,
+            summary="ptflops 0.7.5 with count_functional=False: as paper, with transposed convolutions corrected",
+            rule=_ptflops_modules_corrected,
         ),
         Convention(
             name="ptflops-aten",
@@ -246,6 +256,7 @@ CONVENTIONS: Mapping[str, Convention] = {
         ),
     )
 }
-"""By name. ``conv-linear`` is what this package calls ``macs`` when nothing else is said."""
+"""By name."""
 
 DEFAULT = "conv-linear"
+"""The convention of every figure that is called ``macs`` and names no other one."""

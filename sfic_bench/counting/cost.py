@@ -14,7 +14,7 @@ from sfic_bench.counting.op import Call, Op
 from sfic_bench.counting.trace import trace
 
 BYTES_PER_ELEMENT = 4
-"""Of float32, in which bytes moved are stated."""
+"""Bytes of one float32 number, the format in which bytes moved are stated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +23,8 @@ class Parameters:
 
     Attributes:
         total: in all parameters.
-        trainable: in those with ``requires_grad``.
-        dead: in trainable ones that no gradient from the output reaches.
+        trainable: in parameters with ``requires_grad``.
+        dead: in trainable parameters that no gradient from the output reaches.
     """
 
     total: int
@@ -33,10 +33,16 @@ class Parameters:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layer:
-    """Operations of one kind at one module, added up.
+class LayerCost:
+    """The operations of one kind in one module, added up.
 
-    ``macs`` is under the convention asked for, ``None`` where it has no rule.
+    Attributes:
+        path: qualified name of the module.
+        kind: the operation, see `sfic_bench.counting.op.Call`.
+        calls: how many operations these are.
+        input, output: shapes of the first call's input and of the last call's output.
+        params: parameter elements that the module owns itself; 0 if an earlier row has them.
+        macs: under the chosen convention, ``None`` where it has no rule.
     """
 
     path: str
@@ -53,11 +59,11 @@ class Cost:
     """What one forward pass of a network costs in inference.
 
     Attributes:
-        input_size: ``(B, C, H, W)``; all figures are of the whole batch.
+        input_size: ``(B, C, H, W)``; all figures are for the whole batch.
         output: shape of the result.
-        parameters: see `Parameters`.
+        parameters: how many parameters there are.
         ops: every operation, in order.
-        params_by_path: parameter elements that a module owns itself.
+        params_by_path: parameter elements that a module owns itself, by its qualified name.
     """
 
     input_size: Shape
@@ -78,14 +84,14 @@ class Cost:
 
     @property
     def activations(self) -> int:
-        """Elements that convolutions, linear layers and matrix products write (as fvcore defines it)."""
+        """Elements that convolutions, linear layers and matrix products write, which is fvcore's definition."""
         return sum(call.elements_out for _, call in self.ops if call.macs)
 
     def work(self, bytes_per_element: int = BYTES_PER_ELEMENT) -> list[tuple[int, int]]:
         """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
 
-        Bytes are of what it must read and write: a strided 1×1 convolution reads no pixel that its stride
-        jumps over. All other operations are left out, since they can be done on the way.
+        The bytes are what an operation must read and write: a strided 1×1 convolution reads no pixel that its stride
+        jumps over. All other operations are left out, since one of these can do their work in passing.
         """
         return [
             (call.macs, bytes_per_element * (call.elements_read - call.elements_skipped + call.elements_out))
@@ -95,10 +101,10 @@ class Cost:
 
     @property
     def bytes_moved(self) -> int:
-        """Bytes that all operations read and write in float32, each on its own (nothing fused or cached)."""
+        """Bytes that all operations read and write in float32, if nothing is fused and nothing stays in a cache."""
         return BYTES_PER_ELEMENT * sum(call.elements_read + call.elements_out for _, call in self.ops)
 
-    def layers(self, convention: str = conventions.DEFAULT) -> list[Layer]:
+    def layers(self, convention: str = conventions.DEFAULT) -> list[LayerCost]:
         """The operations grouped by module and kind, in order of the first call.
 
         Raises:
@@ -108,21 +114,21 @@ class Cost:
         groups: dict[tuple[str, str], list[Call]] = {}
         for path, call in self.ops:
             groups.setdefault((path, call.kind), []).append(call)
-        layers, told = [], set()
+        layers, paths = [], set()
         for (path, kind), calls in groups.items():
             macs = [rule(call) for call in calls]
             layers.append(
-                Layer(
+                LayerCost(
                     path=path,
                     kind=kind,
                     calls=len(calls),
                     input=calls[0].input,
                     output=calls[-1].output,
-                    params=0 if path in told else self.params_by_path.get(path, 0),
+                    params=0 if path in paths else self.params_by_path.get(path, 0),
                     macs=None if None in macs else sum(m for m in macs if m),
                 )
             )
-            told.add(path)
+            paths.add(path)
         return layers
 
 

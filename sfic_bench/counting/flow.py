@@ -1,4 +1,4 @@
-"""Where a gradient would flow: which parameters the result of a forward pass depends on."""
+"""Which parameters the result of a forward pass depends on: where a gradient would flow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ class Weight:
 
 
 class Flow:
-    """Which tensor was made from which, as far as a gradient would flow back."""
+    """Which tensor was computed from which, as far as a gradient would flow back."""
 
     def __init__(self) -> None:
         self._sources: dict[int, list[int]] = {}
-        self._made: list[Tensor] = []  # keeps ids from being used again
+        self._results: list[Tensor] = []  # keeps ids from being used again
 
     def link(self, sources: list[Tensor], result: Tensor) -> None:
-        """``result`` was made from ``sources``, if a gradient would flow here."""
+        """Note that ``result`` was computed from ``sources``, if a gradient would flow through that operation."""
         if not torch.is_grad_enabled() or not (result.is_floating_point() or result.is_complex()):
             return
-        self._made.append(result)
+        self._results.append(result)
         self._sources.setdefault(id(result), []).extend([id(t) for t in sources])
 
     def reached_from(self, outputs: list[Tensor]) -> set[int]:
@@ -53,15 +53,15 @@ class Flow:
 
 def weights_of(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
     """Every parameter of ``modules`` once, dead where it is trainable and not among ``reached``."""
-    found: dict[int, Weight] = {}
+    weights: dict[int, Weight] = {}
     for path, module in modules.items():
         for name, p in module._parameters.items():
-            if p is not None and id(p) not in found:
-                found[id(p)] = Weight(
+            if p is not None and id(p) not in weights:
+                weights[id(p)] = Weight(
                     module=path,
                     name=name,
                     elements=p.numel(),
                     trainable=p.requires_grad,
                     dead=p.requires_grad and id(p) not in reached,
                 )
-    return tuple(found.values())
+    return tuple(weights.values())

@@ -1,7 +1,7 @@
-"""Shapes in, integers out. One multiply-add is one MAC.
+"""Sizes and multiply-adds (MACs) of operations, from shapes alone. One multiply-add is one MAC.
 
 Output sizes follow the formulas in the documentation of `torch.nn` (Conv2d, ConvTranspose2d,
-MaxPool2d, AvgPool2d); a batch axis may be missing where torch lets it be.
+MaxPool2d, AvgPool2d); a batch axis may be missing where torch allows it.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,12 @@ from math import prod
 
 Shape = tuple[int, ...]
 
+PerAxis = int | Sequence[int]
+"""One number for every spatial axis, or one for each of them."""
 
-def as_many(value: int | Sequence[int], dims: int) -> Shape:
-    """``value`` per spatial dimension: torch takes ``3`` or ``(3,)`` for ``(3, 3)``."""
+
+def per_axis(value: PerAxis, dims: int) -> Shape:
+    """``value`` for each of ``dims`` spatial axes: torch takes ``3`` or ``(3,)`` for ``(3, 3)``."""
     if isinstance(value, int):
         return (value,) * dims
     return tuple(value) * dims if len(value) == 1 else tuple(value)
@@ -20,17 +23,20 @@ def as_many(value: int | Sequence[int], dims: int) -> Shape:
 def conv_output(
     x: Shape,
     weight: Shape,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] | str = 0,
-    dilation: int | Sequence[int] = 1,
+    stride: PerAxis = 1,
+    padding: PerAxis | str = 0,
+    dilation: PerAxis = 1,
 ) -> Shape:
-    """Output of a convolution, ``weight`` ``[c_out, c_in/groups, *kernel]``; sizes below 1 are left for the caller to refuse."""
+    """Output of a convolution with a ``weight`` ``[c_out, c_in/groups, *kernel]``.
+
+    Its sizes may be below 1, which the caller has to refuse.
+    """
     kernel = weight[2:]
     dims = len(kernel)
     if padding == "same":
         return (*x[: -dims - 1], weight[0], *x[-dims:])
-    s, d = as_many(stride, dims), as_many(dilation, dims)
-    p = (0,) * dims if isinstance(padding, str) else as_many(padding, dims)
+    s, d = per_axis(stride, dims), per_axis(dilation, dims)
+    p = (0,) * dims if isinstance(padding, str) else per_axis(padding, dims)
     size = ((n + 2 * p[i] - d[i] * (kernel[i] - 1) - 1) // s[i] + 1 for i, n in enumerate(x[-dims:]))
     return (*x[: -dims - 1], weight[0], *size)
 
@@ -43,17 +49,17 @@ def conv_macs(output: Shape, weight: Shape) -> int:
 def conv_skips(
     x: Shape,
     weight: Shape,
-    stride: int | Sequence[int],
-    padding: int | Sequence[int] | str,
-    dilation: int | Sequence[int],
+    stride: PerAxis,
+    padding: PerAxis | str,
+    dilation: PerAxis,
 ) -> int:
     """Elements of ``x`` that no output of a convolution depends on: a stride larger than the kernel jumps over them."""
     kernel = weight[2:]
     dims = len(kernel)
-    s, d = as_many(stride, dims), as_many(dilation, dims)
+    s, d = per_axis(stride, dims), per_axis(dilation, dims)
     if padding == "same" or all(step == 1 for step in s):
         return 0
-    p = (0,) * dims if isinstance(padding, str) else as_many(padding, dims)
+    p = (0,) * dims if isinstance(padding, str) else per_axis(padding, dims)
     outputs = conv_output(x, weight, stride, padding, dilation)[-dims:]
     seen = 1
     for i, n in enumerate(x[-dims:]):
@@ -65,17 +71,17 @@ def conv_skips(
 def conv_transpose_output(
     x: Shape,
     weight: Shape,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] = 0,
-    output_padding: int | Sequence[int] = 0,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
     groups: int = 1,
-    dilation: int | Sequence[int] = 1,
+    dilation: PerAxis = 1,
 ) -> Shape:
-    """Output of a transposed convolution, ``weight`` ``[c_in, c_out/groups, *kernel]``."""
+    """Output of a transposed convolution with a ``weight`` ``[c_in, c_out/groups, *kernel]``."""
     kernel = weight[2:]
     dims = len(kernel)
-    s, p, d = as_many(stride, dims), as_many(padding, dims), as_many(dilation, dims)
-    o = as_many(output_padding, dims)
+    s, p, d = per_axis(stride, dims), per_axis(padding, dims), per_axis(dilation, dims)
+    o = per_axis(output_padding, dims)
     size = ((n - 1) * s[i] - 2 * p[i] + d[i] * (kernel[i] - 1) + o[i] + 1 for i, n in enumerate(x[-dims:]))
     return (*x[: -dims - 1], weight[1] * groups, *size)
 
@@ -87,16 +93,16 @@ def conv_transpose_macs(x: Shape, weight: Shape) -> int:
 
 def pool_output(
     x: Shape,
-    kernel: int | Sequence[int],
-    stride: int | Sequence[int] | None = None,
-    padding: int | Sequence[int] = 0,
-    dilation: int | Sequence[int] = 1,
+    kernel: PerAxis,
+    stride: PerAxis | None = None,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
     ceil_mode: bool = False,
     dims: int = 2,
 ) -> Shape:
     """Output of a max or average pool; with ``ceil_mode``, a last window must start inside the padded input."""
-    k, p, d = as_many(kernel, dims), as_many(padding, dims), as_many(dilation, dims)
-    s = as_many(stride, dims) if stride else k
+    k, p, d = per_axis(kernel, dims), per_axis(padding, dims), per_axis(dilation, dims)
+    s = per_axis(stride, dims) if stride else k
     sizes = []
     for i, n in enumerate(x[-dims:]):
         room = n + 2 * p[i] - d[i] * (k[i] - 1) - 1
@@ -128,6 +134,4 @@ def broadcast(a: Shape, b: Shape) -> Shape:
     """The common shape of two tensors in an elementwise operation."""
     longer, shorter = (a, b) if len(a) >= len(b) else (b, a)
     offset = len(longer) - len(shorter)
-    return tuple(
-        n if i < offset or shorter[i - offset] == 1 else shorter[i - offset] for i, n in enumerate(longer)
-    )
+    return tuple(n if i < offset or shorter[i - offset] == 1 else shorter[i - offset] for i, n in enumerate(longer))

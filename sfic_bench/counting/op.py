@@ -1,4 +1,4 @@
-"""What a trace is made of."""
+"""`Op` and `Call`: the operations that a trace consists of."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,24 +12,24 @@ from sfic_bench.counting.formulas import Shape
 class Call:
     """One way to call one operation, as shapes.
 
-    A network makes few different calls, each many times, so a trace makes each of them once; they
-    are told apart by identity.
+    A network makes few different calls, and each of them many times. So equal calls are one object, and two calls
+    are equal only if they are the same object.
 
     Attributes:
         kind: ``"conv"``, ``"batch_norm"``, ``"add"`` …; the same for a module and for the function.
-        module: class name of the innermost module where it is one of `torch.nn`'s own, else ``""``:
-            the call is *functional*, and counters that hook modules do not see it.
-        parents: how many modules hold that module as a child; module-hooking counters count a
+        module: class name of the innermost module if it is one of `torch.nn`'s own; otherwise ``""``, and the
+            call is *functional*: counters that hook modules do not see it.
+        parents: how many modules hold the innermost module as a child; counters that hook modules count a
             shared one several times.
-        in_functional: whether the called function is one of `torch.nn.functional`'s, a namespace
-            that some counters patch, rather than `torch`'s or a tensor's method.
-        input, output: shapes of the first tensor in and of the result.
+        in_functional: whether the called function belongs to `torch.nn.functional`, whose functions
+            some counters patch, and not to `torch` or to a tensor's methods.
+        input, output: shapes of the first tensor that goes in and of the result.
         weight: shape of the weight, ``()`` without one.
         bias: whether a bias is added; for a norm, whether it has a weight and a bias.
         macs: multiply-adds of a convolution, linear or matrix product, without the bias; ``None``
             where the operation may contain some that nobody counts.
-        elements_read: elements of all tensors read: inputs, weights and biases.
-        elements_skipped: how many of those a convolution's stride jumps over, so that it need not read them.
+        elements_read: elements of inputs, weights and biases together.
+        elements_skipped: how many of ``elements_read`` a convolution need not read, as its stride jumps over them.
     """
 
     kind: str
@@ -54,12 +54,12 @@ class Call:
 
     @cached_property
     def label(self) -> str:
-        """For tallies: ``conv``, or ``conv (functional)`` where no module of `torch.nn` made the call."""
+        """The name in tallies: ``conv``, or ``conv (functional)`` if no module of `torch.nn` makes the call."""
         return self.kind if self.module else f"{self.kind} (functional)"
 
 
 class Op(NamedTuple):
-    """A call as the forward pass makes it.
+    """One call in a forward pass.
 
     ``path`` is the qualified name of the innermost module; ``""`` is the network itself.
     """

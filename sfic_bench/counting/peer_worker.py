@@ -1,6 +1,6 @@
-"""Runs one third-party counter in this process: jobs as JSON on stdin, one JSON line per result.
+"""Runs one third-party counter in this process: networks come as JSON on stdin, one JSON line per result goes out.
 
-``python -m sfic_bench.counting.peer_worker thop < jobs.json``
+``python -m sfic_bench.counting.peer_worker thop < networks.json``
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +18,7 @@ from torch import nn
 from sfic_bench.counting.peers import COUNTERS, release_of
 
 
-def _ptflops(model: nn.Module, shape: tuple[int, ...], **options: Any) -> int:
+def _ptflops(model: nn.Module, shape: tuple[int, ...], **options: object) -> int:
     from ptflops import get_model_complexity_info
 
     if release_of(COUNTERS["ptflops"].version or "") >= (0, 7, 1):
@@ -65,7 +64,7 @@ def _flop_counter_mode(model: nn.Module, shape: tuple[int, ...]) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-RUN: dict[str, Callable[[nn.Module, tuple[int, ...]], int]] = {
+COUNT: dict[str, Callable[[nn.Module, tuple[int, ...]], int]] = {
     "ptflops": _ptflops,
     "ptflops-modules": _ptflops_modules,
     "ptflops-aten": _ptflops_aten,
@@ -73,23 +72,25 @@ RUN: dict[str, Callable[[nn.Module, tuple[int, ...]], int]] = {
     "thop": _thop,
     "FlopCounterMode": _flop_counter_mode,
 }
+"""How each counter is called, by its name."""
 
 
 def main(counter: str) -> None:
-    """Answer every job on stdin; whatever a counter prints goes to stderr."""
+    """Count every network that is described on stdin; only results are written to stdout, whatever a counter prints."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     for builder, arguments, shape in json.load(sys.stdin):
         module, _, function = builder.partition(":")
-        answer: dict[str, Any] = {"macs": None, "reason": ""}
+        answer: dict[str, object] = {"macs": None, "reason": ""}
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 model = getattr(import_module(module), function)(**arguments)
                 with torch.no_grad():
-                    answer["macs"] = RUN[counter](model, tuple(shape))
-        except Exception as error:  # a foreign tool may raise anything, and the answer says what
+                    answer["macs"] = COUNT[counter](model, tuple(shape))
+        except Exception as error:  # a third-party tool may raise anything; the answer has its message
             answer["reason"] = f"{type(error).__name__}: {error}".splitlines()[0]
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

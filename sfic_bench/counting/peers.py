@@ -1,9 +1,8 @@
-"""The third-party counters themselves, beside our conventions.
+"""The third-party counters themselves, and why their figures differ.
 
-Each runs in a process of its own: some leave buffers in the model, hooks, or patched torch functions
-behind, and one of them would falsify the next one's figure. What a counter gives is compared with
-the convention that says how it counts; that convention then tells, kind by kind, why the figure
-differs from another one.
+Each counter runs in a process of its own: some leave buffers in the model, hooks or patched torch functions behind,
+which would falsify the next counter's figure. A counter's result is compared with the convention that describes how
+it counts. Two conventions compared with each other then explain, kind by kind, why two counters differ.
 """
 
 import collections
@@ -13,7 +12,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
 
 from sfic_bench.counting.conventions import Convention, total
 from sfic_bench.counting.formulas import Shape
@@ -24,7 +22,13 @@ INSTALL = "pip install 'sfic-bench[peers]'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """A third-party counter: ``package`` is its distribution, ``summary`` how it is called."""
+    """A third-party counter.
+
+    Attributes:
+        name: what the command line calls it.
+        package: the distribution that it is part of.
+        summary: which of its functions or backends is run.
+    """
 
     name: str
     package: str
@@ -40,7 +44,7 @@ class Counter:
 
     @property
     def convention(self) -> str:
-        """Which of our conventions describes the installed version."""
+        """The name of the convention that describes the installed version."""
         release = release_of(self.version or "0.7.5")
         if self.name == "ptflops":
             if release < (0, 7, 1):
@@ -65,7 +69,7 @@ COUNTERS: Mapping[str, Counter] = {
         Counter(
             name="ptflops-modules",
             package="ptflops",
-            summary="count_functional=False: the hooks alone, up to 0.7.3 as up to 0.7.0",
+            summary="count_functional=False: the hooks alone, which count up to 0.7.3 as they did in 0.7.0",
         ),
         Counter(name="ptflops-aten", package="ptflops", summary="its aten backend"),
         Counter(name="fvcore", package="fvcore", summary="FlopCountAnalysis"),
@@ -76,22 +80,28 @@ COUNTERS: Mapping[str, Counter] = {
 
 
 def release_of(version: str) -> tuple[int, ...]:
-    """``(0, 7, 1)`` of ``"0.7.1.2"``: enough to tell releases apart."""
+    """The first three numbers of a version, ``(0, 7, 1)`` for ``"0.7.1.2"``: enough to compare releases."""
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A network for a counter's process to build: ``builder`` is ``"package.module:function"``."""
+class PeerRun:
+    """One network for a counter to build and count, in its own process.
+
+    Attributes:
+        builder: the function that builds it, as ``"package.module:function"``.
+        arguments: of that function, as JSON has them.
+        input_size: ``(B, C, H, W)``.
+    """
 
     builder: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     input_size: Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What a counter gave for one job: ``macs``, or the ``reason`` why it gave none."""
+class PeerCount:
+    """A counter's result for one network: ``macs``, or the ``reason`` why there is none."""
 
     macs: int | None
     reason: str = ""
@@ -99,11 +109,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Where two ways of counting part, for one kind of operation.
+    """How two conventions differ for one kind of operation.
 
     Attributes:
-        label: the operations, see `Call.label`.
-        reference, peer: MACs that each counts for them.
+        label: the kind of operation, see `sfic_bench.counting.op.Call.label`.
+        reference, peer: MACs that each of the two conventions counts for these operations.
         biases: elements to which these operations add a bias.
     """
 
@@ -117,18 +127,18 @@ class Difference:
         return self.peer - self.reference
 
     def __str__(self) -> str:
-        """For example ``counts batch_norm twice: +29,032,448``."""
+        """The difference in words, for example ``counts batch_norm twice: +29,032,448``."""
         if not self.reference:
-            what = f"counts {self.label}"
+            difference = f"counts {self.label}"
         elif not self.peer:
-            what = f"leaves out {self.label}"
+            difference = f"leaves out {self.label}"
         elif self.peer == 2 * self.reference:
-            what = f"counts {self.label} twice"
+            difference = f"counts {self.label} twice"
         elif abs(self.macs) == self.biases:
-            what = f"{'adds' if self.macs > 0 else 'leaves out'} the bias of {self.label}"
+            difference = f"{'adds' if self.macs > 0 else 'leaves out'} the bias of {self.label}"
         else:
-            what = f"counts {self.label} as {self.peer:,} instead of {self.reference:,}"
-        return f"{what}: {self.macs:+,}"
+            difference = f"counts {self.label} as {self.peer:,} instead of {self.reference:,}"
+        return f"{difference}: {self.macs:+,}"
 
 
 def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> tuple[Difference, ...]:
@@ -139,7 +149,7 @@ def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> t
     for _, call in ops:
         if call.macs and call.bias:
             biases[call.label] += call.elements_out
-    found = (
+    by_kind = (
         Difference(
             label=label,
             reference=ours.get(label, 0),
@@ -148,17 +158,17 @@ def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> t
         )
         for label in {*ours, *theirs}
     )
-    return tuple(sorted((d for d in found if d.macs), key=lambda d: (-abs(d.macs), d.label)))
+    return tuple(sorted((d for d in by_kind if d.macs), key=lambda d: (-abs(d.macs), d.label)))
 
 
-def run(counter: Counter, jobs: Sequence[Job]) -> Iterator[Measured]:
-    """Run ``counter`` over ``jobs`` in one process of its own, yielding each result as it comes.
+def run(counter: Counter, runs: Sequence[PeerRun]) -> Iterator[PeerCount]:
+    """Let ``counter`` count each of ``runs`` in one process of its own, and yield each result as it comes.
 
-    A counter that is not installed, or whose process dies, yields the reason for every job it owes.
+    If the counter is not installed, or its process dies, each missing result is the reason for that.
     """
     if counter.version is None:
-        for _ in jobs:
-            yield Measured(macs=None, reason=f"{counter.package} is not installed: {INSTALL}")
+        for _ in runs:
+            yield PeerCount(macs=None, reason=f"{counter.package} is not installed: {INSTALL}")
         return
     process = subprocess.Popen(
         [sys.executable, "-m", "sfic_bench.counting.peer_worker", counter.name],
@@ -168,18 +178,18 @@ def run(counter: Counter, jobs: Sequence[Job]) -> Iterator[Measured]:
         text=True,
     )
     assert process.stdin and process.stdout and process.stderr
-    owed = len(jobs)
+    missing = len(runs)
     try:
-        payload = [(job.builder, dict(job.arguments), job.input_size) for job in jobs]
+        payload = [(run.builder, dict(run.arguments), run.input_size) for run in runs]
         process.stdin.write(json.dumps(payload))
         process.stdin.close()
         for line in process.stdout:
             answer = json.loads(line)
-            owed -= 1
-            yield Measured(macs=answer["macs"], reason=answer["reason"])
-        last = process.stderr.read().strip().splitlines()[-1:] or ["without a word"]
-        for _ in range(owed):
-            yield Measured(macs=None, reason=f"its process ended: {last[0]}")
+            missing -= 1
+            yield PeerCount(macs=answer["macs"], reason=answer["reason"])
+        last = process.stderr.read().strip().splitlines()[-1:] or ["without a message"]
+        for _ in range(missing):
+            yield PeerCount(macs=None, reason=f"its process ended: {last[0]}")
     finally:
         process.kill()
         process.wait()

@@ -1,27 +1,26 @@
 """Self-blended forgeries: an image pasted into itself after a small change, through a soft mask.
 
-Source: Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022, Section 3. Differences: the mask is a
-jittered ellipse around the middle, since there are no landmarks, and the changes are kept apart as four methods, so
-that one can be left out.
+Source: Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022, Section 3. Differences: the
+mask is a jittered ellipse around the middle, since landmarks are not known, and the changes are four separate methods,
+so that a network can be trained without one of them.
 """
 
 import io
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-Pixels = NDArray[np.uint8]
+from sfic_bench.data.images import Pixels
 
 WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-"""How much of the changed image the mask lets through at most."""
+"""The values from which the largest share of the changed image in the result is drawn."""
 
 
 def _tone(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Another brightness, contrast and gamma."""
+    """Change brightness, contrast and gamma."""
     values = image / 255.0
     gain, shift, gamma = rng.uniform(0.8, 1.25), rng.uniform(-0.08, 0.08), np.exp(rng.uniform(-0.3, 0.3))
     mean = values.mean()
@@ -29,26 +28,22 @@ def _tone(image: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _filter(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Blurred or sharpened."""
+    """Blur or sharpen the image."""
     if rng.random() < 0.5:
         return _filtered(image, ImageFilter.GaussianBlur(rng.uniform(0.7, 1.5)))
-    return _filtered(
-        image, ImageFilter.UnsharpMask(radius=1.5, percent=int(rng.uniform(120, 250)), threshold=0)
-    )
+    return _filtered(image, ImageFilter.UnsharpMask(radius=1.5, percent=int(rng.uniform(120, 250)), threshold=0))
 
 
 def _resample(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Made smaller and large again."""
+    """Make the image smaller and then large again."""
     height, width = image.shape[:2]
     factor = rng.uniform(0.35, 0.6)
-    small = Image.fromarray(image).resize(
-        (int(width * factor), int(height * factor)), Image.Resampling.BILINEAR
-    )
+    small = Image.fromarray(image).resize((int(width * factor), int(height * factor)), Image.Resampling.BILINEAR)
     return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _recompress(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Through a coarse JPEG."""
+    """Compress the image coarsely as a JPEG."""
     return jpeg(image, int(rng.integers(12, 35)))
 
 
@@ -58,13 +53,13 @@ METHODS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "resample": _resample,
     "recompress": _recompress,
 }
-"""By name, what is done to the copy before it is pasted."""
+"""What each method does to the copy of the image before it is pasted."""
 
 
 def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """A forgery of ``image``, H×W×3, and where it was manipulated, H×W: 1 inside the mask's middle line, else 0.
+    """A forgery of ``image``, H×W×3, and its mask, H×W: 1 where the soft mask exceeds half, else 0.
 
-    The same generator state always gives the same.
+    The same state of the generator always gives the same forgery.
     """
     source = _displaced(METHODS[method](image, rng), rng)
     soft = _mask(image.shape[0], image.shape[1], rng)
@@ -73,14 +68,14 @@ def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> tuple[
 
 
 def jpeg(image: Pixels, quality: int) -> Pixels:
-    """``image`` after a JPEG of that quality."""
+    """``image`` after compression as a JPEG of the given quality."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file).convert("RGB"))
 
 
 def _displaced(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Moved by up to 3% and scaled by 0.95 to 1.05."""
+    """The image moved by up to 3% and scaled by 0.95 to 1.05."""
     height, width = image.shape[:2]
     scale = rng.uniform(0.95, 1.05)
     dy, dx = rng.uniform(-0.03, 0.03, 2) * (height, width)
@@ -110,9 +105,9 @@ def _smooth(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
     return np.asarray(noise / (np.abs(noise).max() + 1e-12) * 0.06 * min(height, width))
 
 
-def _filtered(image: Pixels, filter: Any) -> Pixels:
+def _filtered(image: Pixels, filter: ImageFilter.Filter) -> Pixels:
     return np.asarray(Image.fromarray(image).filter(filter))
 
 
-def _bytes(values: Any) -> Pixels:
+def _bytes(values: NDArray[np.floating]) -> Pixels:
     return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

@@ -1,8 +1,8 @@
-"""Faces out of a data set's videos, into a folder that the same data set's importer reads.
+"""Faces out of a data set's videos, into a folder that the importer of the same kind of data set reads.
 
-In parallel, one video a process at a time. What exists is skipped, so that an interrupted run goes on where it was; images are
-whole or not there. ``extract.json`` keeps what they were made with, and ``extract.jsonl`` lists frames without a face and
-videos that cannot be read, one JSON object a line.
+Processes work in parallel, each on one video at a time. Existing images are skipped, so that an interrupted run
+continues where it stopped; an image is either complete or absent. ``extract.json`` keeps the settings, and
+``extract.jsonl`` lists frames without a face and videos that cannot be read, one JSON object a line.
 """
 
 import dataclasses
@@ -16,15 +16,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from sfic_bench.data import faces
 from sfic_bench.data.faces import UnreadableVideo
-from sfic_bench.data.importers import BadLayout, kind_named
+from sfic_bench.data.importers import IMPORTERS, BadLayout
 from sfic_bench.data.importers.layout import read_json
-from sfic_bench.data.sampling import FORMATS, Settings
+from sfic_bench.data.sampling import ExtractionSettings
 from sfic_bench.errors import InvalidValue, SficBenchError
-from sfic_bench.report.files import UnwritableOutput, write_atomically, write_bytes_atomically
+from sfic_bench.results.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
 
@@ -32,24 +31,41 @@ NO_FACE, NO_FRAME = "no face", "the video ends before this frame"
 
 
 class FailedExtraction(SficBenchError):
-    """A run that cannot go on."""
+    """An extraction that cannot go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """One video: its ``name`` in the data set, where its images go, and which frames are known to have no face."""
+class ExtractionJob:
+    """One video to take faces out of.
+
+    Attributes:
+        video: the file.
+        name: its path in the data set.
+        target: the folder of its images.
+        label: 1 for fake.
+        settings: how faces are taken.
+        without: indices of frames that are known to have no face.
+    """
 
     video: Path
     name: str
     target: Path
     label: int
-    settings: Settings
+    settings: ExtractionSettings
     without: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of a video: images written and skipped, frames without a face (new ones, by reason), what went wrong."""
+class ExtractionOutcome:
+    """The result of one video.
+
+    Attributes:
+        name: the video's path in the data set.
+        written: number of new images.
+        skipped: number of images that existed before.
+        without: frames newly known to have no face, each with the reason.
+        problem: why the video cannot be read; empty if it can.
+    """
 
     name: str
     written: int = 0
@@ -59,8 +75,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary:
-    """Of a run: ``written`` and ``skipped`` images, frames that have no face by now, videos that cannot be read."""
+class ExtractionSummary:
+    """The result of an extraction over all videos.
+
+    Attributes:
+        videos: number of videos.
+        written: number of new images.
+        skipped: number of images that existed before.
+        without: number of frames without a face, also of earlier runs.
+        unreadable: names of the videos that cannot be read, sorted.
+    """
 
     videos: int
     written: int
@@ -69,62 +93,60 @@ class Summary:
     unreadable: tuple[str, ...]
 
 
-def plan(folder: Path, out: Path, settings: Settings) -> list[Job]:
-    """What there is to do; makes ``out``, its settings and copies of the files that the importer needs there.
+def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[ExtractionJob]:
+    """The jobs of an extraction.
+
+    The folder ``out`` is created, with the settings and with copies of the files that the importer needs.
 
     Raises:
         MissingDependency: without PyAV, dlib or Pillow.
         BadLayout: if the data set is not laid out as its kind says, or has no videos.
-        InvalidValue: if ``out`` has images that were made in another way.
+        InvalidValue: if ``out`` has images that were made with other settings.
         UnwritableOutput: if ``out`` cannot be written.
     """
     faces.check_installed()
-    kind = kind_named(settings.kind)
+    importer = IMPORTERS[settings.kind]
     if not folder.is_dir():
         raise BadLayout(f"there is no folder {folder}")
-    assert kind.videos is not None
-    videos = kind.videos(folder)
+    assert importer.videos is not None
+    videos = importer.videos(folder)
     if not videos:
         raise BadLayout(f"{folder} has no videos where {settings.kind} keeps them")
     targets: dict[Path, Path] = {}
     for video in videos:
         if (other := targets.setdefault(video.frames, video.path)) != video.path:
             raise BadLayout(f"{other} and {video.path} would have their frames in one folder; rename one")
-    _prepare(folder, out, settings, kind.annotations)
+    _prepare(folder, out, settings, importer.annotations)
     without: dict[str, set[int]] = {}
     for entry in _logged(out / LOG):
-        if isinstance(entry.get("frame"), int):
-            without.setdefault(str(entry.get("video")), set()).add(entry["frame"])
-    jobs = []
-    for video in videos:
-        name = video.path.relative_to(folder).as_posix()
-        known = frozenset(without.get(name, ()))
-        jobs.append(
-            Job(
-                video=video.path,
-                name=name,
-                target=out / video.frames,
-                label=video.label,
-                settings=settings,
-                without=known,
-            )
+        if isinstance(frame := entry.get("frame"), int):
+            without.setdefault(str(entry.get("video")), set()).add(frame)
+    return [
+        ExtractionJob(
+            video=video.path,
+            name=(name := video.path.relative_to(folder).as_posix()),
+            target=out / video.frames,
+            label=video.label,
+            settings=settings,
+            without=frozenset(without.get(name, ())),
         )
-    return jobs
+        for video in videos
+    ]
 
 
 def extract(
-    jobs: Sequence[Job],
+    jobs: Sequence[ExtractionJob],
     out: Path,
     *,
     workers: int | None = None,
     progress: Callable[[str], None] | None = None,
-) -> Summary:
-    """Do what `plan` found, and log what has no face or cannot be read.
+) -> ExtractionSummary:
+    """Take the faces of all ``jobs``, and log frames without a face and videos that cannot be read.
 
     Args:
         jobs: from `plan`.
-        out: the folder given there.
-        workers: processes; as many as cores if not given. With 1, this process does it.
+        out: the folder that was given to `plan`.
+        workers: number of processes; as many as cores if not given. With 1, this process does the work.
         progress: called with each video's name when it is done.
 
     Raises:
@@ -132,31 +154,25 @@ def extract(
         UnwritableOutput: if an image or the log cannot be written.
     """
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
-    written = skipped = 0
-    without = sum(len(job.without) for job in jobs)
-    unreadable = []
-    known = {str(e.get("video")): e.get("problem") for e in _logged(out / LOG) if "frame" not in e}
+    outcomes = []
+    known = {e.get("video"): e.get("problem") for e in _logged(out / LOG) if "frame" not in e}
     _end_line(out / LOG)
     for outcome in map(take_faces, jobs) if workers == 1 else _in_processes(jobs, workers):
         _log(out / LOG, outcome, known.get(outcome.name))
-        written += outcome.written
-        skipped += outcome.skipped
-        without += len(outcome.without)
-        if outcome.problem:
-            unreadable.append(outcome.name)
+        outcomes.append(outcome)
         if progress is not None:
             progress(outcome.name)
-    return Summary(
+    return ExtractionSummary(
         videos=len(jobs),
-        written=written,
-        skipped=skipped,
-        without=without,
-        unreadable=tuple(sorted(unreadable)),
+        written=sum(outcome.written for outcome in outcomes),
+        skipped=sum(outcome.skipped for outcome in outcomes),
+        without=sum(len(job.without) for job in jobs) + sum(len(outcome.without) for outcome in outcomes),
+        unreadable=tuple(sorted(outcome.name for outcome in outcomes if outcome.problem)),
     )
 
 
-def take_faces(job: Job) -> Outcome:
-    """Write the faces of one video that are not there yet.
+def take_faces(job: ExtractionJob) -> ExtractionOutcome:
+    """Write the images of one video that do not exist yet.
 
     Raises:
         UnwritableOutput: if an image cannot be written.
@@ -165,8 +181,8 @@ def take_faces(job: Job) -> Outcome:
     without: list[tuple[int, str]] = []
     settings = job.settings
     try:
-        wanted = settings.sampling(job.label).indices(faces.count_frames(job.video))
-        files = {index: job.target / f"{index:06}{FORMATS[settings.format]}" for index in wanted}
+        indices = settings.sampling(job.label).indices(faces.count_frames(job.video))
+        files = {index: job.target / f"{index:06}{settings.format.suffix}" for index in indices}
         skipped = sum(file.exists() for file in files.values())
         left = {i for i, file in files.items() if i not in job.without and not file.exists()}
         if left:
@@ -177,9 +193,7 @@ def take_faces(job: Job) -> Outcome:
                 if box is None:
                     without.append((index, NO_FACE))
                     continue
-                data = faces.crop(
-                    image, box, enlarge=settings.enlarge, size=settings.size, format=settings.format
-                )
+                data = faces.crop(image, box, enlarge=settings.enlarge, size=settings.size, format=settings.format)
                 write_bytes_atomically(files[index], data)
                 written += 1
             without += [(index, NO_FRAME) for index in sorted(left)]
@@ -187,29 +201,30 @@ def take_faces(job: Job) -> Outcome:
         problem = str(error)
     except OSError as error:
         raise UnwritableOutput(f"cannot write {job.target}: {error.strerror or error}") from None
-    return Outcome(name=job.name, written=written, skipped=skipped, without=tuple(without), problem=problem)
+    return ExtractionOutcome(name=job.name, written=written, skipped=skipped, without=tuple(without), problem=problem)
 
 
-def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
-    # Fresh processes: a fork would copy the locks of whatever threads there are.
+def _in_processes(jobs: Sequence[ExtractionJob], workers: int) -> Iterator[ExtractionOutcome]:
+    # Processes are spawned, since a fork would copy locks that other threads hold.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_quietly)
     try:
         for done in as_completed([pool.submit(take_faces, job) for job in jobs]):
             yield done.result()
     except BrokenProcessPool:
         raise FailedExtraction(
-            "a worker was killed, perhaps for want of memory; run the same command with fewer --workers: it goes on where it was"
+            "a worker was killed, perhaps for want of memory; run the same command with fewer --workers: "
+            "it goes on where it was"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _die_quietly() -> None:
-    # At once and without a traceback; what is half written has another name.
+    # Ctrl-C ends a worker at once and without a traceback. Half-written files have temporary names.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _prepare(folder: Path, out: Path, settings: Settings, annotations: Sequence[str]) -> None:
+def _prepare(folder: Path, out: Path, settings: ExtractionSettings, annotations: Sequence[str]) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         if out.resolve() != folder.resolve():
@@ -232,13 +247,13 @@ def _prepare(folder: Path, out: Path, settings: Settings, annotations: Sequence[
     write_atomically(out / SETTINGS, json.dumps(now, indent=1) + "\n")
 
 
-def _logged(path: Path) -> Iterator[dict[str, Any]]:
+def _logged(path: Path) -> Iterator[dict[str, object]]:
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:  # cut off when a run was killed
+        except json.JSONDecodeError:  # a line that was cut off when a run was killed
             continue
         if isinstance(entry, dict):
             yield entry
@@ -250,9 +265,9 @@ def _end_line(path: Path) -> None:
         _append(path, "\n")
 
 
-def _log(path: Path, outcome: Outcome, known: str | None) -> None:
-    """Append what is new; ``known`` is what is logged of the video as a whole."""
-    entries: list[dict[str, Any]] = [
+def _log(path: Path, outcome: ExtractionOutcome, known: object) -> None:
+    """Append what is new about a video; ``known`` is the problem that is already logged for it, if there is any."""
+    entries: list[dict[str, object]] = [
         {"video": outcome.name, "frame": index, "problem": problem} for index, problem in outcome.without
     ]
     if outcome.problem and outcome.problem != known:

@@ -1,32 +1,36 @@
-"""Faces of one video: its frames, where the face is, and the crop.
+"""Faces of one video: its frames, the place of the face, and the crop.
 
-Source: the paper crops with the face_recognition library, whose
-default is dlib's frontal face detector (King, JMLR 2009) on the image enlarged once.
+Source: the paper crops with the face_recognition library, whose default is dlib's frontal face detector (King, JMLR
+2009) on the image enlarged once.
 """
 
 import io
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sfic_bench.data.choices import ImageFormat
 from sfic_bench.data.images import Pixels
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 MISSING = "taking faces out of videos needs PyAV, dlib and Pillow: pip install 'sfic-bench[faces]'"
 
 
 class UnreadableVideo(SficBenchError):
-    """A video that cannot be decoded, or not to its end."""
+    """A video that cannot be decoded to its end."""
 
 
 def square(box: tuple[int, int, int, int], height: int, width: int, enlarge: float) -> tuple[int, int, int]:
     """The square (left, top, side) around ``box`` (left, top, right, bottom; the last two exclusive).
 
-    Its side is the longer one of the box times ``enlarge``, or the image's shorter one if that is less. At the image's
-    edge it is moved, not cut, so that it stays a square of pixels that exist.
+    Its side is the longer side of the box times ``enlarge``, or the shorter side of the image if that is less. At the
+    image's edge the square is moved, not cut, so that it covers only pixels that exist.
     """
     left, top, right, bottom = box
     side = max(1, min(round(max(right - left, bottom - top) * enlarge), height, width))
@@ -42,13 +46,13 @@ def largest_face(image: Pixels, upsample: int) -> tuple[int, int, int, int] | No
         image: RGB.
         upsample: how often the image is doubled first, to find faces below 80 pixels; 1 in face_recognition.
     """
-    found = _detector()(np.ascontiguousarray(image), upsample)
-    boxes = [(f.left(), f.top(), f.right() + 1, f.bottom() + 1) for f in found]
+    faces = _detector()(np.ascontiguousarray(image), upsample)
+    boxes = [(f.left(), f.top(), f.right() + 1, f.bottom() + 1) for f in faces]
     return max(boxes, key=lambda b: (b[2] - b[0]) * (b[3] - b[1]), default=None)
 
 
-def crop(image: Pixels, box: tuple[int, int, int, int], *, enlarge: float, size: int, format: str) -> bytes:
-    """The `square` around ``box``, ``size`` × ``size``, as a file: ``png``, or ``jpeg`` of quality 95."""
+def crop(image: Pixels, box: tuple[int, int, int, int], *, enlarge: float, size: int, format: ImageFormat) -> bytes:
+    """The `square` around ``box``, resized to ``size`` × ``size``, as the bytes of an image file."""
     from PIL import Image
 
     x, y, side = square(box, image.shape[0], image.shape[1], enlarge)
@@ -56,12 +60,12 @@ def crop(image: Pixels, box: tuple[int, int, int, int], *, enlarge: float, size:
     if side != size:
         face = face.resize((size, size), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    face.save(file, "JPEG", quality=95) if format == "jpeg" else face.save(file, "PNG")
+    face.save(file, format.upper(), quality=95)  # a PNG has no quality, and Pillow ignores it
     return file.getvalue()
 
 
 def check_installed() -> None:
-    """Raise `MissingDependency` now rather than in a worker."""
+    """Raise `MissingDependency` before any worker process would."""
     try:
         import av  # noqa: F401
         import dlib  # noqa: F401
@@ -71,10 +75,10 @@ def check_installed() -> None:
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a video has, by its header, or else by its packets.
+    """The number of a video's frames, by its header, or by its packets where the header does not count them.
 
     Raises:
-        UnreadableVideo: if it is none, or has none.
+        UnreadableVideo: if the file is no video or has no frames.
     """
     with _opened(path) as container:
         stream = container.streams.video[0]
@@ -91,41 +95,41 @@ def count_frames(path: Path) -> int:
     return count
 
 
-def frames(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, Pixels]]:
-    """The ``wanted`` frames of a video, in order, upright; those after its end are left out.
+def frames(path: Path, indices: Collection[int]) -> Iterator[tuple[int, Pixels]]:
+    """The frames of a video with the given indices, in order and upright; indices after its end are left out.
 
-    It is decoded from its start, since seeking lands where the file's index says, which need not be the frame asked for.
+    The video is decoded from its start, since seeking follows the file's index, which need not be exact.
 
     Raises:
-        UnreadableVideo: where it cannot be decoded any further.
+        UnreadableVideo: where the video cannot be decoded any further.
     """
     import av
 
-    last = max(wanted, default=-1)
+    last = max(indices, default=-1)
     with _opened(path) as container:
         stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # there is a process a core
+        stream.codec_context.thread_count = 1  # one process runs on each core
         try:
             for index, frame in enumerate(container.decode(stream)):
                 if index > last:
                     return
-                if index in wanted:
-                    degrees = getattr(frame, "rotation", 0)  # older releases of PyAV do not tell
-                    yield index, upright(frame.to_ndarray(format="rgb24"), degrees)
+                if index in indices:
+                    degrees = getattr(frame, "rotation", 0)  # older releases of PyAV lack it
+                    yield index, upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), degrees)
         except (av.FFmpegError, ValueError) as error:
             raise UnreadableVideo(f"{path}: {first_line(error)}") from None
 
 
 def upright(image: Pixels, degrees: float) -> Pixels:
-    """``image`` turned anticlockwise as its display matrix asks for: phones record sideways."""
+    """``image`` turned anticlockwise by the angle of its display matrix, since phones record sideways."""
     return np.ascontiguousarray(np.rot90(image, round(degrees / 90)))
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> "InputContainer":
     import av
 
     try:
-        container = av.open(str(path))
+        container: InputContainer = av.open(str(path))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableVideo(f"{path}: {first_line(error)}") from None
     if not container.streams.video:

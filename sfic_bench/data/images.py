@@ -1,37 +1,40 @@
-"""Image files as pixels, all alike: H×W×3, RGB, 8 bits; or an error that names the file.
+"""Image files as pixels of one form, H×W×3, RGB, 8 bits; a file that cannot be read gives an error that names it.
 
-What a file has and becomes:
+Every file is brought into that form:
 
-- palette, greyscale, CMYK: converted to RGB;
-- 16 bits, grey: divided by 257, which takes 65535 to 255; never clipped. 16 bits in colour: the upper 8, as Pillow
-  reads them;
-- an alpha channel or a transparent colour: laid on black, then dropped;
-- an EXIF orientation: applied;
-- several pictures (GIF, TIFF, WebP): the first.
+- Palette, greyscale and CMYK images are converted to RGB.
+- Grey values of 16 bits are divided by 257, which takes 65535 to 255, and never clipped. Of 16 bits in colour the upper
+  8 are taken, as Pillow reads them.
+- An alpha channel or a transparent colour is laid on black and then dropped.
+- An EXIF orientation is applied.
+- Of several pictures in one file (GIF, TIFF, WebP) the first is taken.
 
-A file that cannot be read is never read again: what is broken stays broken, and a loader that tries once more hangs.
-Pixels that are wrong but decode, as after a flipped bit inside a JPEG, cannot be told from others.
+A file that cannot be read is not tried a second time: a broken file stays broken, and a loader that tries again and
+again hangs. Wrong pixels that decode, such as those after a flipped bit inside a JPEG, cannot be recognised.
 """
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-"""Of files that are taken for images, in lower case."""
+IMAGE_SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+"""The endings, in lower case, of files that are taken for images."""
 
-# Others, such as EPS, would start another program.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Pillow's decoders for other formats, such as EPS, would start another program.
+DECODERS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
-PIXELS = 89_478_485
-"""The most that an image may have: Pillow's bound, above which it warns of a decompression bomb."""
+MAX_PIXELS = 89_478_485
+"""The most pixels that an image may have: Pillow's bound, above which it warns of a decompression bomb."""
 
 
 class UnreadableImage(SficBenchError):
@@ -43,7 +46,7 @@ class UnreadableImage(SficBenchError):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        # Both as arguments, so that the error survives the way out of a worker process.
+        # Both are arguments of the exception, so that it can be pickled on its way out of a worker process.
         super().__init__(path, reason)
         self.path, self.reason = path, reason
 
@@ -52,7 +55,7 @@ class UnreadableImage(SficBenchError):
 
 
 class MissingImage(UnreadableImage):
-    """A file that is not there."""
+    """An image file that does not exist."""
 
 
 def load_image(path: Path) -> Pixels:
@@ -60,14 +63,15 @@ def load_image(path: Path) -> Pixels:
 
     Raises:
         MissingImage: if there is no such file.
-        UnreadableImage: for an empty, cut off, corrupt or huge file, for pixels without a known range, for a folder.
+        UnreadableImage: for an empty, truncated, corrupt or huge file, for pixels without a known range, and for a
+            folder.
         MissingDependency: without Pillow.
     """
     return decode_image(read_image(path), path)
 
 
 def read_image(path: Path) -> bytes:
-    """The bytes of ``path``, not yet looked at.
+    """The bytes of ``path``, which are not decoded.
 
     Raises:
         MissingImage: if there is no such file.
@@ -77,15 +81,15 @@ def read_image(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise MissingImage(path, "there is no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError) as error:  # a ValueError is of a name that no file can have
         raise UnreadableImage(path, getattr(error, "strerror", None) or first_line(error)) from None
 
 
 def decode_image(data: bytes, path: Path) -> Pixels:
-    """The image that ``data`` is a file of, H×W×3, RGB; ``path`` is only named in errors.
+    """The image in the bytes ``data`` of a file, H×W×3, RGB; errors name the file ``path``.
 
     Raises:
-        UnreadableImage: as `load_image`.
+        UnreadableImage: under the same conditions as `load_image`.
         MissingDependency: without Pillow.
     """
     try:
@@ -95,24 +99,24 @@ def decode_image(data: bytes, path: Path) -> Pixels:
     if not data:
         raise UnreadableImage(path, "the file is empty (0 bytes)")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=DECODERS) as image:
             width, height = image.size
-            if width * height > PIXELS:  # before any pixel is decoded
-                raise UnreadableImage(path, f"{width:,}×{height:,} pixels, more than {PIXELS:,}")
+            if width * height > MAX_PIXELS:  # before any pixel is decoded
+                raise UnreadableImage(path, f"{width:,}×{height:,} pixels, more than {MAX_PIXELS:,}")
             return _rgb(image, path)
     except UnreadableImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise UnreadableImage(path, f"more than {PIXELS:,} pixels") from None
+        raise UnreadableImage(path, f"more than {MAX_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
-        raise UnreadableImage(path, f"no image: expected one of {', '.join(FORMATS)}") from None
-    # Decoders meet corrupt bytes with many types, such as struct.error, SyntaxError and EOFError.
+        raise UnreadableImage(path, f"no image: expected one of {', '.join(DECODERS)}") from None
+    # Decoders raise many types of errors for corrupt bytes, such as struct.error, SyntaxError and EOFError.
     except Exception as error:
         raise UnreadableImage(path, f"corrupt or cut off: {first_line(error)}") from None
 
 
-def _rgb(image: Any, path: Path) -> Pixels:
-    """``image``, of any mode, as H×W×3."""
+def _rgb(image: "PillowImage", path: Path) -> Pixels:
+    """The pixels of ``image``, which may have any mode, H×W×3."""
     from PIL import Image, ImageOps
 
     image = ImageOps.exif_transpose(image)
@@ -126,9 +130,9 @@ def _rgb(image: Any, path: Path) -> Pixels:
     return np.array(image.convert("RGB"))
 
 
-def _eight_bits(values: NDArray[Any], path: Path) -> Pixels:
-    """Grey ``values`` of 16 bits, which Pillow may hold in 32, over 257."""
+def _eight_bits(values: NDArray[np.integer], path: Path) -> Pixels:
+    """Grey ``values`` of 16 bits, which Pillow may hold in 32, divided by 257."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 0xFFFF:
-        raise UnreadableImage(path, f"grey values from {low} to {high}, expected 16 bits: 0 to 65535")
+        raise UnreadableImage(path, f"grey values from {low} to {high}, expected 16 bits, from 0 to 65535")
     return np.rint(values / 257).astype(np.uint8)

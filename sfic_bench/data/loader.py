@@ -1,4 +1,4 @@
-"""Images of a manifest in batches, always in an order that a seed and an epoch determine."""
+"""Images of a manifest in batches, in an order that seed and epoch determine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,17 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from sfic_bench.data.blend import Pixels
-from sfic_bench.data.images import UnreadableImage, load_image
-from sfic_bench.data.manifest import BadManifest
-from sfic_bench.data.orl import PREFIX, load_orl
+from sfic_bench.data.images import Pixels, UnreadableImage, load_image
+from sfic_bench.data.manifest import ON_THE_FLY, BadManifest
+from sfic_bench.data.orl import load_orl
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An image that could not be read, and why. A value, since errors of worker processes lose their form."""
+class UnreadableItem:
+    """A row whose image could not be read, and the reason.
+
+    It is a value and not an exception, since an exception loses its type on its way out of a worker process.
+    """
 
     index: int
     reason: str
@@ -27,7 +29,14 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A row's number, its image, bytes 3×S×S, its label, and where it was manipulated, S×S, 1 or 0, if that was asked for."""
+    """One image with its label.
+
+    Attributes:
+        index: number of its row in the frame.
+        image: bytes 3×S×S.
+        label: 1 for fake.
+        mask: S×S, 1 where the image was manipulated, else 0; ``None`` if masks are not loaded.
+    """
 
     index: int
     image: Tensor
@@ -35,15 +44,15 @@ class Item:
     mask: Tensor | None
 
 
-Key = tuple[int, int]
-"""Which row, and which take of it: forgeries that are made on the fly are others in each, files are not."""
+ItemKey = tuple[int, int]
+"""Number of a row, and its take: a forgery that is made on the fly differs from take to take, a file does not."""
 
 
-class Images(Dataset[Item | Unreadable]):
-    """Rows of a manifest as `Item`, or `Unreadable`. Read or made each time.
+class Images(Dataset[Item | UnreadableItem]):
+    """Rows of a manifest, each as an `Item` or an `UnreadableItem`. Nothing is cached.
 
     Raises:
-        BadManifest: if masks are asked for and a fake has none.
+        BadManifest: if masks are to be loaded and a fake has none.
     """
 
     def __init__(self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False) -> None:
@@ -54,7 +63,7 @@ class Images(Dataset[Item | Unreadable]):
         if masks:
             self.masks = frame["mask"].tolist() if "mask" in frame else [""] * len(frame)
             for path, label, mask in zip(self.paths, self.labels, self.masks, strict=True):
-                if label and not mask and not path.startswith(PREFIX):
+                if label and not mask and not path.startswith(ON_THE_FLY):
                     raise BadManifest(
                         f"the fake {path} has no mask, and this network learns from masks: give the manifest a column "
                         "'mask', or train on orl"
@@ -63,20 +72,20 @@ class Images(Dataset[Item | Unreadable]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, key: Key) -> Item | Unreadable:
+    def __getitem__(self, key: ItemKey) -> Item | UnreadableItem:
         index, take = key
         try:
             image, mask = self._load(index, take)
         except UnreadableImage as error:
-            return Unreadable(index, str(error))
+            return UnreadableItem(index, str(error))
         tensor = torch.from_numpy(resized(image, self.size)).permute(2, 0, 1).contiguous()
         return Item(index, tensor, self.labels[index], None if mask is None else self._resized(mask))
 
     def _load(self, index: int, take: int) -> tuple[Pixels, Pixels | None]:
         path = self.paths[index]
-        if path.startswith(PREFIX):
-            image, made = load_orl(path, take)
-            return image, None if self.masks is None else made
+        if path.startswith(ON_THE_FLY):
+            image, mask = load_orl(path, take)
+            return image, None if self.masks is None else mask
         image = load_image(self.folder / path)
         if self.masks is None:
             return image, None
@@ -90,7 +99,7 @@ class Images(Dataset[Item | Unreadable]):
 
 
 def resized(image: Pixels, size: int) -> Pixels:
-    """``image`` as ``size`` × ``size``, whatever its aspect."""
+    """``image`` resized to ``size`` × ``size``, whatever its aspect ratio."""
     if image.shape[:2] == (size, size):
         return np.ascontiguousarray(image)
     return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
@@ -98,58 +107,64 @@ def resized(image: Pixels, size: int) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``indices`` are rows of the frame; ``images`` bytes N×3×S×S; ``labels`` N; ``masks`` N×S×S if asked for.
+    """N images that could be read, and those of the same batch that could not.
 
-    ``unreadable`` ones are in none of these.
+    Attributes:
+        indices: numbers of their rows in the frame, N.
+        images: bytes N×3×S×S.
+        labels: N; 1 for fake.
+        masks: N×S×S; ``None`` if masks are not loaded.
+        unreadable: rows that are in none of the tensors.
     """
 
     indices: Tensor
     images: Tensor
     labels: Tensor
     masks: Tensor | None
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[UnreadableItem, ...]
 
     def __len__(self) -> int:
         return len(self.indices)
 
 
-def _collate(items: Sequence[Item | Unreadable]) -> Batch:
-    good = [item for item in items if isinstance(item, Item)]
-    masks = [item.mask for item in good if item.mask is not None]
+def _collate(items: Sequence[Item | UnreadableItem]) -> Batch:
+    readable = [item for item in items if isinstance(item, Item)]
+    masks = [item.mask for item in readable if item.mask is not None]
     return Batch(
-        torch.tensor([item.index for item in good], dtype=torch.long),
-        torch.stack([item.image for item in good]) if good else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
-        torch.tensor([item.label for item in good], dtype=torch.long),
+        torch.tensor([item.index for item in readable], dtype=torch.long),
+        torch.stack([item.image for item in readable]) if readable else torch.empty(0, 3, 1, 1, dtype=torch.uint8),
+        torch.tensor([item.label for item in readable], dtype=torch.long),
         torch.stack(masks) if masks else None,
-        tuple(item for item in items if isinstance(item, Unreadable)),
+        tuple(item for item in items if isinstance(item, UnreadableItem)),
     )
 
 
-class Order(Sampler[Key]):
-    """One process's share of an epoch: every ``of``-th image from the ``rank``-th on, and the epoch as their take.
+class Order(Sampler[ItemKey]):
+    """The share of an epoch that one of several processes has; the epoch is the take of each image.
 
-    Without a seed nothing is shuffled, left out or repeated, so that scores are of each image once. With one, all shares
-    are equally long, since processes that train together take their steps together: up to ``of`` − 1 images, others in
-    each epoch, are left out.
+    The process of ``rank`` has every ``processes``-th image from the ``rank``-th on. Without a seed nothing is
+    shuffled, left out or repeated, so that every image is scored once. With a seed all shares are equally long, since
+    processes that train together take their steps together: up to ``processes`` − 1 images are left out, different
+    ones in each epoch.
     """
 
-    def __init__(self, length: int, *, rank: int = 0, of: int = 1, seed: int | None = None) -> None:
-        self.length, self.rank, self.of, self.seed, self.epoch = length, rank, of, seed, 0
+    def __init__(self, length: int, *, rank: int = 0, processes: int = 1, seed: int | None = None) -> None:
+        self.length, self.rank, self.processes, self.seed, self.epoch = length, rank, processes, seed, 0
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[ItemKey]:
         order = np.arange(self.length)
         if self.seed is not None:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        yield from ((index, self.epoch) for index in order[self.rank :: self.of][: len(self)].tolist())
+        yield from ((index, self.epoch) for index in order[self.rank :: self.processes][: len(self)].tolist())
 
     def __len__(self) -> int:
         if self.seed is not None:
-            return self.length // self.of
-        return len(range(self.rank, self.length, self.of))
+            return self.length // self.processes
+        return len(range(self.rank, self.length, self.processes))
 
 
 def batches(images: Images, order: Order, batch_size: int, workers: int) -> DataLoader[Batch]:
-    """A loader of `Batch`. Decoding draws nothing at random, so that workers do not change results."""
+    """A loader of `Batch`. Nothing is drawn at random while decoding, so that workers do not change results."""
     return DataLoader(
         images,  # type: ignore[arg-type]
         batch_size=batch_size,

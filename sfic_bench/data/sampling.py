@@ -1,25 +1,26 @@
-"""Which frames of a video faces are taken from, and how they are made: what `sfic_bench.data.extract` can be asked.
+"""The settings of `sfic_bench.data.extract`: from which frames of a video faces are taken, and how they are cropped.
 
-Source: the paper's protocol: of FaceForensics++ 50 frames of a real video and 16 of a fake, at an interval of 2; DFDC 35 at 2
-and 5 at 10; Celeb-DF 100 and 16 at 2; images of 256×256.
+Source: the paper's protocol. FaceForensics++: 50 frames of a real video and 16 of a fake, at an interval of 2. DFDC:
+35 at an interval of 2 and 5 at 10. Celeb-DF: 100 and 16 at 2. Images have 256×256 pixels.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sfic_bench.data.importers import KINDS, kind_named
-from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.data.choices import DatasetKind, ImageFormat
+from sfic_bench.data.importers import IMPORTERS
+from sfic_bench.errors import InvalidValue, member
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
-    """Which frames of a video: of every ``interval``-th, ``count``, evenly spaced over the whole video.
+    """A choice of frames: every ``interval``-th frame is a candidate, and ``count`` of these are taken, evenly spaced.
 
-    With ``first``, the first ``count`` of them instead, as the paper may also be read; on a video of 20 s at 25 frames/s,
-    2 × 50 are its first 4 s.
+    With ``first``, the first ``count`` candidates are taken instead, which is another reading of the paper: of a video
+    of 20 s at 25 frames/s, 50 frames at an interval of 2 are the first 4 s.
 
     Raises:
-        InvalidValue: if either is below 1.
+        InvalidValue: if ``interval`` or ``count`` is below 1.
     """
 
     interval: int
@@ -28,12 +29,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.interval < 1 or self.count < 1:
-            raise InvalidValue(
-                f"expected an interval and a count of at least 1, got {self.interval} and {self.count}"
-            )
+            raise InvalidValue(f"expected an interval and a count of at least 1, got {self.interval} and {self.count}")
 
     def indices(self, frames: int) -> tuple[int, ...]:
-        """Of a video with that many frames, from 0; all that there are if they are too few."""
+        """The chosen indices, from 0, of a video with this many ``frames``; all candidates if they are too few."""
         steps = len(range(0, frames, self.interval))
         if self.first or steps <= self.count:
             return tuple(range(0, frames, self.interval))[: self.count]
@@ -41,52 +40,49 @@ class Sampling:
         return tuple(self.interval * ((2 * i + 1) * steps // (2 * self.count)) for i in range(self.count))
 
 
-SAMPLING: Mapping[str, tuple[Sampling, Sampling]] = {
-    "ffpp": (Sampling(interval=2, count=50), Sampling(interval=2, count=16)),
-    "dfdc": (Sampling(interval=2, count=35), Sampling(interval=10, count=5)),
-    "celebdf": (Sampling(interval=2, count=100), Sampling(interval=2, count=16)),
-    # The paper has none for this one: FaceForensics++'s for fakes, on both, so that the classes are alike.
-    "folder": (Sampling(interval=2, count=16), Sampling(interval=2, count=16)),
+SAMPLING: Mapping[DatasetKind, tuple[Sampling, Sampling]] = {
+    DatasetKind.FFPP: (Sampling(interval=2, count=50), Sampling(interval=2, count=16)),
+    DatasetKind.DFDC: (Sampling(interval=2, count=35), Sampling(interval=10, count=5)),
+    DatasetKind.CELEBDF: (Sampling(interval=2, count=100), Sampling(interval=2, count=16)),
+    # The paper has no plain folders. Both classes have the frames of FaceForensics++'s fakes, so that they are alike.
+    DatasetKind.FOLDER: (Sampling(interval=2, count=16), Sampling(interval=2, count=16)),
 }
-"""Of real and of fake videos, by kind: the paper's, interval × count."""
-
-FORMATS = {"png": ".png", "jpeg": ".jpg"}
-
-ENLARGE = 1.0
-"""Of the detector's box: the paper's crops have no background. FaceForensics++'s own crops are 1.3 times as wide."""
+"""The paper's choice of frames of real and of fake videos, by kind of data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How faces are made.
+class ExtractionSettings:
+    """How faces are taken out of the videos of a data set.
 
     Attributes:
-        kind: of the data set; see `sfic_bench.data.importers.KINDS`.
-        real: which frames of real videos; the paper's if not given.
-        fake: which frames of fakes; the paper's if not given.
+        kind: the kind of data set.
+        real: which frames of real videos are used; the paper's if not given.
+        fake: which frames of fakes are used; the paper's if not given.
         size: height and width of an image, pixels.
-        enlarge: how many times as wide as the detector's box the crop is.
+        enlarge: width of the crop over that of the detector's box. The paper's crops have no background;
+            FaceForensics++'s own crops are 1.3 times as wide as the box.
         upsample: how often a frame is doubled before the search; 1 finds faces from 40 pixels on.
-        format: ``png``, or ``jpeg`` of quality 95.
+        format: the format of the image files.
 
     Raises:
-        UnknownName, InvalidValue: for what cannot be.
+        UnknownName: for an unknown kind or format. The plain strings are understood too.
+        InvalidValue: for a kind of data set without videos, or a number out of range.
     """
 
-    kind: str
+    kind: DatasetKind
     real: Sampling | None = None
     fake: Sampling | None = None
     size: int = 256
-    enlarge: float = ENLARGE
+    enlarge: float = 1.0
     upsample: int = 1
-    format: str = "png"
+    format: ImageFormat = ImageFormat.PNG
 
     def __post_init__(self) -> None:
-        if kind_named(self.kind).videos is None:
-            having = ", ".join(name for name, kind in KINDS.items() if kind.videos)
-            raise InvalidValue(f"{self.kind} has no videos to take faces out of; expected one of {having}")
-        if self.format not in FORMATS:
-            raise UnknownName("image format", self.format, FORMATS)
+        object.__setattr__(self, "kind", member(DatasetKind, self.kind, "kind of data set"))
+        object.__setattr__(self, "format", member(ImageFormat, self.format, "image format"))
+        if self.kind not in SAMPLING:
+            kinds = ", ".join(kind for kind, importer in IMPORTERS.items() if importer.videos)
+            raise InvalidValue(f"{self.kind} has no videos to take faces out of; expected one of {kinds}")
         for name, value, low, high in (
             ("size", self.size, 16, 4096),
             ("enlarge", self.enlarge, 0.5, 4),
@@ -99,6 +95,7 @@ class Settings:
         object.__setattr__(self, "fake", self.fake or fake)
 
     def sampling(self, label: int) -> Sampling:
-        found = self.fake if label else self.real
-        assert found is not None
-        return found
+        """The choice of frames of videos with this ``label``."""
+        sampling = self.fake if label else self.real
+        assert sampling is not None
+        return sampling

@@ -1,4 +1,7 @@
-"""How long something takes. The clock is passed in, so that whatever decides by it can be tested."""
+"""Clocks: how long a call takes, on the CPU and on a CUDA device.
+
+A clock is passed to whatever measures, so that a test can pass one of its own.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,10 +11,10 @@ import torch
 
 
 class Clock(Protocol):
-    """What a sampler needs of a clock."""
+    """A clock as a sampler needs it."""
 
     def now_s(self) -> float:
-        """Seconds since some moment, for budgets."""
+        """Seconds since a fixed moment, for time limits."""
         ...
 
     def time_ms(
@@ -22,8 +25,8 @@ class Clock(Protocol):
     ) -> float:
         """Call ``before`` untimed, then ``run``; return the milliseconds until its results exist.
 
-        ``meanwhile`` is called untimed too, once ``run`` has returned: while a device still works on what
-        it was given, or right afterwards.
+        ``meanwhile`` is called untimed too, once ``run`` has returned: while the device still works, or right
+        after it has finished.
         """
         ...
 
@@ -51,15 +54,15 @@ class CpuClock:
 
 
 HEAD_START_CYCLES = 200_000
-"""How long a CUDA device waits before it is timed: about 0.1 ms, in which the host can launch a graph."""
+"""Clock cycles that a CUDA device waits before it is timed: about 0.1 ms, in which the host can launch a graph."""
 
 
 class CudaClock:
     """CUDA events on the device's current stream: the time between two points of the device's own work.
 
-    The device first does what ``before`` has put on the stream and then waits for `HEAD_START_CYCLES`, so
-    that the first event comes when the host has launched at least the beginning of ``run``. Without that
-    wait the time of a short call would be that of its launch.
+    The device first does the work of ``before`` and then waits for `HEAD_START_CYCLES`, so that the host has
+    launched at least the beginning of ``run`` when the first event comes. Without that wait a short call would
+    seem to take as long as its launch.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -89,11 +92,11 @@ class CudaClock:
 
 
 def l2_flush(device: torch.device) -> Callable[[], object]:
-    """What replaces all that a CUDA device's L2 cache holds, when called.
+    """A function that replaces everything in a CUDA device's L2 cache when it is called.
 
-    Without it a repeated call finds its weights and inputs in the cache, as it would not between
-    other work. It writes one buffer of twice the cache's size and then reads another: what is written
-    stays in the cache until something takes its place, and would be written back in measured time.
+    Without it a repeated call finds its weights and inputs in the cache, which it would not do between
+    other work. The function writes one buffer of twice the cache's size and then reads another: written data
+    stay in the cache until something takes their place, and would be written back in measured time.
     """
     size = torch.cuda.get_device_properties(device).L2_cache_size
     written, read = (torch.zeros(2 * size // 4, dtype=torch.float32, device=device) for _ in range(2))

@@ -1,4 +1,4 @@
-"""What to tell of an error that a device, a library or the memory raised while something was run."""
+"""Errors of devices, libraries and memory in one line, and how a lack of memory is recognised."""
 
 from collections.abc import Iterator
 
@@ -6,30 +6,31 @@ import torch
 
 from sfic_bench.errors import first_line
 
-_SAID = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "cudaErrorMemoryAllocation")
-"""What bare RuntimeErrors say: of CUDA, of torch's CPU allocator, of cuBLAS and cuDNN, of the CUDA runtime."""
+_LACKS_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "cudaErrorMemoryAllocation")
+"""Words in a bare RuntimeError of CUDA, torch's CPU allocator, cuBLAS and cuDNN, and the CUDA runtime."""
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """What to tell if ``error``, or an error during which it was raised, is a lack of memory; else ``None``.
+    """A message if ``error``, or an error that it was raised from or during, is a lack of memory; otherwise ``None``.
 
     A CUDA graph's capture that runs out of memory ends in another error, about the capture.
     """
-    for each in _chain(error):
-        said = first_line(each)
-        if isinstance(each, torch.OutOfMemoryError | MemoryError):
-            return f"out of memory: {said}"
-        if isinstance(each, RuntimeError) and any(words in said for words in _SAID):
-            return f"out of memory: {said}"
+    for cause in _chain(error):
+        message = first_line(cause)
+        if isinstance(cause, torch.OutOfMemoryError | MemoryError):
+            return f"out of memory: {message}"
+        if isinstance(cause, RuntimeError) and any(words in message for words in _LACKS_MEMORY):
+            return f"out of memory: {message}"
     return None
 
 
 def explained(error: BaseException) -> str:
-    """``error`` in a line: what was out of memory, or its type and what it says first."""
+    """``error`` in one line: that memory ran out, or the error's type and the first line of its message."""
     return out_of_memory(error) or f"{type(error).__name__}: {first_line(error)}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """``error``, the error that it was raised from or during, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -1,4 +1,4 @@
-"""Memory under named definitions, all in bytes; see `DEFINITIONS`."""
+"""Memory of networks and of calls, in bytes, each figure under one of the `DEFINITIONS`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,20 +12,21 @@ DEFINITIONS: Mapping[str, str] = {
     "peak_allocated": "the most that torch's allocator had given out at once during one call, above what "
     "was held before; of a CUDA graph, during its capture",
     "peak_reserved": "the most that torch's allocator had taken from the CUDA device, whatever for",
-    "graph_pool": "what capturing one CUDA graph has taken from the device and keeps for replay; not known of "
+    "graph_pool": "what capturing one CUDA graph has taken from the device and keeps for replay; not known for "
     "torch.compile's own graphs, which share one pool",
-    "process_rss": "the most that the process had resident during one call, everything in it included",
+    "process_rss": "the most memory that the whole process had resident during one call",
 }
+"""What each figure means, by the name under which it is stored."""
 
 
 def held(model: nn.Module) -> int:
-    """Bytes of parameters and buffers."""
+    """Bytes of the parameters and buffers of ``model``."""
     tensors = (*model.parameters(), *model.buffers())
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
-    """Peaks during one call of ``run``, under those of the `DEFINITIONS` that ``device`` has."""
+    """Peaks during one call of ``run``, under all `DEFINITIONS` that can be measured on ``device``."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
@@ -40,18 +41,18 @@ def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run()
     assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
-    held_now = peak = 0
+    allocated = peak = 0
     for event in profiled.profiler.kineto_results.events():
         if event.name() == "[memory]":
-            held_now += event.nbytes()
-            peak = max(peak, held_now)
+            allocated += event.nbytes()
+            peak = max(peak, allocated)
     return {"peak_allocated": peak} | ({} if rss is None else {"process_rss": rss})
 
 
 def _peak_rss(run: Callable[[], object]) -> int | None:
-    """Peak resident size of the process during one call; ``None`` where the system cannot tell.
+    """Peak resident size of the process during one call; ``None`` where the system does not offer it.
 
-    Linux forgets the peak so far when 5 is written to ``clear_refs`` (man 5 proc).
+    Linux resets the peak when 5 is written to ``clear_refs`` (man 5 proc).
     """
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -1,4 +1,4 @@
-"""What a CUDA device does while it is measured: clock, throttling and energy, through NVML.
+"""Clock, throttling and energy of a CUDA device while it is measured, through NVML.
 
 NVML (NVIDIA Management Library) comes with the driver; its Python binding is the extra ``gpu``.
 """
@@ -18,17 +18,17 @@ THROTTLING = {
 }
 """Reasons for which a device runs slower than it is set to, and NVML's names for their bits.
 
-An idle device, or a clock that somebody has set, is none.
+An idle device and a clock that somebody has set are not among them.
 """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """Of one moment.
+    """The state of a CUDA device at one moment.
 
     Attributes:
-        sm_clock_mhz: of the streaming multiprocessors; ``None`` where NVML failed at that moment.
-        throttled: which of `THROTTLING` hold.
+        sm_clock_mhz: clock of the streaming multiprocessors; ``None`` if NVML failed at that moment.
+        throttled: which of the reasons in `THROTTLING` applied.
     """
 
     sm_clock_mhz: int | None
@@ -39,7 +39,7 @@ class NvmlMonitor:
     """Reads one CUDA device.
 
     Raises:
-        NoMonitor: if NVML, its binding or the device in it is missing; says which.
+        NoMonitor: if NVML, its Python binding or the device is missing; the message says which.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -57,16 +57,14 @@ class NvmlMonitor:
         self._bits = {reason: getattr(pynvml, name) for reason, name in THROTTLING.items()}
 
     def read(self) -> Reading:
-        """Clock and throttling now: to be called while the device works, since an idle one clocks down."""
+        """Clock and throttling at this moment; call it while the device works, since an idle one clocks down."""
         nvml, handle = self._nvml, self._handle
         try:
             bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
             clock = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
-        except nvml.NVMLError:  # a figure beside the times is missing; the times are not
+        except nvml.NVMLError:  # this figure is missing, but the times that it belongs to are valid
             return Reading(sm_clock_mhz=None)
-        return Reading(
-            sm_clock_mhz=clock, throttled=tuple(reason for reason, bit in self._bits.items() if bits & bit)
-        )
+        return Reading(sm_clock_mhz=clock, throttled=tuple(reason for reason, bit in self._bits.items() if bits & bit))
 
     def energy_j(self) -> float | None:
         """Joules since the driver was loaded, or ``None`` where the device does not count them."""
@@ -85,7 +83,7 @@ class NoMonitor(Exception):
 
 
 BATCH_S = 0.02
-"""Seconds of calls between two looks at the energy counter: short beside its steps, long beside a look."""
+"""Seconds of calls between two readings of the energy counter: shorter than its steps, much longer than a reading."""
 
 
 def energy_per_call_j(
@@ -97,14 +95,15 @@ def energy_per_call_j(
 ) -> float | None:
     """Joules of one call, counted from one step of the energy counter to another at least ``seconds`` later.
 
-    The counter moves in steps of some 20 to 100 ms, so that a window that began or ended between two of them would be off
-    by up to a step's energy. ``None`` where the counter is missing, or stands still for three times ``seconds``.
+    The counter moves every 20 to 100 ms, so that a window that began or ended between two of its steps would be wrong
+    by up to one step's energy. The result is ``None`` if there is no counter, or if it stands still for three times
+    ``seconds``.
 
     Args:
         run: the call.
-        finish: waits until all calls are done.
-        energy_j: the counter.
-        now_s: the time.
+        finish: waits until all calls have ended.
+        energy_j: reads the counter, in joules.
+        now_s: reads a clock, in seconds.
         seconds: the least time between the two steps.
     """
     run()
@@ -113,18 +112,18 @@ def energy_per_call_j(
     run()
     finish()
     batch = max(1, int(BATCH_S / max(now_s() - start, 1e-6)))
-    seen, moved_s = energy_j(), now_s()
+    last, moved_s = energy_j(), now_s()
     first: tuple[float, float] | None = None
     calls = 0
-    while seen is not None and now_s() - moved_s < 3 * seconds:
+    while last is not None and now_s() - moved_s < 3 * seconds:
         for _ in range(batch):
             run()
         finish()
         calls += batch
         joules, now = energy_j(), now_s()
-        if joules == seen:
+        if joules == last:
             continue
-        seen, moved_s = joules, now
+        last, moved_s = joules, now
         if first is None and joules is not None:
             first, calls = (joules, now), 0
         elif first is not None and joules is not None and now - first[1] >= seconds:

@@ -1,44 +1,29 @@
-"""The least time that a piece of work can take on a machine, from what the machine is seen to do.
+"""The best rates of a machine, measured, from which follows the least time that a piece of work can take.
 
 Williams, Waterman & Patterson, "Roofline: an insightful visual performance model for multicore
 architectures", CACM 52(4), 2009, applied to each operation by itself: a convolution takes at least
-as long as its multiply-adds at the machine's best rate, and as its tensors' one trip to memory.
+as long as its multiply-adds at the machine's best rate, and as reading and writing its tensors once.
 """
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 
 from sfic_bench.measure.clock import Clock
+from sfic_bench.measure.peak import Peak
 
 MATRIX = {"cpu": 1536, "cuda": 8192}
-"""Rows and columns of the matrices that are multiplied: large enough to keep the device busy."""
+"""Rows and columns of the matrices that are multiplied, by device: large enough to keep it busy."""
 
 COPIED_BYTES = {"cpu": 2**28, "cuda": 2**30}
-"""More than any cache holds."""
+"""Bytes that are copied, by device: more than any cache holds."""
 
 REPEATS = 15
+"""How often each rate is measured; the best one counts."""
 
 SUSTAINED_S = {"cpu": 0.0, "cuda": 0.1}
-"""How long one measurement lasts at least: a CUDA device holds its highest clock for some milliseconds only."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Peak:
-    """What a machine does in large matrix products and in large copies, at its best but sustained."""
-
-    macs_per_s: float
-    bytes_per_s: float
-
-    def floor_ms(self, work: Iterable[tuple[int, int]]) -> float:
-        """The least milliseconds for operations of ``(MACs, bytes)``, one after another.
-
-        An algorithm that needs fewer multiply-adds (Winograd's for 3×3 convolutions), or a cache
-        that still holds what the operation before has written, can be faster.
-        """
-        return 1e3 * sum(max(macs / self.macs_per_s, size / self.bytes_per_s) for macs, size in work)
+"""Seconds that one measurement lasts at least: a CUDA device holds its highest clock for some milliseconds only."""
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak:
@@ -59,7 +44,10 @@ def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak
 
 
 def _sustained_ms(run: Callable[[], object], clock: Clock, seconds: float) -> float:
-    """Milliseconds of one call, of the best of `REPEATS` series that last ``seconds`` each, or of one call each."""
+    """Milliseconds of one call, from the best of `REPEATS` series of calls.
+
+    A series lasts ``seconds``, or as long as one call where that is longer.
+    """
     clock.time_ms(run)
     calls = max(1, math.ceil(1e3 * seconds / clock.time_ms(run)))
 

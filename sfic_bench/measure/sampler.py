@@ -1,4 +1,4 @@
-"""Taking turns: contenders are timed in interleaved rounds, so that drift cancels in their ratios."""
+"""Contenders are timed in turns, in interleaved rounds, so that a drift of the machine cancels in their ratios."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,21 +13,22 @@ SETTLED_SPREAD = 0.05
 """Warm-up ends when the last three times lie within this share of their median."""
 
 WARMUP_SHARE = 0.25
-"""Of the time limit that warm-up may take at most."""
+"""The share of the time limit that warm-up may take at most."""
 
 
 StoppedBy = Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
+"""Which condition ended sampling; ``interrupt`` is Ctrl-C."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """When to stop: at the first of these.
+    """When to stop sampling: as soon as one of three conditions holds.
 
     Attributes:
-        relative_width: ``settled`` says that every interval is narrower than this share; not before
-            ``min_rounds``.
-        max_seconds: of sampling, warm-up included.
-        max_rounds: of sampling.
+        relative_width: stop when every interval is at most this wide, relative to its estimate.
+        max_seconds: stop after this time, warm-up included.
+        min_rounds: rounds before ``relative_width`` is looked at.
+        max_rounds: stop after so many rounds.
     """
 
     relative_width: float = 0.02
@@ -38,7 +39,7 @@ class Stop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """What to call, and what to call untimed before each call of it."""
+    """``run``, which is timed, and ``before``, which is called untimed before each call of ``run``."""
 
     run: Callable[[], object]
     before: Callable[[], object] | None = None
@@ -46,15 +47,14 @@ class Contender:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampled:
-    """Raw times in milliseconds.
+    """The result of sampling.
 
     Attributes:
-        samples: by contender, one for each round; the i-th of all were taken in the same round.
-        readings: of the device during each sample, as far as a monitor was given.
-        dropped: contenders that failed, for lack of memory or otherwise, and what was said; they have no
-            samples.
-        warmup_rounds: rounds before those.
-        stopped_by: which condition ended it.
+        samples: times in milliseconds by contender, one for each round; those with the same index are of one round.
+        readings: of the device during each sample, if there was a monitor.
+        dropped: contenders that failed, for lack of memory or otherwise, and the reason; they have no samples.
+        warmup_rounds: rounds before the first sample.
+        stopped_by: which condition ended sampling.
     """
 
     samples: Mapping[str, Sequence[float]]
@@ -77,15 +77,15 @@ def sample(
 ) -> Sampled:
     """Time ``contenders`` in rounds that alternate in order: A B C, C B A, A B C and so on.
 
-    Args:
-        contenders: by name.
-        clock: how to time and how to tell when the time is up.
-        stop: when to stop.
-        widths: the widest relative interval that the samples so far give.
-        monitor: reads the device during each sample.
+    A contender whose call fails is dropped and the others go on. Ctrl-C ends sampling early; finished rounds are
+    returned.
 
-    A contender whose call fails is dropped and the others go on. Ctrl-C ends sampling early; the rounds that
-    were finished are returned.
+    Args:
+        contenders: what to time, by name.
+        clock: times each call, and the whole for the time limit.
+        stop: when to stop.
+        widths: gives the relative width of the widest interval for the samples so far.
+        monitor: reads the device during each sample.
     """
     rounds = _Rounds(contenders, clock, monitor)
     warmup, stopped_by = 0, None
@@ -125,6 +125,8 @@ def _stopped_by(
 
 
 class _Rounds:
+    """The rounds so far, and the contenders that have not failed."""
+
     def __init__(
         self, contenders: Mapping[str, Contender], clock: Clock, monitor: Callable[[], Reading] | None
     ) -> None:
@@ -133,37 +135,38 @@ class _Rounds:
         self.forget()
 
     def forget(self) -> None:
+        """Discard all samples and readings."""
         self.samples: dict[str, list[float]] = {name: [] for name in self.contenders}
         self.readings: dict[str, list[Reading]] = {name: [] for name in self.contenders if self.monitor}
 
     def take(self) -> None:
-        """One round; Ctrl-C in the middle of it leaves nothing of it."""
+        """Run one round; if Ctrl-C interrupts it, none of its times is kept."""
         taken = len(next(iter(self.samples.values()), ()))
         times: dict[str, float] = {}
-        readings: dict[str, Reading] = {}
+        readings: dict[str, list[Reading]] = {}
         for name in list(self.contenders)[:: 1 if taken % 2 == 0 else -1]:
             contender = self.contenders[name]
-            read: list[Reading] = []
-            meanwhile = None if self.monitor is None else partial(_append_reading, read, self.monitor)
+            readings[name] = []
+            meanwhile = None if self.monitor is None else partial(_append_reading, readings[name], self.monitor)
             try:
                 times[name] = self.clock.time_ms(contender.run, contender.before, meanwhile)
             except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
                 self._drop(name, explained(error))
-                continue
-            if read:
-                readings[name] = read[0]
         for name, ms in times.items():
             self.samples[name].append(ms)
-        for name, reading in readings.items():
-            self.readings[name].append(reading)
+            if self.monitor is not None:
+                self.readings[name] += readings[name]
 
-    def _drop(self, name: str, told: str) -> None:
-        self.dropped[name] = told
-        for held in (self.contenders, self.samples, self.readings):
-            held.pop(name, None)
+    def _drop(self, name: str, reason: str) -> None:
+        self.dropped[name] = reason
+        for by_name in (self.contenders, self.samples, self.readings):
+            by_name.pop(name, None)
 
     def settled(self, until_s: float) -> bool:
-        """Whether every contender's time has, or the time for that is up; not before three rounds."""
+        """Whether warm-up is over, which takes at least three rounds.
+
+        It is over when each contender's last three times agree to `SETTLED_SPREAD`, or at the time ``until_s``.
+        """
         last = [times[-3:] for times in self.samples.values()]
         if last and len(last[0]) < 3:
             return False

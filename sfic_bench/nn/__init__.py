@@ -1,4 +1,4 @@
-"""The method as layers that can be put into a network by hand."""
+"""Space-frequency interactive convolution as layers, which can also be put into a network by hand."""
 
 from sfic_bench.nn.mcs import MCSConv, McsMode
 from sfic_bench.nn.per_branch import PerBranch

@@ -1,7 +1,7 @@
-"""Between pairs and single tensors without any arithmetic: dividing, joining and picking channels.
+"""Layers between pairs and single tensors that need no arithmetic: they divide, join and pick channels.
 
-Where the paper's three stages cannot stand, as in a sum of a pair and a single tensor. At β = 1 each
-is a change of order and nothing else.
+They serve where none of the paper's three stages can stand, as in a sum of a pair and a single tensor. At β = 1
+each of them changes the order of channels and nothing else.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,11 @@ CHANNELS = -3
 
 
 class Pick(nn.Module):
-    """Some channels of ``[…, C, H, W]``, in an order of their own; a view where they follow one another."""
+    """Chosen channels of ``[…, C, H, W]`` in a given order; a view where they follow one another.
+
+    Args:
+        places: the channels, in the order of the result.
+    """
 
     places: Tensor | None
 
@@ -35,12 +39,12 @@ class Pick(nn.Module):
 
 
 class Divide(nn.Module):
-    """A single tensor to a pair, F resized as the F of ``like``, the pair that it is to meet.
+    """A single tensor to a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
 
     A tensor that is not as large as the S of ``like`` (a gate of 1×1) keeps its size on both branches.
 
     Args:
-        spatial, frequency: the channels of each branch.
+        spatial, frequency: which of the tensor's channels each branch gets.
     """
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int]) -> None:
@@ -58,7 +62,7 @@ class Join(nn.Module):
     """A pair to a single tensor at the size of S.
 
     Args:
-        order: for each channel of the result its place in [S; F].
+        order: for each channel of the result, its place in [S; F].
         spatial: channels of S.
     """
 
@@ -72,11 +76,11 @@ class Join(nn.Module):
 
 
 class PickBranches(nn.Module):
-    """Some channels of a pair, by their places in S and in F (as a channel split takes them).
+    """Chosen channels of a pair, by their places in S and in F, as a channel split needs them.
 
     Args:
         spatial, frequency: places on each branch.
-        width: channels of S.
+        width: channels of S in the input.
     """
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int], width: int) -> None:
@@ -88,12 +92,12 @@ class PickBranches(nn.Module):
 
 
 class Concatenate(nn.Module):
-    """Pairs to a pair that has, on each branch, the channels of all of them one after another.
+    """Several pairs to one, which has on each branch the channels of all of them one after another.
 
-    Where an F is not as large as the first one's, it is resized.
+    Each F is resized to the size of the first pair's F.
 
     Args:
-        splits: of the pairs.
+        splits: the channels of each pair.
     """
 
     def __init__(self, splits: Sequence[Split]) -> None:
@@ -102,9 +106,7 @@ class Concatenate(nn.Module):
 
     def forward(self, *pairs: Pair) -> Pair:
         size = size_of(pairs[0].frequency)
-        return Pair(
-            torch.cat([p.spatial for p in pairs], 1), torch.cat([resize(p.frequency, size) for p in pairs], 1)
-        )
+        return Pair(torch.cat([p.spatial for p in pairs], 1), torch.cat([resize(p.frequency, size) for p in pairs], 1))
 
 
 class JoinedConcatenate(nn.Module):
@@ -115,25 +117,23 @@ class JoinedConcatenate(nn.Module):
         self.splits = pairs.splits
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        parts = [
-            torch.split(x, [n.spatial, n.frequency], 1) for x, n in zip(tensors, self.splits, strict=True)
-        ]
+        parts = [torch.split(x, [n.spatial, n.frequency], 1) for x, n in zip(tensors, self.splits, strict=True)]
         return torch.cat([*(s for s, _ in parts), *(f for _, f in parts)], 1)
 
 
 class OnSlices(nn.Module):
-    """What is made for pairs, on a joined tensor ``[S; F]``.
+    """A layer that takes and gives a pair, applied to a joined tensor ``[S; F]``.
 
     Args:
-        module: pair to pair.
-        spatial: channels of S.
+        module: the layer.
+        spatial: channels of S in the input.
     """
 
     def __init__(self, module: nn.Module, spatial: int) -> None:
         super().__init__()
         self.width = spatial
-        # What the module holds is held here, so that state dicts have the names that they had without
-        # this class; the list keeps the module itself out of them.
+        # The layer's children become children of this object, so that state dicts have the same names as without
+        # this class; the list keeps the layer itself out of them.
         self._module = [module]
         for name, child in module.named_children():
             self.add_module(name, child)

@@ -1,4 +1,4 @@
-"""Sizes: which the replaced convolution would give, and how a pool and a stride-1 convolution get there."""
+"""The size that a replaced convolution would give, and how a pool and a stride-1 convolution give the same."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class Geometry:
 
     A stage pools by the stride and convolves with stride 1. Where padding keeps the size
     (2·padding = dilation·(kernel − 1)) that gives the size of the strided convolution, ceil(n / s).
-    For any other padding `fitted` adds or cuts rows and columns in front of the convolution, so that
-    it gives the size that the strided one has given.
+    For any other padding `fitted` adds or cuts rows and columns in front of the stride-1 convolution, so that
+    it gives the strided convolution's size.
     """
 
     kernel: Size
@@ -27,33 +27,38 @@ class Geometry:
 
     @property
     def growth(self) -> Size:
-        """How many rows and columns the convolution adds at stride 1 (a negative number where it takes)."""
+        """How many rows and columns the convolution adds at stride 1; a negative number where it takes some away."""
         (kh, kw), (ph, pw), (dh, dw) = self.kernel, self.padding, self.dilation
         return 2 * ph - dh * (kh - 1), 2 * pw - dw * (kw - 1)
 
     @property
     def is_fitted(self) -> bool:
-        """Whether `fitted` does all the padding."""
+        """Whether `fitted` does all the padding, and the stride-1 convolution none."""
         return self.stride != (1, 1) and self.growth != (0, 0)
 
     @property
     def own_padding(self) -> Size:
-        """What the stride-1 convolution pads by itself."""
+        """The padding of the stride-1 convolution itself."""
         return (0, 0) if self.is_fitted else self.padding
 
     def output(self, size: Size) -> Size:
-        """What the replaced convolution makes of ``size``; 1 at least, however small a branch is."""
+        """The size that the replaced convolution gives for an input of ``size``; at least 1, even for a tiny branch."""
         (gh, gw), (sh, sw) = self.growth, self.stride
         return max(1, (size[0] + gh - 1) // sh + 1), max(1, (size[1] + gw - 1) // sw + 1)
 
     def fitted(self, x: Tensor, size: Size) -> Tensor:
-        """``x``, pooled from ``size``, so that the stride-1 convolution gives `output` of ``size``."""
+        """``x`` with rows and columns added or cut, so that the stride-1 convolution gives ``output(size)``.
+
+        Args:
+            x: the input, pooled by the stride.
+            size: of the input before it was pooled.
+        """
         (height, width), (taller, wider) = size_of(x), self.growth
         if not self.is_fitted and height + taller >= 1 and width + wider >= 1:
             return x
         missing = [
-            wanted + d * (k - 1) - 2 * p - n
-            for wanted, n, k, d, p in zip(
+            result + d * (k - 1) - 2 * p - n
+            for result, n, k, d, p in zip(
                 self.output(size), size_of(x), self.kernel, self.dilation, self.own_padding, strict=True
             )
         ]

@@ -9,20 +9,21 @@ from torch import Tensor, nn
 KERNEL_SIZE = 5
 
 McsMode = Literal["learned", "frozen"]
+"""Whether the kernels of MCSConv are trained, see `MCSConv`."""
 
 
 class MCSConv(nn.Module):
     """One constrained 5×5 kernel per channel: ``[B, C, H, W]`` to ``[B, C, H, W]``.
 
-    Eq. (1) of Guo et al., IEEE TIFS 2024: the centre of each kernel is −1 and the other 24 weights
+    Equation (1) of Guo et al., IEEE TIFS 2024: the centre of each kernel is −1 and the other 24 weights
     sum to 1, so that the layer predicts a pixel from its neighbours and returns the error. The
-    constraint is part of the forward pass: whatever an optimiser does to ``weight``, the kernel
-    that is used is its orthogonal projection onto the constraint. Projecting *subtracts* the
+    constraint is part of the forward pass: whatever an optimiser does to ``weight``, the layer applies
+    its orthogonal projection onto the constraint. Projecting *subtracts* the
     excess instead of dividing by the sum, so a sum near 0 is harmless and gradients stay bounded.
 
     Args:
         channels: C.
-        mode: ``"learned"`` is the paper's. ``"frozen"`` is what the authors' released code does: a
+        mode: ``"learned"``, as in the paper, or ``"frozen"``, as in the authors' released code: a
             random kernel that satisfies the constraint and is never trained.
 
     Attributes:
@@ -68,7 +69,7 @@ class MCSConv(nn.Module):
         return F.conv2d(x, self.kernel(), padding=KERNEL_SIZE // 2, groups=x.shape[1])
 
     def as_convolution(self) -> nn.Conv2d:
-        """A plain depthwise convolution with the kernels in use as its weight, which are not trained further."""
+        """A plain depthwise convolution that computes the same, with the constrained kernel as its untrained weight."""
         with torch.no_grad():
             kernel = self.kernel()
         channels = kernel.shape[0]

@@ -1,15 +1,18 @@
-"""Trading a cheap operation done twice for the memory that its result would hold until the backward pass."""
+"""Cheap operations done twice, so that their results need not stay in memory until the backward pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 
 class _Kept(NamedTuple):
-    """What stands for a tensor until the backward pass: where it came from, in which state, and how."""
+    """What is kept in a tensor's place until the backward pass.
+
+    ``steps`` compute the tensor from ``source``, whose ``version`` counts the changes in place so far.
+    """
 
     source: Tensor
     version: int
@@ -18,7 +21,7 @@ class _Kept(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """A tensor, and how to get it anew: ``steps`` lead from ``source`` to ``value``."""
+    """A tensor, and how to compute it anew: ``steps`` lead from ``source`` to ``value``."""
 
     value: Tensor
     source: Tensor
@@ -35,9 +38,9 @@ class Derived:
     def into(self, conv: Callable[[Tensor], Tensor]) -> Tensor:
         """``conv(value)``, which keeps the source for its backward pass instead of the value.
 
-        Saves memory where something else keeps the source anyway, as an activation function keeps
-        its result. Gradients are the same, higher ones too. A compiler recomputes by itself, so
-        under `torch.compile` nothing is done here.
+        This saves memory where something else keeps the source anyway, as an activation function keeps
+        its result. Gradients are the same, also those of higher order. Under `torch.compile` this is
+        ``conv(value)`` and nothing else, because a compiler recomputes by itself.
 
         Raises:
             RuntimeError: in the backward pass, if the source has been changed in place since.
@@ -58,16 +61,16 @@ class Derived:
             value.clear()  # autograd holds on to its hooks, which must not hold on to the value
 
 
-def _unpack(kept: Any) -> Tensor:
-    if not isinstance(kept, _Kept):
-        return kept  # type: ignore[no-any-return]
-    if kept.source._version != kept.version:
+def _unpack(saved: Tensor | _Kept) -> Tensor:
+    if isinstance(saved, Tensor):
+        return saved
+    if saved.source._version != saved.version:
         raise RuntimeError(
             "the input of a fused stage was changed in place after the stage had read it, and its "
-            "backward pass needs it as it was: make that operation out of place"
+            "backward pass needs it unchanged: make that operation out of place"
         )
-    x = kept.source
+    x = saved.source
     with torch.no_grad():
-        for step in kept.steps:
+        for step in saved.steps:
             x = step(x)
     return x

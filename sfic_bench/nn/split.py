@@ -1,7 +1,7 @@
 """How a feature map is divided into a spatial and a frequency branch.
 
-Notation of the paper (Guo et al., IEEE TIFS 2024, Section III): α is the share of the channels that
-the frequency branch F gets, β the ratio of its height and width to those of the spatial branch S.
+The notation is that of the paper (Guo et al., IEEE TIFS 2024, Section III): α is the share of the channels
+that the frequency branch F gets, β the ratio of its height and width to those of the spatial branch S.
 """
 
 from collections.abc import Callable
@@ -21,10 +21,9 @@ class Split:
 
     @classmethod
     def of(cls, channels: int, alpha: float) -> "Split":
-        """F gets ``int(alpha * channels)`` channels and S the rest.
+        """F gets ``int(alpha * channels)`` channels and S gets the rest.
 
-        The only place where α turns into channels. S is a difference, never a second rounded
-        product: ``int(10 * (1 - 0.3))`` is 6, and 6 + 3 is not 10.
+        S is a difference, never a second rounded product: ``int(10 * (1 - 0.3))`` is 6, and 6 + 3 is not 10.
 
         Raises:
             ValueError: if ``alpha`` lies outside [0, 1].
@@ -44,7 +43,7 @@ class Split:
 
 
 class Pair(NamedTuple):
-    """S ``[B, c_s, H, W]`` and F ``[B, c_f, h, w]``.
+    """The spatial branch S ``[B, c_s, H, W]`` and the frequency branch F ``[B, c_f, h, w]``.
 
     A branch without channels (α = 0 or 1) is a tensor with 0 channels and keeps its height and
     width, so that no layer needs a special case to know how large the other branch should be.
@@ -67,7 +66,7 @@ def size_of(x: Tensor) -> tuple[int, int]:
 
 
 def apply_to(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``fn(x)`` for a function that treats channels alike, also where ``x`` has none.
+    """``fn(x)`` for a function that treats all channels alike; ``x`` may have no channels.
 
     torch's pools and resizes accept a batch of 0 but not 0 channels, so the two axes swap places.
     """

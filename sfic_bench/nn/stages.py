@@ -1,8 +1,9 @@
 """The three stages of space-frequency interactive convolution (SFIConv).
 
 Guo et al., "Constructing New Backbone Networks via Space-Frequency Interactive Convolution for
-Deepfake Detection", IEEE TIFS 2024, Section III. Stage 1 turns a tensor into a pair, Stage 2 a pair
-into a pair, Stage 3 a pair into a tensor; each stands for a vanilla convolution:
+Deepfake Detection", IEEE TIFS 2024, Section III. A pair is two tensors, the spatial branch S and the
+frequency branch F. Stage 1 turns a tensor into a pair, Stage 2 a pair into a pair, Stage 3 a pair into
+a tensor; each stands for a vanilla convolution:
 
 >>> split = Split.of(64, alpha=0.5)
 >>> stages = torch.nn.Sequential(
@@ -25,42 +26,42 @@ from sfic_bench.nn.mcs import MCSConv, McsMode
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
 
-Size2 = int | tuple[int, ...]
-"""One number for both height and width, or two."""
+IntOrPair = int | tuple[int, ...]
+"""One number for both height and width, or one for each."""
 
 
 class ConvOptions(TypedDict, total=False):
-    """Of the convolution that a stage stands for, as in `torch.nn.Conv2d`, except where noted.
+    """Options of the convolution that a stage stands for, as in `torch.nn.Conv2d` except for two of them.
 
     stride: default 1. A stride s becomes an s×s average pool in front of a convolution with stride 1,
-        padded so that the size is the strided convolution's, see `Geometry`.
-    bias: default ``False``, as in the paper; otherwise each branch's output gets one.
+        padded so that the size is the strided convolution's, see `sfic_bench.nn.geometry.Geometry`.
+    bias: default ``False``, as in the paper; with ``True`` each branch's output gets a bias.
     """
 
-    stride: Size2
-    padding: Size2
-    dilation: Size2
+    stride: IntOrPair
+    padding: IntOrPair
+    dilation: IntOrPair
     groups: int
     bias: bool
     device: torch.device | str | None
     dtype: torch.dtype | None
 
 
-class _Placed(TypedDict):
+class _Placement(TypedDict):
     device: torch.device | str | None
     dtype: torch.dtype | None
 
 
-def _two(value: Size2) -> tuple[int, int]:
+def _two(value: IntOrPair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 class StageBase(nn.Module):
-    """What all stages share: the geometry of the convolution that they stand for."""
+    """The base of all stages: it holds the geometry of the convolution that a stage stands for."""
 
-    def __init__(self, kernel_size: Size2, options: ConvOptions) -> None:
+    def __init__(self, kernel_size: IntOrPair, options: ConvOptions) -> None:
         super().__init__()
-        self._placed = _Placed(device=options.get("device"), dtype=options.get("dtype"))
+        self._placement = _Placement(device=options.get("device"), dtype=options.get("dtype"))
         self.geometry = Geometry(
             _two(kernel_size),
             _two(options.get("stride", 1)),
@@ -70,7 +71,7 @@ class StageBase(nn.Module):
 
     def _pool(self) -> nn.Module | None:
         stride = self.geometry.stride
-        # ceil_mode: an odd size must end where the strided convolution would have ended it.
+        # ceil_mode, because an odd size must give what the strided convolution would have given.
         return None if stride == (1, 1) else nn.AvgPool2d(stride, ceil_mode=True)
 
     def _conv(self, inputs: int, outputs: int, groups: int, bias: bool) -> nn.Conv2d | None:
@@ -85,39 +86,37 @@ class StageBase(nn.Module):
             dilation=self.geometry.dilation,
             groups=groups,
             bias=bias,
-            **self._placed,
+            **self._placement,
         )
 
     def _shrunk_pair(self, pair: Pair, pool: nn.Module | None) -> Pair:
-        """``pair`` as the convolutions read it: pooled by the stride and padded."""
+        """``pair``, pooled by the stride and padded, as the convolutions read it."""
         s, f = pair if pool is None else pool(pair)
-        return Pair(
-            self.geometry.fitted(s, size_of(pair.spatial)), self.geometry.fitted(f, size_of(pair.frequency))
-        )
+        return Pair(self.geometry.fitted(s, size_of(pair.spatial)), self.geometry.fitted(f, size_of(pair.frequency)))
 
     def _sum(self, x: Tensor, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
-        """Σ resize(conv(t), size) over the convolutions that exist.
+        """Σ resize(conv(t), size) over the ``(conv, t)`` in ``terms`` whose convolution exists.
 
-        Where none does, the branch has no channels: an empty tensor beside ``x``.
+        If none exists, the branch has no channels, and the sum is an empty tensor for the batch of ``x``.
         """
-        found = [resize(conv(t), size) for conv, t in terms if conv is not None]
-        if not found:
+        summands = [resize(conv(t), size) for conv, t in terms if conv is not None]
+        if not summands:
             return x.new_empty(x.shape[0], 0, *size)
-        return found[0] if len(found) == 1 else found[0] + found[1]
+        return summands[0] if len(summands) == 1 else summands[0] + summands[1]
 
 
 class Stage1(StageBase):
     """Initial stage: ``[B, c_in, H, W]`` to a pair.
 
-    ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, the
-    resize comes after (Section III-B).
+    ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, and the
+    resize comes after them (Section III-B).
 
     Args:
         in_channels: c_in.
         out: channels of S and F.
         kernel_size: of the convolution that this stage stands for.
         beta: height and width of F over those of S, in (0, 1].
-        mcs: see `MCSConv`.
+        mcs: whether MCSConv is trained, see `MCSConv`.
         options: see `ConvOptions`. Each branch uses ``gcd(groups, its outputs)`` groups.
 
     Raises:
@@ -128,7 +127,7 @@ class Stage1(StageBase):
         self,
         in_channels: int,
         out: Split,
-        kernel_size: Size2,
+        kernel_size: IntOrPair,
         *,
         beta: float,
         mcs: McsMode = "learned",
@@ -141,7 +140,7 @@ class Stage1(StageBase):
         s, f = out.spatial, out.frequency
         self.beta = beta
         self.pool = self._pool()
-        self.mcs = MCSConv(in_channels, mcs, **self._placed) if f else None
+        self.mcs = MCSConv(in_channels, mcs, **self._placement) if f else None
         self.spatial = self._conv(in_channels, s, gcd(groups, s), bias)
         self.frequency = self._conv(in_channels, f, gcd(groups, f), bias)
 
@@ -158,7 +157,7 @@ class Stage1(StageBase):
 
 
 class Stage2(StageBase):
-    """Interactive stage, a pair to a pair: Eq. (2)–(5), (8).
+    """Interactive stage, a pair to a pair: equations (2)–(5) and (8).
 
     ``S' = f_ss(S) + enlarge(f_fs(F))`` and ``F' = f_ff(F) + reduce(f_sf(S))``. ``f_sf`` runs at the
     size of S and its output is reduced; ``f_fs`` runs at the size of F and its output is enlarged.
@@ -174,9 +173,7 @@ class Stage2(StageBase):
             multiple of its inputs on both branches.
     """
 
-    def __init__(
-        self, inputs: Split, outputs: Split, kernel_size: Size2, **options: Unpack[ConvOptions]
-    ) -> None:
+    def __init__(self, inputs: Split, outputs: Split, kernel_size: IntOrPair, **options: Unpack[ConvOptions]) -> None:
         super().__init__(kernel_size, options)
         groups, bias = options.get("groups", 1), options.get("bias", False)
         self.depthwise = depthwise = groups == inputs.total and groups > 1
@@ -192,7 +189,7 @@ class Stage2(StageBase):
         s, f = inputs.spatial, inputs.frequency
         self.ss = self._conv(s, outputs.spatial, s if depthwise else 1, bias)
         self.ff = self._conv(f, outputs.frequency, f if depthwise else 1, bias)
-        # A branch's bias stands on its own convolution, or on the exchange where that is all it has.
+        # A branch's own convolution has the bias; where there is none, the exchange from the other branch has it.
         self.sf = None if depthwise else self._conv(s, outputs.frequency, 1, bias and not f)
         self.fs = None if depthwise else self._conv(f, outputs.spatial, 1, bias and not s)
 
@@ -206,9 +203,9 @@ class Stage2(StageBase):
 
 
 class Stage3(StageBase):
-    """Fusion stage, a pair to ``[B, c_out, H', W']`` at the size of S: Eq. (6)–(7).
+    """Fusion stage, a pair to ``[B, c_out, H', W']`` at the size of S: equations (6)–(7).
 
-    ``f'_ss(S) + enlarge(f'_fs(F))``.
+    The result is ``f'_ss(S) + enlarge(f'_fs(F))``.
 
     Args:
         inputs: channels of S and F.
@@ -221,7 +218,7 @@ class Stage3(StageBase):
     """
 
     def __init__(
-        self, inputs: Split, out_channels: int, kernel_size: Size2, **options: Unpack[ConvOptions]
+        self, inputs: Split, out_channels: int, kernel_size: IntOrPair, **options: Unpack[ConvOptions]
     ) -> None:
         super().__init__(kernel_size, options)
         if options.get("groups", 1) != 1:

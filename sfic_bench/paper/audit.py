@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from sfic_bench.paper.tables import DETECTORS, Cell, Quantity
-from sfic_bench.spec import Variant
-from sfic_bench.units import PrintedCount
-
-Verdict = Literal["match", "explained", "differs, known", "differs"]
+from sfic_bench.networks.variant import Variant
+from sfic_bench.paper.tables import DETECTORS, PrintedCost, Quantity
+from sfic_bench.results.audit import AuditRow, ClaimRow, Verdict
+from sfic_bench.results.cost import CostRow
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
-    """One network as measured.
+class CountedNetwork:
+    """One network as it was counted here.
 
     Attributes:
         params: parameter elements.
@@ -24,6 +22,12 @@ class Figures:
     params: int
     macs: int
     conv_biases: int
+
+    @classmethod
+    def of(cls, row: CostRow) -> "CountedNetwork":
+        """What a row of a result file says of a network."""
+        biases = (row.params_over_vanilla or {}).get("convolution biases", 0)
+        return cls(params=row.params, macs=row.macs["paper"], conv_biases=biases)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,21 +65,11 @@ KNOWN: Mapping[tuple[str, Quantity], Known] = {
         "convention does not count",
     ),
 }
-"""By backbone and quantity."""
+"""The printed figures that are known to differ, by backbone and quantity."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdicted:
-    """A printed figure, ours, and what to make of it."""
-
-    cell: Cell
-    measured: int
-    verdict: Verdict
-    note: str
-
-
-def variants_needed(cells: Iterable[Cell]) -> list[Variant]:
-    """The networks to measure for `audit`: those of the cells, and for each that has an SFIC form that and a vanilla one."""
+def variants_needed(cells: Iterable[PrintedCost]) -> list[Variant]:
+    """The networks to count for `audit`: each cell's, and where the paper prints one figure for two networks, both."""
     needed: dict[Variant, None] = {}
     for cell in cells:
         for v in (cell.variant, *_relatives(cell)):
@@ -83,19 +77,14 @@ def variants_needed(cells: Iterable[Cell]) -> list[Variant]:
     return sorted(needed, key=lambda v: (v.backbone, v.alpha or -1, v.beta or -1))
 
 
-def audit(cells: Iterable[Cell], measured: Mapping[Variant, Figures]) -> list[Verdicted]:
-    """A verdict on every cell.
-
-    ``match``: our integer, rounded as the paper rounds, prints the same. ``explained``: it does not,
-    but another known network's figure does. ``differs, known``: the network as its authors describe it has another figure,
-    see `KNOWN`. ``differs``: nothing explains it.
-    """
-    return [_judge(cell, measured) for cell in cells]
+def audit(cells: Iterable[PrintedCost], counted: Mapping[Variant, CountedNetwork]) -> list[AuditRow]:
+    """A verdict on every printed figure, see `sfic_bench.results.audit.Verdict`."""
+    return [_judged(cell, counted) for cell in cells]
 
 
-def _judge(cell: Cell, measured: Mapping[Variant, Figures]) -> Verdicted:
-    figures = measured[cell.variant]
-    value = figures.params if cell.quantity == "params" else figures.macs
+def _judged(cell: PrintedCost, counted: Mapping[Variant, CountedNetwork]) -> AuditRow:
+    own = counted[cell.variant]
+    value = own.params if cell.quantity == "params" else own.macs
     verdict: Verdict = "match"
     note = ""
     if not cell.printed.agrees_with(value):
@@ -103,15 +92,18 @@ def _judge(cell: Cell, measured: Mapping[Variant, Figures]) -> Verdicted:
         if known is not None and known.measured == value:
             note, verdict = known.reason, "differs, known"
         else:
-            note = _explain_params(cell, measured) if cell.quantity == "params" else ""
+            note = _explain_params(cell, counted) if cell.quantity == "params" else ""
             verdict = "explained" if note else "differs"
         ours = f"ours prints {cell.printed.round_like(value)}"
         note = f"{ours}; {note}" if note else ours
-    return Verdicted(cell=cell, measured=value, verdict=verdict, note=note)
+    return AuditRow(
+        table=cell.table, model=cell.model, alpha=cell.alpha, beta=cell.beta, quantity=cell.quantity,
+        printed=cell.printed.text, measured=value, verdict=verdict, note=note,
+    )  # fmt: skip
 
 
-def _relatives(cell: Cell) -> tuple[Variant, ...]:
-    """A backbone's vanilla network and an SFIC one, whose parameters the paper prints as one; of a detector none."""
+def _relatives(cell: PrintedCost) -> tuple[Variant, ...]:
+    """A backbone's vanilla network and its SFIC form, for which the paper prints one number of parameters; none for a detector."""
     backbone = cell.variant.backbone
     if backbone in DETECTORS.values():
         return ()
@@ -119,7 +111,7 @@ def _relatives(cell: Cell) -> tuple[Variant, ...]:
     return Variant(backbone=backbone), Variant(backbone=backbone, alpha=0.5, beta=1.0)
 
 
-def _explain_params(cell: Cell, measured: Mapping[Variant, Figures]) -> str:
+def _explain_params(cell: PrintedCost, measured: Mapping[Variant, CountedNetwork]) -> str:
     """The paper prints one figure for a backbone and its SFIC form; find whose it is."""
     if not (relatives := _relatives(cell)):
         return ""
@@ -167,38 +159,20 @@ CLAIMS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Recomputed:
-    """A claim from measured MACs, in percent.
-
-    Attributes:
-        reduction: 100·(before − after)/before, what "reduced by" means.
-        over_after: 100·(before − after)/after, from the printed figures; the paper's arithmetic.
-    """
-
-    claim: Claim
-    reduction: float
-    over_after: float
-
-
 def recompute(
-    claims: Iterable[Claim], cells: Iterable[Cell], measured: Mapping[Variant, Figures]
-) -> list[Recomputed]:
-    """What each claim's percentage really is, and how the paper came by its own."""
-    printed = {c.variant: c.printed for c in cells if c.quantity == "macs"}
-    results = []
+    claims: Iterable[Claim], cells: Iterable[PrintedCost], measured: Mapping[Variant, CountedNetwork]
+) -> list[ClaimRow]:
+    """What the percentage of each claim really is, and how the paper came by its own."""
+    printed = {c.variant: float(c.printed.digits) for c in cells if c.quantity == "macs"}
+    rows = []
     for claim in claims:
         before, after = measured[claim.before].macs, measured[claim.after].macs
-        p_before, p_after = _value(printed[claim.before]), _value(printed[claim.after])
-        results.append(
-            Recomputed(
-                claim=claim,
-                reduction=100 * (before - after) / before,
-                over_after=100 * (p_before - p_after) / p_after,
+        printed_before, printed_after = printed[claim.before], printed[claim.after]
+        rows.append(
+            ClaimRow(
+                section=claim.section, stated=claim.stated, before=str(claim.before), after=str(claim.after),
+                reduction_percent=100 * (before - after) / before,
+                over_after_percent=100 * (printed_before - printed_after) / printed_after,
             )
-        )
-    return results
-
-
-def _value(printed: PrintedCount) -> float:
-    return float(printed.digits)
+        )  # fmt: skip
+    return rows

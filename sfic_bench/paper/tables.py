@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Literal
 
-from sfic_bench.spec import Variant
+from sfic_bench.networks.variant import Variant
 from sfic_bench.units import PrintedCount
 
 Quantity = Literal["params", "macs"]
@@ -25,7 +25,7 @@ BACKBONES = {
     "VGGNet16": "vgg16",
     "VGGNet19": "vgg19",
 }
-"""The paper's names of the networks that it converts, and ours."""
+"""The networks that the paper converts: our names, by the paper's."""
 
 DETECTORS = {
     "Meso-Incep": "meso-inception",
@@ -35,12 +35,12 @@ DETECTORS = {
     "AMTENnet": "amtennet",
     "M2TR": "m2tr",
 }
-"""Of the detectors that it ran to compare with, and that have no SFIC form in it."""
+"""The detectors that the paper ran to compare with, without SFIC forms: our names, by the paper's."""
 
 NETWORKS = BACKBONES | DETECTORS
 
 INPUT_SIZES = {"f3net": 299}
-"""Of networks whose printed parameters are not those of 256×256."""
+"""Height and width, pixels, of the input that a network's printed figures are of, where that is not 256×256."""
 
 
 def printed_at(backbone: str) -> int:
@@ -49,8 +49,8 @@ def printed_at(backbone: str) -> int:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
-    """One printed figure."""
+class PrintedCost:
+    """One printed number of parameters or FLOPs."""
 
     table: str
     model: str
@@ -65,7 +65,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AccuracyCell:
+class PrintedAccuracy:
     """One printed accuracy, in percent. ``variant`` is ``None`` for a detector that the paper quotes and did not run."""
 
     table: str
@@ -83,12 +83,12 @@ class AccuracyCell:
         return None if backbone is None else Variant(backbone=backbone, alpha=self.alpha, beta=self.beta)
 
 
-def cost_cells() -> Iterator[Cell]:
+def cost_cells() -> Iterator[PrintedCost]:
     """Every Param and FLOPs cell of Tables II, III and V, in the paper's order."""
     for row in _rows("cost.csv"):
         quantities: tuple[Quantity, ...] = ("params", "macs")
         for quantity in quantities:
-            yield Cell(
+            yield PrintedCost(
                 table=row["table"],
                 model=row["model"],
                 alpha=_ratio(row["alpha"]),
@@ -98,11 +98,11 @@ def cost_cells() -> Iterator[Cell]:
             )
 
 
-def accuracy_cells() -> Iterator[AccuracyCell]:
+def accuracy_cells() -> Iterator[PrintedAccuracy]:
     """Every AUC and balanced accuracy of Tables II to IX, in the paper's order."""
     for row in _rows("accuracy.csv"):
         metric: Literal["AUC", "BACC"] = "AUC" if row["metric"] == "AUC" else "BACC"
-        yield AccuracyCell(
+        yield PrintedAccuracy(
             table=row["table"],
             model=row["model"],
             alpha=_ratio(row["alpha"]),

@@ -1,120 +1,168 @@
-"""Many cells' results as the few files that `sfic-bench report` and ``compare`` read."""
+"""Many jobs' results as the few files that `sfic-bench report` and ``compare`` read."""
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
+import msgspec
+from msgspec import structs
+
+from sfic_bench.results.accuracy import AccuracyResult
+from sfic_bench.results.cost import CostResult
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.fields import Key
+from sfic_bench.results.timing import TimingResult, merged
+from sfic_bench.sweep.jobs import TrainJob
+from sfic_bench.sweep.kept import JobRecord, kept
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import Task
 
-MACHINE = ("processor", "threads", "cuda", "driver", "machine", "onednn_max_cpu_isa")
-"""Facts of an environment that times of one file share."""
 
-CONDITIONS = ("device", "dtype", "batch_size", "input_size", "training")
-"""Columns that the rows of one file of times share."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A counted network's task and result."""
+
+    task: Task
+    result: CostResult
+    record: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A timed network's task and result."""
+
+    task: Task
+    result: TimingResult
+    record: JobRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A trained network's job and result."""
+
+    job: TrainJob
+    result: AccuracyResult
+    record: JobRecord
 
 
 def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     """Write the results of ``tasks`` that there are as one file a kind; times of different devices or conditions apart.
 
-    Of several cells that have timed the same vanilla network, the first one's row is kept; each SFIC row has the ratio to the
+    Of several jobs that have timed the same vanilla network, the first one's row is kept; each SFIC row has the ratio to the
     vanilla network that it was timed beside.
     """
-    done = store.keys("results")
-    found: dict[str, list[tuple[Task, Mapping[str, Any]]]] = {}
+    keys = store.keys("results")
+    counted: list[Counted] = []
+    timed: list[Timed] = []
+    scored: list[Scored] = []
     for task in tasks:
-        if task.key in done and (document := store.read(f"results/{task.key}.json")) is not None:
-            found.setdefault(task.cell.command, []).append((task, document))
+        if task.key not in keys or (found := kept(store, task.key)) is None:
+            continue
+        match found.result, task.job:
+            case CostResult() as cost, _:
+                counted.append(Counted(task, cost, found.record))
+            case TimingResult() as times, _:
+                timed.append(Timed(task, times, found.record))
+            case AccuracyResult() as accuracy, TrainJob() as job:
+                scored.append(Scored(job, accuracy, found.record))
     files = []
-    for stem, parts in (
-        ("cost", _costs(document for _, document in found.get("cost", ()))),
-        ("latency", _times(found.get("latency", ()))),
-        ("accuracy", _accuracies(found.get("accuracy", ()), store)),
+    for stem, results in (
+        ("cost", _costs(counted)),
+        ("latency", _times(timed)),
+        ("accuracy", _accuracies(scored, store)),
     ):
         names = (f"{stem}.json" if number == 1 else f"{stem}-{number}.json" for number in itertools.count(1))
-        for merged, name in zip(parts, names, strict=False):
-            store.write(name, merged)
+        for result, name in zip(results, names, strict=False):
+            store.write(name, result)
             files.append(name)
-        # An earlier sweep may have found more kinds.
+        # An earlier sweep may have written more files of the kind.
         for name in itertools.takewhile(store.has, names):
             store.remove(name)
     return files
 
 
-def _merged(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The first one's head, with every row, each network's once."""
-    first = documents[0]
-    hosts = sorted({document["cell"]["host"] for document in documents})
-    head = {k: v for k, v in first.items() if k not in ("cell", "rows", "families")}
-    rows: dict[str, Any] = {}
-    for document in documents:
-        for row in document["rows"]:
-            rows.setdefault(_identity(row), row)
-    return {**head, "environment": {**first["environment"], "nodes": hosts}, "rows": list(rows.values())}
+def _environment(first: Environment, records: Iterable[JobRecord]) -> Environment:
+    return structs.replace(first, nodes=sorted({record.host for record in records}))
 
 
-def _identity(row: Mapping[str, Any]) -> str:
-    names = ("backbone", "alpha", "beta", "path", "l2", "channels_last", "input_size", "classes")
-    return json.dumps([row.get(name) for name in names])
+class _Row(Protocol):
+    @property
+    def key(self) -> Key: ...
 
 
-def _costs(documents: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    if documents := list(documents):
-        yield _merged(documents)
+Row = TypeVar("Row", bound=_Row)
 
 
-def _times(found: Iterable[tuple[Task, Mapping[str, Any]]]) -> Iterator[dict[str, Any]]:
-    alike: dict[str, list[tuple[Task, Mapping[str, Any]]]] = {}
-    for task, document in found:
-        environment, row = document["environment"], document["rows"][0]
-        layouts = sorted({each["channels_last"] for each in document["rows"]})
-        same = [environment.get(name) for name in MACHINE] + [row[name] for name in CONDITIONS] + layouts
-        alike.setdefault(json.dumps(same), []).append((task, document))
-    for group in alike.values():
-        families = [
-            family | {"name": task.cell.network, "node": document["cell"]["host"]}
-            for task, document in group
-            for family in document["families"]
-        ]
-        yield {**_merged([document for _, document in group]), "families": families}
+def _once(rows: Iterable[Row]) -> list[Row]:
+    """The first row of each key."""
+    by_key: dict[Key, Row] = {}
+    for row in rows:
+        by_key.setdefault(row.key, row)
+    return list(by_key.values())
 
 
-def _accuracies(found: Sequence[tuple[Task, Mapping[str, Any]]], store: Store) -> Iterator[dict[str, Any]]:
+def _costs(counted: Sequence[Counted]) -> Iterator[CostResult]:
+    if counted:
+        environment = _environment(counted[0].result.environment, (c.record for c in counted))
+        yield CostResult(environment=environment, rows=_once(row for c in counted for row in c.result.rows))
+
+
+def _times(timed: Iterable[Timed]) -> Iterator[TimingResult]:
+    groups: dict[bytes, list[Timed]] = {}
+    for job in timed:
+        groups.setdefault(_shared(job.result), []).append(job)
+    for group in groups.values():
+        result = merged([_named(job) for job in group])
+        yield structs.replace(result, environment=_environment(result.environment, (job.record for job in group)))
+
+
+def _named(job: Timed) -> TimingResult:
+    """A result whose family says which network was timed on which node."""
+    network, node = str(job.task.job.network), job.record.host
+    families = [structs.replace(family, name=network, node=node) for family in job.result.families]
+    return structs.replace(job.result, families=families)
+
+
+def _shared(result: TimingResult) -> bytes:
+    """What the times of one file share: machine and conditions."""
+    of = result.environment
+    machine = (of.processor, of.threads, of.cuda, of.driver, of.machine, of.onednn_max_cpu_isa)
+    return msgspec.json.encode([machine, result.conditions])
+
+
+def _accuracies(scored: Sequence[Scored], store: Store) -> Iterator[AccuracyResult]:
     """Runs that differ in network and seed alone, together: intervals over seeds, and the difference from vanilla."""
-    if not found:
-        return
-    from sfic_bench.sweep import training
-    from sfic_bench.sweep.work import variant_of
+    groups: dict[str, list[Scored]] = {}
+    for run in scored:
+        apart = ("backbone", "alpha", "beta", "on_unsupported", "train_on", "seed")
+        same = {name: value for name, value in run.job.facts().items() if name not in apart}
+        same["batch_size"] = run.result.recipe["batch_size"]  # less than the job's, where the memory was too small
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
+    for group in groups.values():
+        yield _scored_together(group, store)
+
+
+def _scored_together(group: Sequence[Scored], store: Store) -> AccuracyResult:
     from sfic_bench.train import accuracy
     from sfic_bench.train.runs import Run
 
-    alike: dict[str, list[tuple[Task, Mapping[str, Any]]]] = {}
-    for task, document in found:
-        apart = ("backbone", "alpha", "beta", "train_on", "seed")
-        same = {k: v for k, v in task.cell.asked.items() if k not in apart}
-        alike.setdefault(json.dumps([same, document["recipe"]["batch_size"]], sort_keys=True), []).append(
-            (task, document)
-        )
-    for group in alike.values():
-        predicted: dict[tuple[Any, str, str], dict[int, Any]] = {}
-        tested: dict[str, Any] = {}  # by what was trained on; manifests are long
-        for task, document in group:
-            cell = task.cell
-            if cell.asked["train_on"] not in tested:
-                tested[cell.asked["train_on"]] = training.experiments_of(cell)
-            with store.folder(document["cell"]["run"], only="predictions*.parquet") as folder:
-                for experiment in tested[cell.asked["train_on"]]:
-                    place = variant_of(cell.asked), experiment.train_on, experiment.test_on
-                    seen = accuracy.predictions(Run(Path(folder)), experiment)
-                    predicted.setdefault(place, {})[cell.asked["seed"]] = seen
-        cells = [
-            accuracy.Cell(variant=v, train_on=a, test_on=b, runs=[runs[seed] for seed in sorted(runs)])
-            for (v, a, b), runs in predicted.items()
-        ]
-        task, document = group[0]
-        seeds = sorted({seed for runs in predicted.values() for seed in runs})
-        recipe = replace(training.recipe_of(task.cell, document["recipe"]["batch_size"]), seed=seeds[0])
-        yield accuracy.document(cells, task.cell.asked["protocol"], recipe, seeds)
+    experiments = {run.job.train_on: run.job.experiments() for run in group}
+    cells: dict[tuple[str, str, str], accuracy.ExperimentRuns] = {}
+    for run in sorted(group, key=lambda run: run.job.recipe.seed):
+        with store.folder(run.record.run, only="predictions*.parquet") as folder:
+            for e in experiments[run.job.train_on]:
+                place = (str(run.job.network), e.train_on, e.test_on)
+                cell = cells.get(place) or accuracy.ExperimentRuns(
+                    variant=run.job.network, train_on=e.train_on, test_on=e.test_on, runs=[]
+                )
+                predictions = accuracy.predictions(Run(Path(folder)), e)
+                cells[place] = replace(cell, runs=[*cell.runs, predictions])
+    first = group[0]
+    seeds = sorted({run.job.recipe.seed for run in group})
+    recipe = first.job.recipe_with(int(str(first.result.recipe["batch_size"])))
+    order = {str(run.job.network): None for run in group}
+    placed = sorted(cells.values(), key=lambda cell: list(order).index(str(cell.variant)))
+    return accuracy.result(placed, first.job.protocol, replace(recipe, seed=seeds[0]), seeds)

@@ -1,36 +1,30 @@
 """Processes that train one network together: torchrun starts those of a host, and this module watches torchrun.
 
-``python -m torch.distributed.run … -m sfic_bench.sweep.launch CELL.json RUN BATCH`` is one of them.
 https://docs.pytorch.org/docs/stable/elastic/run.html
 """
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import IO
 
 import torch
 
-from sfic_bench.errors import SficBenchError, first_line
-from sfic_bench.sweep.cell import Cell, Needs
-from sfic_bench.sweep.work import Tell
-
-RATE = "sfic-bench: images/s "
-FAILED = "sfic-bench: failed: "
+from sfic_bench.errors import SficBenchError
+from sfic_bench.sweep.messages import Failed, Message, OutOfMemory, Rate, Reports
 
 CHECKED_EVERY_S = 1.0
 
 LAST_LINES = 100
-"""That an error tells of what was printed."""
+"""How many lines an error repeats of what the processes printed."""
 
 
 class TrainingFailed(SficBenchError):
@@ -43,7 +37,7 @@ class ProcessesEnded(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
-    """Which of a training's hosts this is; ``address`` is the first one's, as HOST:PORT."""
+    """One of a training's hosts, by its ``rank``; ``address`` is the first one's, as HOST:PORT."""
 
     rank: int
     address: str
@@ -56,106 +50,84 @@ def free_address(host: str) -> str:
 
 
 def torchrun(
-    cell: Cell, folder: Path, batch_size: int, threads: int, host: Host, tell: Tell, check: Callable[[], None]
+    module: str,
+    job: bytes,
+    arguments: Sequence[str],
+    *,
+    host: Host,
+    hosts: int,
+    devices: int,
+    threads: int,
+    report_rate: Callable[[float], object],
+    check: Callable[[], None],
 ) -> None:
-    """Train with all of this host's processes; what they print is printed.
+    """Run ``python -m module JOB.json *arguments REPORTS`` in all processes of this host; what they print is printed.
 
     Args:
-        cell: what to train.
-        folder: of the run, the same for all hosts.
-        batch_size: images a step, over all.
-        threads: of all processes of this host together.
+        module: what each process runs; it reads ``job`` from a file, and writes `Message` lines to the folder REPORTS.
+        job: what the file holds.
+        arguments: of each process, after the file.
         host: this one.
-        tell: is told how fast it is.
+        hosts: all that train together.
+        devices: processes on each host.
+        threads: of all processes of this host together.
+        report_rate: is told how fast the training is.
         check: is called now and then, and raises to stop.
 
     Raises:
-        TrainingFailed: what a process raised, if that is for the user to mend.
+        TrainingFailed: what a process could not do, if that is for the user to mend.
         torch.OutOfMemoryError: if a process had too little memory.
         ProcessesEnded: if one ended otherwise.
     """
     address, _, port = host.address.rpartition(":")
-    seen = _Seen(tell)
+    last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
-        path = Path(temporary) / "cell.json"
-        path.write_text(json.dumps(asdict(cell)), encoding="utf-8")
+        path, folder = Path(temporary) / "job.json", Path(temporary) / "reports"
+        path.write_bytes(job)
+        folder.mkdir()
         call = [
             sys.executable, "-m", "torch.distributed.run",
-            "--nnodes", str(cell.needs.hosts), "--node-rank", str(host.rank), "--nproc-per-node", str(cell.asked["devices"]),
+            "--nnodes", str(hosts), "--node-rank", str(host.rank), "--nproc-per-node", str(devices),
             "--master-addr", address, "--master-port", port,
-            "-m", "sfic_bench.sweep.launch", str(path), str(folder), str(batch_size),
+            "-m", module, str(path), *arguments, str(folder),
         ]  # fmt: skip
-        each = str(max(1, threads // int(cell.asked["devices"])))
+        reports, messages = Reports(folder), list[Message]()
         with subprocess.Popen(
             call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": each},
+            env={**os.environ, "OMP_NUM_THREADS": str(max(1, threads // devices))},
         ) as process:  # fmt: skip
             assert process.stdout is not None
-            reader = Thread(target=seen.read, args=(process.stdout,), daemon=True)
+            reader = Thread(target=_print, args=(process.stdout, last), daemon=True)
             reader.start()
             try:
                 while process.poll() is None:
                     check()
+                    for message in reports.new():
+                        if isinstance(message, Rate):
+                            report_rate(message.images_per_s)
+                        else:
+                            messages.append(message)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(CHECKED_EVERY_S)
             finally:
                 process.kill()  # its processes end with their standard input
             reader.join()
+        messages += reports.new()
     if process.returncode:
-        seen.explain(process.returncode)
+        _explain(process.returncode, messages, last)
 
 
-class _Seen:
-    """What the processes print."""
-
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
-        self.failure = ""
-        self.short_of_memory = False
-        self.last: deque[str] = deque(maxlen=LAST_LINES)
-
-    def read(self, lines: IO[str]) -> None:
-        for line in lines:
-            if line.startswith(RATE):
-                self.tell(float(line.removeprefix(RATE)))
-                continue
-            if line.startswith(FAILED):
-                self.failure = self.failure or line.removeprefix(FAILED).strip()
-            self.short_of_memory |= "OutOfMemoryError" in line
-            self.last.append(line)
-            print(line, end="")
-
-    def explain(self, status: int) -> None:
-        if self.failure:
-            raise TrainingFailed(self.failure)
-        if self.short_of_memory:
-            raise torch.OutOfMemoryError("a process of a training by several ran out of memory")
-        said = "".join(self.last)
-        raise ProcessesEnded(f"processes that train together ended with exit status {status}\n{said}")
+def _print(lines: IO[str], last: deque[str]) -> None:
+    for line in lines:
+        last.append(line)
+        print(line, end="")
 
 
-def main() -> None:
-    """One of the processes. It ends when whoever started torchrun is gone."""
-    from sfic_bench.sweep import training
-    from sfic_bench.train.runs import Run
-
-    Thread(target=_end_with_starter, daemon=True).start()
-    path, folder, batch_size = sys.argv[1:]
-    told = json.loads(Path(path).read_text(encoding="utf-8"))
-    cell = Cell(**{**told, "needs": Needs(**told["needs"])})
-    try:
-        training.train(
-            cell, Run(Path(folder)), int(batch_size), lambda rate: print(f"{RATE}{rate}", flush=True)
-        )
-    except SficBenchError as error:
-        print(f"{FAILED}{first_line(error)}", flush=True)
-        raise
-
-
-def _end_with_starter() -> None:
-    os.read(sys.stdin.fileno(), 1)  # comes back when nobody holds the other end
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
+def _explain(status: int, messages: Sequence[Message], last: Sequence[str]) -> None:
+    for message in messages:
+        if isinstance(message, Failed):
+            raise TrainingFailed(message.reason)
+        if isinstance(message, OutOfMemory):
+            raise torch.OutOfMemoryError(message.reason)
+    printed = "".join(last)
+    raise ProcessesEnded(f"processes that train together ended with exit status {status}\n{printed}")

@@ -1,11 +1,11 @@
-"""Manifests of a cell: named by their content, so that a key does not depend on where they lie."""
+"""Manifests of a job: named by their content, so that a key does not depend on where they lie."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfic_bench.errors import InvalidValue
-from sfic_bench.sweep.cell import content
 
 if TYPE_CHECKING:
     from sfic_bench.data.manifest import Manifest
@@ -15,7 +15,7 @@ EMBEDDED = "orl"
 
 
 def named_by_content(names: Iterable[str], folder: Path) -> tuple[list[str], dict[str, str]]:
-    """Manifests, whose paths start from ``folder``, as `content`, and the path of each.
+    """Manifests, whose paths start from ``folder``, as `content_name`, and the path of each.
 
     Raises:
         InvalidValue: for one that cannot be read.
@@ -41,7 +41,7 @@ def manifests(names: Iterable[str], files: Mapping[str, str], compression: Seque
     from sfic_bench.data.manifest import read_manifest
     from sfic_bench.data.orl import orl
 
-    found = []
+    read = []
     for name in names:
         if name == EMBEDDED:
             manifest = orl()
@@ -50,12 +50,17 @@ def manifests(names: Iterable[str], files: Mapping[str, str], compression: Seque
             if _content(path) != name:
                 raise InvalidValue(f"{path} has changed since the sweep began: start it again")
             manifest = read_manifest(path)
-        found.append(manifest.of_compression(*compression) if compression else manifest)
-    return found
+        read.append(manifest.of_compression(*compression) if compression else manifest)
+    return read
+
+
+def content_name(data: bytes) -> str:
+    """The name of a file by its content."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def _content(path: Path) -> str:
     try:
-        return content(path.read_bytes())
+        return content_name(path.read_bytes())
     except OSError as error:
         raise InvalidValue(f"cannot read the manifest {path}: {error.strerror or error}") from None

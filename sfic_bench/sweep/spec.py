@@ -1,32 +1,32 @@
-"""The sweep file: from TOML to cells.
+"""The sweep file: from TOML to jobs.
 
 Three kinds of block, each as often as wanted: ``[[cost]]``, ``[[latency]]`` and ``[[accuracy]]``. Keys are the options of
 `sfic-bench flops`, ``latency`` and ``accuracy``, with underscores. A key that is given a list is an axis, and a block is
-the product of its axes; ``path``, ``data`` and ``compression`` belong together in one cell instead.
+the product of its axes; ``path``, ``data`` and ``compression`` belong together in one job instead.
 """
 
 import itertools
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeVar, Union, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, structs
 
-from sfic_bench.conditions import Conditions
 from sfic_bench.errors import InvalidValue, SficBenchError, UnknownName
-from sfic_bench.grids import grid_of
-from sfic_bench.spec import EXECUTION_PATHS, Grid, OnUnsupported
-from sfic_bench.sweep.cell import Cell, Needs, content
-from sfic_bench.sweep.manifests import EMBEDDED, manifests, named_by_content
+from sfic_bench.measure.conditions import Conditions, Device
+from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.measure.sampler import Stop
+from sfic_bench.networks.grid import Grid, grid_of
+from sfic_bench.networks.variant import OnUnsupported
+from sfic_bench.sweep.jobs import AnyJob, CostJob, TimingJob, TrainJob
+from sfic_bench.sweep.jobs.job import Needs
+from sfic_bench.sweep.manifests import EMBEDDED, content_name, manifests, named_by_content
+from sfic_bench.train.recipe import EvaluationProtocol, Recipe
 
-Text = str | list[str]
-Number = float | list[float]
-Whole = int | list[int]
-Flag = bool | list[bool]
+T = TypeVar("T")
 Ratios = Literal["none"] | float | list[float]
 Amount = Annotated[float, Meta(ge=0)]
 
@@ -36,181 +36,190 @@ class BadSweep(SficBenchError):
 
 
 class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all blocks have: networks, and what a cell needs of its node (see `Needs`)."""
+    """What all blocks have: networks, and what a job needs of its node (see `Needs`)."""
 
-    backbone: Text
+    backbone: str | list[str]
     alpha: Ratios | None = None
-    beta: Number | None = None
-    on_unsupported: OnUnsupported = "error"
+    beta: float | list[float] | None = None
+    on_unsupported: OnUnsupported = OnUnsupported.ERROR
     cpus: Annotated[float, Meta(gt=0)] | None = None
     gpus: Amount | None = None
-    accelerator_type: Text | None = None
+    accelerator_type: str | list[str] | None = None
     resources: dict[str, Amount] = {}
+
+
+def _defaults(declaration: type) -> dict[str, object]:
+    """The fields of a dataclass or struct and their defaults."""
+    info = msgspec.inspect.type_info(declaration)
+    assert isinstance(info, msgspec.inspect.StructType | msgspec.inspect.DataclassType)
+    return {field.name: field.default for field in info.fields}
+
+
+def _default(declaration: type, name: str, type: type[T]) -> T:
+    value = _defaults(declaration)[name]
+    assert isinstance(value, type)
+    return value
+
+
+def _axes(declaration: type, *, without: tuple[str, ...] = ()) -> list[tuple[str, object, object]]:
+    """The fields of a declaration as keys of a block, each of which takes a value or a list of values.
+
+    So the names and defaults of a block are those of the declaration that the command line has, too.
+    """
+    types, defaults = get_type_hints(declaration), _defaults(declaration)
+    one_or_list = {name: Union[types[name], list.__class_getitem__(types[name])] for name in defaults}  # noqa: UP007
+    return [(name, one_or_list[name], default) for name, default in defaults.items() if name not in without]
 
 
 class CostBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters and MACs."""
 
-    input_size: Whole = 256
-    classes: Whole = 2
+    input_size: int | list[int] = 256
+    classes: int | list[int] = 2
 
 
-class LatencyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Time and memory. A cell is one SFIC network and its vanilla form, timed in the same rounds."""
+class TimingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Time and memory, besides the axes of `Conditions`. A job is one SFIC network and its vanilla form, timed in the same rounds."""
 
-    path: Text = field(default_factory=lambda: ["reference", "fused"])
-    device: Text = "cpu"
-    dtype: Text = "fp32"
-    batch_size: Whole = 4
-    input_size: Whole = 256
-    layout: Text = "contiguous"
-    training: Flag = False
-    flush_l2: Flag = True
-    energy: Flag = True
-    max_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    path: str | list[str] = msgspec.field(default_factory=lambda: ["reference", "fused"])
+    max_seconds: Annotated[float, Meta(gt=0)] = _default(Stop, "max_seconds", float)
 
 
-class AccuracyBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Training and scoring by a protocol. A cell is one run: one network, one seed.
+class TrainKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Training and scoring by a protocol, besides the axes of `Recipe`. A job is one run: one network, one seed.
 
-    On ``hosts`` nodes with ``devices`` each; what a cell needs is then needed of each node.
+    On ``hosts`` nodes with ``devices`` each; what a job needs is then needed of each node.
     """
 
-    protocol: str = "intra"
-    data: Text = EMBEDDED
-    compression: Text = []
-    seeds: Whole = 7
-    epochs: Whole = 20
-    batch_size: Whole = 64
-    learning_rate: Number = 1e-4
-    decay: Number = 0.5
-    input_size: Whole = 256
-    precision: Text = "fp32"
-    device: Text = "cpu"
+    protocol: EvaluationProtocol = EvaluationProtocol.INTRA
+    data: str | list[str] = EMBEDDED
+    compression: str | list[str] = []
+    seeds: int | list[int] = _default(Recipe, "seed", int)
+    device: Device | list[Device] = Device.CPU
     devices: Annotated[int, Meta(ge=1)] = 1
     hosts: Annotated[int, Meta(ge=1)] = 1
     workers: Annotated[int, Meta(ge=0)] = 0
     skip_unreadable: bool = False
 
 
-class SweepFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a sweep file can have."""
+def _block(name: str, keys: type[Block], axes: list[tuple[str, object, object]]) -> type[Block]:
+    block: type[Block] = msgspec.defstruct(
+        name, axes, bases=(keys,), frozen=True, kw_only=True, forbid_unknown_fields=True
+    )  # type: ignore[assignment]  # it makes a type out of data
+    return block
 
-    cost: list[CostBlock] = []
-    latency: list[LatencyBlock] = []
-    accuracy: list[AccuracyBlock] = []
+
+TimingBlock = _block("TimingBlock", TimingKeys, _axes(Conditions))
+TrainBlock = _block("TrainBlock", TrainKeys, _axes(Recipe, without=("seed",)))
 
 
-def read_sweep(path: Path) -> list[Cell]:
-    """The cells that the file at ``path`` asks for; paths in it start from its folder.
+BLOCKS: Mapping[str, type[Block]] = {"cost": CostBlock, "latency": TimingBlock, "accuracy": TrainBlock}
+"""The kinds of block that a sweep file can have, each as often as wanted."""
+
+
+def read_sweep(path: Path) -> list[AnyJob]:
+    """The jobs that the file at ``path`` asks for; paths in it start from its folder.
 
     Raises:
-        BadSweep: for a file that cannot be read, an unknown key, a value of the wrong type, an empty axis, a cell that is asked
+        BadSweep: for a file that cannot be read, an unknown key, a value of the wrong type, an empty axis, a job that is asked
             for twice, or values that cannot be; it names the block.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        file = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadSweep(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSweep(f"{path} is no TOML: {error}") from None
-    _check_keys(path, found)
-    try:
-        file = msgspec.convert(found, SweepFile)
-    except msgspec.ValidationError as error:
-        raise BadSweep(f"{path}: {error}") from None
-    cells = []
-    for command in ("cost", "latency", "accuracy"):
-        for number, block in enumerate(getattr(file, command), 1):
-            place = f"{path}, [[{command}]] {number}"
-            try:
-                cells += [replace(c, block=place) for c in CELLS[command](block, path.parent)]
-            except BadSweep:
-                raise
-            except SficBenchError as error:
-                raise BadSweep(f"{place}: {error}") from None
-    if not cells:
-        raise BadSweep(f"{path} asks for nothing; expected blocks [[cost]], [[latency]] or [[accuracy]]")
-    _check_unique(cells)
-    return cells
-
-
-BLOCKS: Mapping[str, type[Block]] = {"cost": CostBlock, "latency": LatencyBlock, "accuracy": AccuracyBlock}
-
-
-def _check_keys(path: Path, found: Mapping[str, Any]) -> None:
-    """Name an unknown key with the nearest known one, and an axis without values, before types are looked at."""
-    for name, blocks in found.items():
-        if name not in BLOCKS:
-            raise BadSweep(f"{path}: {UnknownName('block', name, BLOCKS)}")
+    for kind in file:
+        if kind not in BLOCKS:
+            raise BadSweep(f"{path}: {UnknownName('block', kind, BLOCKS)}")
+    jobs: list[AnyJob] = []
+    for kind in BLOCKS:
+        blocks = file.get(kind, [])
         if not isinstance(blocks, list):
-            raise BadSweep(f"{path}: write [[{name}]], not [{name}]: there may be several")
-        for number, block in enumerate(blocks, 1):
-            place = f"{path}, [[{name}]] {number}"
-            for key, value in block.items() if isinstance(block, dict) else ():
-                if key not in BLOCKS[name].__struct_fields__:
-                    raise BadSweep(f"{place}: {UnknownName('key', key, BLOCKS[name].__struct_fields__)}")
-                if value == []:
-                    raise BadSweep(f"{place}: {key} is an empty list: give it a value, or leave it out")
+            raise BadSweep(f"{path}: write [[{kind}]], not [{kind}]: there may be several")
+        for number, keys in enumerate(blocks, 1):
+            place = f"{path}, [[{kind}]] {number}"
+            try:
+                block = _checked(BLOCKS[kind], keys)
+                jobs += [structs.replace(job, block=place) for job in _jobs(block, path.parent)]
+            except (SficBenchError, msgspec.ValidationError) as error:
+                raise BadSweep(f"{place}: {error}") from None
+    if not jobs:
+        raise BadSweep(f"{path} asks for nothing; expected blocks [[cost]], [[latency]] or [[accuracy]]")
+    _check_unique(jobs)
+    return jobs
 
 
-def _check_unique(cells: Iterable[Cell]) -> None:
-    seen: dict[str, Cell] = {}
-    for cell in cells:
-        # What determines a result is the same for all cells but these; the device's kind is asked for.
-        key = cell.key("", "", cell.needs.accelerator_type or "")
+def _checked(kind: type[Block], keys: object) -> Block:
+    """A block, after an unknown key was named with the nearest known one, and an axis without values."""
+    for key, value in keys.items() if isinstance(keys, dict) else ():
+        if key not in kind.__struct_fields__:
+            raise UnknownName("key", str(key), kind.__struct_fields__)
+        if value == []:
+            raise InvalidValue(f"{key} is an empty list: give it a value, or leave it out")
+    return msgspec.convert(keys, kind)
+
+
+def _jobs(block: Block, folder: Path) -> Iterator[AnyJob]:
+    match block:
+        case CostBlock():
+            return _cost_jobs(block, folder)
+        case TimingKeys():
+            return _timing_jobs(block, folder)
+        case TrainKeys():
+            return _train_jobs(block, folder)
+    raise AssertionError(f"no jobs are known for {type(block).__name__}")
+
+
+def _check_unique(jobs: Iterable[AnyJob]) -> None:
+    seen: dict[str, AnyJob] = {}
+    for job in jobs:
+        # What determines a result is the same for all jobs but these; the device's kind is asked for.
+        key = job.key("", "", job.needs.accelerator_type or "")
         if key in seen:
-            one, other = seen[key].block, cell.block
-            both = one if one == other else f"{one} and {other}"
-            raise BadSweep(f"{both}: the {cell} is asked for twice")
-        seen[key] = cell
+            first, second = seen[key].block, job.block
+            blocks = first if first == second else f"{first} and {second}"
+            raise BadSweep(f"{blocks}: the {job} is asked for twice")
+        seen[key] = job
 
 
-def _axes(block: Block, *names: str) -> Iterator[dict[str, Any]]:
-    """Every combination of the values that the keys ``names`` list."""
-    lists = [_listed(getattr(block, name)) for name in names]
-    for name, values in zip(names, lists, strict=True):
-        if twice := [str(value) for value, count in Counter(values).items() if count > 1]:
-            raise InvalidValue(f"{name} lists {twice[0]} twice")
-    for chosen in itertools.product(*lists):
-        yield dict(zip(names, chosen, strict=True))
-
-
-def _listed(value: Any) -> list[Any]:
+def _listed(value: T | list[T]) -> list[T]:
     return value if isinstance(value, list) else [value]
 
 
-def _grid(
-    block: Block, folder: Path, alphas: tuple[float, ...] | None, betas: tuple[float, ...] | None
-) -> Grid:
+def _combinations(block: Block, names: Iterable[str]) -> Iterator[dict[str, object]]:
+    """Every combination of the values that the keys ``names`` list."""
+    axes = {name: _listed(getattr(block, name)) for name in names}
+    for name, values in axes.items():
+        if twice := [str(value) for value, count in Counter(values).items() if count > 1]:
+            raise InvalidValue(f"{name} lists {twice[0]} twice")
+    for chosen in itertools.product(*axes.values()):
+        yield dict(zip(axes, chosen, strict=True))
+
+
+def _grid(block: Block, folder: Path, **defaults: tuple[float, ...]) -> Grid:
     names = [_resolved(name, folder) for name in _listed(block.backbone)]
-    if block.alpha is not None:
-        alphas = () if block.alpha == "none" else tuple(_listed(block.alpha))
-    if block.beta is not None:
-        betas = tuple(_listed(block.beta))
-    return grid_of(names, alphas, betas, block.on_unsupported)
+    alphas = None if block.alpha is None else () if block.alpha == "none" else tuple(_listed(block.alpha))
+    betas = None if block.beta is None else tuple(_listed(block.beta))
+    return grid_of(names, alphas, betas, block.on_unsupported, **defaults)
 
 
 def _resolved(backbone: str, folder: Path) -> str:
-    """Nodes have other working directories: a network's file must have a path that all of them know."""
-    place, _, what = backbone.rpartition(":")
-    return f"{(folder / place).resolve()}:{what}" if place.endswith(".py") else backbone
+    """The name of a network with a path that all nodes know: they have other working directories."""
+    place, _, name = backbone.rpartition(":")
+    return f"{(folder / place).resolve()}:{name}" if place.endswith(".py") else backbone
 
 
 def _sources(backbone: str) -> dict[str, str]:
+    """The file that a network comes from, by its content."""
     place = backbone.rpartition(":")[0]
-    return {content(Path(place).read_bytes()): place} if place.endswith(".py") else {}
+    return {content_name(Path(place).read_bytes()): place} if place.endswith(".py") else {}
 
 
-def _networks(grid: Grid) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    for v in grid:
-        yield asdict(v), _sources(v.backbone)
-
-
-def _needs(
-    block: Block, cpus: float | None, gpus: float, hosts: int = 1, workers: int = 0
-) -> Iterator[Needs]:
-    for kind in _listed(block.accelerator_type):
+def _needs(block: Block, cpus: float | None, gpus: float, hosts: int = 1, workers: int = 0) -> Iterator[Needs]:
+    kinds = block.accelerator_type
+    for kind in kinds if isinstance(kinds, list) else [kinds]:
         yield Needs(
             hosts=hosts,
             cpus=cpus if block.cpus is None else block.cpus,
@@ -221,43 +230,42 @@ def _needs(
         )
 
 
-def _cost(block: CostBlock, folder: Path) -> Iterator[Cell]:
-    for network, files in _networks(_grid(block, folder, None, None)):
-        for axes in _axes(block, "input_size", "classes"):
+def _cost_jobs(block: CostBlock, folder: Path) -> Iterator[CostJob]:
+    for network in _grid(block, folder):
+        for chosen in _combinations(block, ("input_size", "classes")):
             for needs in _needs(block, 1, 0):
-                yield Cell(command="cost", asked=network | axes, needs=needs, files=files)
+                job = {"network": network, **chosen, "needs": needs, "files": _sources(network.backbone)}
+                yield msgspec.convert(job, CostJob)
 
 
-def _latency(block: LatencyBlock, folder: Path) -> Iterator[Cell]:
+def _timing_jobs(block: TimingKeys, folder: Path) -> Iterator[TimingJob]:
     paths = _listed(block.path)
     for name in paths:
         if name not in EXECUTION_PATHS:
             raise UnknownName("execution path", name, EXECUTION_PATHS)
-    axes = ("device", "dtype", "batch_size", "input_size", "layout", "training", "flush_l2", "energy")
-    grid = _grid(block, folder, None, None)
-    forms = Counter(v.backbone for v in grid)
-    for network, files in _networks(grid):
-        if network["alpha"] is None and forms[network["backbone"]] > 1:
+    grid = _grid(block, folder)
+    forms = Counter(network.backbone for network in grid)
+    for network in grid:
+        if network.is_vanilla and forms[network.backbone] > 1:
             continue  # it is timed beside each of its SFIC forms
-        for asked in _axes(block, *axes):
-            conditions = asdict(Conditions(**asked))
-            on_gpu = asked["device"] == "cuda"
+        for chosen in _combinations(block, _defaults(Conditions)):
+            conditions = msgspec.convert(chosen, Conditions)
+            on_gpu = conditions.device is Device.CUDA
             if on_gpu and block.gpus is not None and (block.gpus < 1 or block.gpus % 1):
-                raise InvalidValue(
-                    f"a latency cell shares no GPU: gpus must be a whole number, got {block.gpus:g}"
-                )
+                raise InvalidValue(f"a latency cell shares no GPU: gpus must be a whole number, got {block.gpus:g}")
             if not on_gpu and block.cpus is not None:
                 raise InvalidValue(
                     "a latency cell on a CPU takes the whole node, so that nothing disturbs it: leave cpus out"
                 )
             for needs in _needs(block, 1 if on_gpu else None, 1 if on_gpu else 0):
-                told = {"paths": paths, "max_seconds": block.max_seconds}
-                yield Cell(command="latency", asked=network | conditions | told, needs=needs, files=files)
+                yield TimingJob(
+                    network=network, conditions=conditions, paths=paths, max_seconds=block.max_seconds, needs=needs,
+                    files=_sources(network.backbone),
+                )  # fmt: skip
 
 
-def _accuracy(block: AccuracyBlock, folder: Path) -> Iterator[Cell]:
+def _train_jobs(block: TrainKeys, folder: Path) -> Iterator[TrainJob]:
     from sfic_bench.train.protocols import experiments
-    from sfic_bench.train.recipe import Recipe
 
     data, files = named_by_content(_listed(block.data), folder)
     compression = _listed(block.compression)
@@ -265,32 +273,17 @@ def _accuracy(block: AccuracyBlock, folder: Path) -> Iterator[Cell]:
         raise InvalidValue(
             f"devices = {block.devices} asks for as many GPUs on a node, and gpus is {block.gpus:g}: leave gpus out"
         )
-    found = experiments(block.protocol, manifests(data, files, compression))
-    axes = ("epochs", "batch_size", "learning_rate", "decay", "input_size", "precision", "seeds", "device")
-    for trained in dict.fromkeys(e.train_on for e in found):
-        for network, sources in _networks(_grid(block, folder, (0.5,), (1.0,))):
-            for asked in _axes(block, *axes):
-                seed, device = asked.pop("seeds"), asked.pop("device")
-                Recipe(**asked, seed=seed)  # raises for what cannot be
-                gpus = block.devices if device == "cuda" else 0
-                for needs in _needs(block, 1, gpus, block.hosts, block.workers):
-                    told = {
-                        "protocol": block.protocol, "data": data, "compression": compression, "train_on": trained,
-                        "seed": seed, "device": device, "devices": block.devices, "hosts": block.hosts,
-                        "skip_unreadable": block.skip_unreadable,
-                        # Sums are taken in another order by other numbers of threads.
-                        "threads": needs.threads if device == "cpu" else None,
-                    }  # fmt: skip
-                    yield Cell(
-                        command="accuracy",
-                        asked=network | asked | told,
-                        needs=needs,
-                        files=files | sources,
-                    )
-
-
-CELLS: Mapping[str, Callable[[Any, Path], Iterator[Cell]]] = {
-    "cost": _cost,
-    "latency": _latency,
-    "accuracy": _accuracy,
-}
+    trainings = dict.fromkeys(e.train_on for e in experiments(block.protocol, manifests(data, files, compression)))
+    grid = _grid(block, folder, default_alphas=(0.5,), default_betas=(1.0,))
+    axes = [name for name in _defaults(Recipe) if name != "seed"]
+    for train_on, network, chosen in itertools.product(trainings, grid, list(_combinations(block, axes))):
+        for seed, device in itertools.product(_listed(block.seeds), _listed(block.device)):
+            recipe = msgspec.convert(chosen | {"seed": seed}, Recipe)
+            gpus = block.devices if device is Device.CUDA else 0
+            for needs in _needs(block, 1, gpus, block.hosts, block.workers):
+                yield TrainJob(
+                    network=network, recipe=recipe, protocol=block.protocol, data=data, compression=compression,
+                    train_on=train_on, accelerator=device, devices=block.devices, skip_unreadable=block.skip_unreadable,
+                    threads=needs.threads if device is Device.CPU else None, needs=needs,
+                    files=files | _sources(network.backbone),
+                )  # fmt: skip

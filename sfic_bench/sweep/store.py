@@ -5,20 +5,23 @@
 it last wrote. Every file is complete or not there.
 """
 
-import json
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
+from msgspec import DecodeError, Struct, json
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.report.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+from sfic_bench.results.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+from sfic_bench.results.write import to_json
+
+Document = TypeVar("Document", bound=Struct)
 
 SENT_EVERY_S = 30.0
 """How often a run's new files are sent to a URL: what a lost node can lose."""
@@ -46,13 +49,13 @@ class Store:
             raise UnusableStore(f"cannot use {self.root}: {error}") from None
         return fs, f"{path.rstrip('/')}/{name}"
 
-    def write(self, name: str, document: Mapping[str, Any]) -> None:
+    def write(self, name: str, document: Struct) -> None:
         """Keep a document as JSON.
 
         Raises:
             UnwritableOutput: if it cannot be written.
         """
-        self.write_bytes(name, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+        self.write_bytes(name, to_json(document).encode())
 
     def write_bytes(self, name: str, data: bytes) -> None:
         if self.is_local:
@@ -73,22 +76,31 @@ class Store:
         except OSError as error:
             raise UnwritableOutput(f"cannot write {name} in {self.root}: {error}") from None
 
-    def read(self, name: str) -> dict[str, Any] | None:
+    def read_bytes(self, name: str) -> bytes | None:
+        """A file's content; ``None`` where there is no such file.
+
+        Raises:
+            UnusableStore: if it cannot be read.
+        """
+        fs, path = self._where(name)
+        try:
+            return bytes(fs.cat_file(path))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise UnusableStore(f"cannot read {name} in {self.root}: {error}") from None
+
+    def read(self, name: str, type: type[Document]) -> Document | None:
         """A document; ``None`` where there is none.
 
         Raises:
             UnusableStore: for one that is broken.
         """
-        fs, path = self._where(name)
+        data = self.read_bytes(name)
         try:
-            found = json.loads(fs.cat_file(path))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
+            return None if data is None else json.decode(data, type=type)
+        except DecodeError as error:
             raise UnusableStore(f"cannot read {name} in {self.root}: {error}") from None
-        if not isinstance(found, dict):
-            raise UnusableStore(f"{name} in {self.root} holds no object")
-        return found
 
     def keys(self, kind: str) -> set[str]:
         """Of the cells that have a file in ``results`` or ``failed``."""
@@ -101,9 +113,7 @@ class Store:
         except OSError as error:
             raise UnusableStore(f"cannot list {kind} in {self.root}: {error}") from None
         ends = (name.rpartition("/")[2] for name in names)
-        return {
-            name.removesuffix(".json") for name in ends if name.endswith(".json") and not name.startswith(".")
-        }
+        return {name.removesuffix(".json") for name in ends if name.endswith(".json") and not name.startswith(".")}
 
     def has(self, name: str) -> bool:
         fs, path = self._where(name)
@@ -151,7 +161,7 @@ class Store:
                 fs.get(f"{there}/", f"{path}/", recursive=True)
             sent = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
             try:
-                with every(SENT_EVERY_S, lambda: self._send(path, name, sent)):
+                with called_every(SENT_EVERY_S, lambda: self._send(path, name, sent)):
                     yield path
             finally:
                 self._send(path, name, sent)
@@ -170,8 +180,8 @@ class Store:
 
 
 @contextmanager
-def every(seconds: float, call: Callable[[], object]) -> Iterator[None]:
-    """Call every so many seconds, in a thread, while the block runs; where it could not write, the next call may."""
+def called_every(seconds: float, call: Callable[[], object]) -> Iterator[None]:
+    """Call ``call`` every so many seconds, in a thread, while the block runs; where it could not write, the next call may."""
     over = Event()
 
     def calls() -> None:

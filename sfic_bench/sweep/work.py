@@ -1,4 +1,4 @@
-"""What a node does with one cell: compute its result, keep it, and say briefly how it went."""
+"""What a node does with one job: compute its result, keep it, and say briefly how it went."""
 
 import contextlib
 import errno
@@ -7,52 +7,38 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Literal
 
 import torch
+from msgspec import structs
 
-from sfic_bench import api, documents
 from sfic_bench.errors import SficBenchError, first_line
+from sfic_bench.measure.conditions import Device
 from sfic_bench.measure.failures import out_of_memory
-from sfic_bench.report.environment import environment
-from sfic_bench.spec import Variant
-from sfic_bench.sweep.cell import Cell, code_version
+from sfic_bench.results.environment import environment
+from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.jobs.job import ReportRate, StartPeers, Workplace, code_version
+from sfic_bench.sweep.kept import Failure, JobRecord, keep
 from sfic_bench.sweep.store import Store
 
 LOG_CHARACTERS = 100_000
-"""Of a failed cell's log, its end."""
-
-Tell = Callable[[float], object]
-"""Takes images a second, now and then."""
-
-
-class Others(Protocol):
-    """The hosts beside the first of a training that takes several; they wait for it at ``address``."""
-
-    address: str
-
-    def check(self, wait_s: float = 0) -> None:
-        """Raise what ended one of them, if something has within ``wait_s`` seconds or they are all done by then."""
-
-    def stop(self) -> None:
-        """End those that still run."""
-
-
-Elsewhere = Callable[[Path, int], Others]
-"""Starts them, given the run's folder and images a step."""
+"""How much of a failed job's log is kept, from its end."""
 
 
 class MachineFailure(Exception):
-    """What failed is the machine: on another, or later, the same cell may succeed."""
+    """The machine failed: on another, or later, the same job may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """What a node is, as far as results depend on it. ``gpus``: names of the devices that torch sees, where asked for."""
+class NodeFacts:
+    """What a node is, as far as results depend on it.
+
+    Attributes:
+        gpus: names of the devices that torch sees, where they were asked for.
+    """
 
     host: str
     code: str
@@ -61,20 +47,20 @@ class Facts:
     cpus: int
     gpus: tuple[str, ...] = ()
 
-    def kind(self, device: str) -> str:
+    def kind(self, device: Device) -> str:
         """What tells two devices apart whose times may not be compared."""
-        return f"{self.processor} ×{self.cpus}" if device == "cpu" else ", ".join(sorted(set(self.gpus)))
+        return f"{self.processor} ×{self.cpus}" if device is Device.CPU else ", ".join(sorted(set(self.gpus)))
 
 
 @cache
-def facts(*, gpus: bool = False) -> Facts:
-    """Of this node. Asking for ``gpus`` takes memory on them, which is why nothing that needs none asks."""
+def facts_of_this_node(*, gpus: bool = False) -> NodeFacts:
+    """The facts of this node. Asking for ``gpus`` takes memory on them, so that nothing that needs none asks."""
     count = torch.cuda.device_count() if gpus and torch.cuda.is_available() else 0
-    return Facts(
+    return NodeFacts(
         host=platform.node(),
         code=code_version(),
-        torch=torch.__version__,
-        processor=str(environment()["processor"]),
+        torch=str(torch.__version__),
+        processor=environment().processor or "",
         cpus=os.cpu_count() or 1,
         gpus=tuple(torch.cuda.get_device_name(i) for i in range(count)),
     )
@@ -82,18 +68,18 @@ def facts(*, gpus: bool = False) -> Facts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A cell to do.
+    """A job to be done now.
 
     Attributes:
         key: what its result is kept by.
         root: of the `Store`.
         code, torch: versions that the key was made for.
         device_kind: the device that it was made for, or nothing.
-        threads: of torch; a node's cores for a cell that takes a whole one.
-        batch_size: less than was asked for, after the memory was too small for that.
+        threads: of torch; a node's cores for a job that takes a whole one.
+        batch_size: less than the job's, after the memory was too small for that.
     """
 
-    cell: Cell
+    job: AnyJob
     key: str
     root: str
     code: str
@@ -105,7 +91,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How a cell went."""
+    """How a job went."""
 
     key: str
     status: Literal["done", "failed"]
@@ -115,56 +101,68 @@ class Outcome:
     cause: Literal["", "input", "machine", "defect"] = ""
 
 
-def do(
-    task: Task, tell: Tell = lambda _: None, node: str = "", elsewhere: Elsewhere | None = None
+def run_job(
+    task: Task,
+    report_rate: ReportRate = lambda _: None,
+    node: str = "",
+    start_peers: StartPeers | None = None,
 ) -> Outcome:
-    """Compute a cell and keep its result, or why there is none.
+    """Compute a job's result and keep it, or why there is none.
 
     Args:
         task: what to do.
-        tell: is told how fast a training is.
+        report_rate: is told how fast a training is.
         node: tells nodes apart that one host has.
-        elsewhere: starts the other hosts of a training that takes several.
+        start_peers: starts the other hosts of a training that takes several.
 
     Raises:
         MachineFailure: where trying again may help.
         KeyboardInterrupt: as it comes; nothing is kept.
     """
     started, log, store = time.time(), io.StringIO(), Store(task.root)
-    here = facts(gpus=task.cell.device == "cuda")
+    facts = facts_of_this_node(gpus=task.job.device is Device.CUDA)
+    workplace = Workplace(
+        folder=store.folder, threads=task.threads, report_rate=report_rate, start_peers=start_peers,
+        batch_size=task.batch_size,
+    )  # fmt: skip
+    failed = partial(Outcome, key=task.key, status="failed", host=facts.host)
     try:
-        with as_on(task, here), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            document, more = _document(task, store, tell, elsewhere)
+        with set_up(task, facts), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            done = task.job.run(task.key, workplace)
         seconds = time.time() - started
-        # What started this process is the engine's affair; what was asked is below.
-        environment = {k: v for k, v in document["environment"].items() if k != "argv"}
-        told = {
-            "key": task.key, "host": here.host, "node": node or here.host, "started": started, "seconds": seconds, "threads": task.threads,
-            "asked": dict(task.cell.asked), **more,
-        }  # fmt: skip
-        store.write(f"results/{task.key}.json", {**document, "environment": environment, "cell": told})
+        # The arguments that started this process are the engine's affair.
+        result = structs.replace(done.result, environment=structs.replace(done.result.environment, argv=[]))
+        record = JobRecord(
+            key=task.key, host=facts.host, node=node or facts.host, started=started, seconds=seconds,
+            threads=task.threads, code=task.code, torch=task.torch, asked=dict(task.job.facts()), run=done.run, note=done.note,
+        )  # fmt: skip
+        keep(store, task.key, result, record)
         store.remove(f"failed/{task.key}.json", f"failed/{task.key}.log")
     except MachineFailure:
         raise
     except Exception as error:
         if is_machine(error):
-            raise MachineFailure(f"{here.host}: {type(error).__name__}: {first_line(error)}") from error
+            raise MachineFailure(f"{facts.host}: {type(error).__name__}: {first_line(error)}") from error
         traceback.print_exc(file=log)
-        outcome = Outcome(
-            key=task.key, status="failed", host=here.host, seconds=time.time() - started,
-            reason=first_line(error) if isinstance(error, SficBenchError) else f"{type(error).__name__}: {first_line(error)}",
-            cause="input" if isinstance(error, SficBenchError) else "defect",
-        )  # fmt: skip
+        seconds = time.time() - started
+        if isinstance(error, SficBenchError):
+            outcome = failed(seconds=seconds, reason=first_line(error), cause="input")
+        else:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            outcome = failed(seconds=seconds, reason=reason, cause="defect")
         keep_failure(store, task, outcome, log.getvalue())
         return outcome
-    return Outcome(key=task.key, status="done", host=here.host, seconds=seconds)
+    return Outcome(key=task.key, status="done", host=facts.host, seconds=seconds)
 
 
 def keep_failure(store: Store, task: Task, outcome: Outcome, log: str) -> None:
-    """Why a cell failed, and what it said."""
-    told = {"cell": str(task.cell), "host": outcome.host, "reason": outcome.reason, "cause": outcome.cause}
+    """Keep why a job failed, and the end of what it printed."""
     store.write_bytes(f"failed/{task.key}.log", log[-LOG_CHARACTERS:].encode())
-    store.write(f"failed/{task.key}.json", told | {"time": time.time(), "asked": dict(task.cell.asked)})
+    failure = Failure(
+        cell=str(task.job), host=outcome.host, reason=outcome.reason, cause=outcome.cause, time=time.time(),
+        asked=dict(task.job.facts()),
+    )  # fmt: skip
+    store.write(f"failed/{task.key}.json", failure)
 
 
 PASSING = frozenset(
@@ -190,22 +188,22 @@ def is_machine(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def as_on(task: Task, here: Facts) -> Iterator[None]:
-    """With the threads that were asked for, on a node that is what the key says.
+def set_up(task: Task, facts: NodeFacts) -> Iterator[None]:
+    """Give torch the task's threads, on a node that is what the task's key says.
 
     Raises:
-        MachineFailure: on one that is not.
+        MachineFailure: on a node that is not.
     """
-    if task.cell.device == "cuda" and not here.gpus:
-        raise MachineFailure(f"{here.host}: torch finds no CUDA device")
+    if task.job.device is Device.CUDA and not facts.gpus:
+        raise MachineFailure(f"{facts.host}: torch finds no CUDA device")
     for what, expected, found in (
-        ("sfic-bench", task.code, here.code),
-        ("torch", task.torch, here.torch),
-        ("a device", task.device_kind, here.kind(task.cell.device)),
+        ("sfic-bench", task.code, facts.code),
+        ("torch", task.torch, facts.torch),
+        ("a device", task.device_kind, facts.kind(task.job.device)),
     ):
         if expected and found != expected:
             raise MachineFailure(
-                f"{here.host} has {what} {found}, and the sweep is of {expected}: nodes of one sweep must be alike"
+                f"{facts.host} has {what} {found}, and the sweep is of {expected}: nodes of one sweep must be alike"
             )
     before = torch.get_num_threads()
     torch.set_num_threads(task.threads)
@@ -213,69 +211,3 @@ def as_on(task: Task, here: Facts) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _document(
-    task: Task, store: Store, tell: Tell, elsewhere: Elsewhere | None
-) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """A result file's content, and what else is to be known of how it came about."""
-    match task.cell.command:
-        case "cost":
-            return _cost(task.cell), {}
-        case "latency":
-            return _latency(task.cell), {}
-        case _:
-            return _accuracy(task, store, tell, elsewhere)
-
-
-def variant_of(asked: Mapping[str, Any]) -> Variant:
-    """The network that a cell asks for."""
-    return Variant(**{name: asked[name] for name in ("backbone", "alpha", "beta", "on_unsupported")})
-
-
-def _cost(cell: Cell) -> dict[str, Any]:
-    asked = cell.asked
-    sizes = {"input_size": asked["input_size"], "classes": asked["classes"]}
-    (found,) = api.costs([variant_of(asked)], fused=True, **sizes)
-    return documents.cost([documents.cost_row(found, **sizes)])
-
-
-def _latency(cell: Cell) -> dict[str, Any]:
-    from sfic_bench import latency
-    from sfic_bench.conditions import Conditions
-    from sfic_bench.measure import Stop
-
-    asked = cell.asked
-    names = Conditions.__dataclass_fields__
-    conditions = Conditions(**{name: asked[name] for name in names})
-    network = variant_of(asked)
-    members = [network] if network.is_vanilla else [replace(network, alpha=None, beta=None), network]
-    machine = latency.Machine.for_conditions(conditions)
-    told = documents.machine_facts(conditions, machine) | {"node": platform.node()}
-    stop = Stop(max_seconds=asked["max_seconds"])
-    families = list(latency.measure(members, asked["paths"], conditions, machine, stop))
-    if any(family.stopped_by == "interrupt" for family in families):
-        raise KeyboardInterrupt
-    return documents.measurement(families, conditions, machine, told)
-
-
-def _accuracy(
-    task: Task, store: Store, tell: Tell, elsewhere: Elsewhere | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    from sfic_bench.sweep import training
-
-    asked = int(task.cell.asked["batch_size"])
-    size = task.batch_size or asked
-    while True:
-        run = f"runs/{task.key}" + ("" if size == asked else f"-batch{size}")
-        note = {} if size == asked else {"note": f"batch {size} instead of {asked}: out of memory"}
-        try:
-            with store.folder(run) as folder:
-                document = training.document(task.cell, folder, size, task.threads, tell, elsewhere)
-            return document, {"run": run, **note}
-        except (RuntimeError, MemoryError) as error:
-            if out_of_memory(error) is None or size == 1:
-                raise
-        size //= 2
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()

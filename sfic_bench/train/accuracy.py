@@ -1,32 +1,28 @@
-"""Runs of a protocol: where each lies, what it predicts, and what several say together."""
+"""The runs of a protocol: their folders, their predictions, and the table of their scores."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import pandas as pd
 
+from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import accuracy_cells
-from sfic_bench.report.environment import environment
-from sfic_bench.spec import Variant
-from sfic_bench.train.loop import Machine, Tell, train
-from sfic_bench.train.predict import as_json
+from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
+from sfic_bench.results.environment import environment
+from sfic_bench.results.scores import Metrics
+from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.loop import train
+from sfic_bench.train.progress import ProgressListener
 from sfic_bench.train.protocols import Experiment, as_printed
-from sfic_bench.train.recipe import Recipe
+from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import over_seeds
-from sfic_bench.train.use import Trained
-
-SCHEMA = "sfic-bench/accuracy/1"
-
-METRICS: tuple[tuple[Literal["AUC", "BACC"], str], ...] = (("AUC", "auc"), ("BACC", "bacc"))
-"""As the paper names them, and as we do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
-    """One network in one experiment: predictions of each seed's run."""
+class ExperimentRuns:
+    """One network in one experiment, with the predictions of the run of each seed."""
 
     variant: Variant
     train_on: str
@@ -35,89 +31,75 @@ class Cell:
 
 
 def run_of(runs: Path, variant: Variant, train_on: str, seed: int) -> Run:
-    """Where a run lies among ``runs``."""
+    """The run of a network with a seed, in the folder ``runs``."""
     return Run(runs / slug(train_on) / f"{slug(str(variant))}-seed{seed}")
 
 
-def trained(
+def train_and_test(
     variant: Variant,
     experiment: Experiment,
     recipe: Recipe,
-    machine: Machine,
+    devices: TrainingDevices,
     run: Run,
-    tell: Tell | None = None,
+    listener: ProgressListener | None = None,
 ) -> list[str]:
-    """Train and test one network as ``experiment`` says, unless that is done; which images could not be read.
+    """Train and test one network in an experiment, unless that is done; returns the paths of unreadable images.
 
     Raises:
-        UnusableRun: if ``run`` is another one.
-        UnreadableData: for an image that cannot be read, unless they are to be skipped.
+        UnusableRun: if the folder holds another run.
+        UnusableData: for an image that cannot be read, unless such images are skipped.
     """
-    result = train(variant, recipe, experiment.data, run, machine, resume=True, tell=tell)
-    unreadable = list(result["unreadable"])
-    there, name = experiment.elsewhere, _predictions_of(experiment)
-    if there is not None and not (run.folder / name).exists():
-        predictions, unread = Trained(run, machine.accelerator).predictions(
-            there.frame, there.folder, workers=machine.workers, skip_unreadable=machine.skip_unreadable
+    finished = train(variant, recipe, experiment.data, run, devices, resume=True, listener=listener)
+    unreadable = list(finished.unreadable)
+    manifest, name = experiment.test_manifest, _predictions_name(experiment)
+    if manifest is not None and not (run.folder / name).exists():
+        scored, skipped = TrainedNetwork(run, devices.device).predictions(
+            manifest.frame, manifest.folder, workers=devices.workers, skip_unreadable=devices.skip_unreadable
         )
-        run.save_predictions(predictions, name)
-        unreadable += unread
+        run.save_predictions(scored, name)
+        unreadable += skipped
     return unreadable
 
 
 def predictions(run: Run, experiment: Experiment) -> pd.DataFrame:
-    """What a run that is `trained` predicts of the experiment's test images."""
-    return run.predictions(_predictions_of(experiment))
+    """The predictions of a finished run for the test images of an experiment; see `train_and_test`."""
+    return run.predictions(_predictions_name(experiment))
 
 
-def _predictions_of(experiment: Experiment) -> str:
-    return (
-        "predictions.parquet"
-        if experiment.elsewhere is None
-        else f"predictions-{slug(experiment.test_on)}.parquet"
-    )
+def _predictions_name(experiment: Experiment) -> str:
+    if experiment.test_manifest is None:
+        return "predictions.parquet"
+    return f"predictions-{slug(experiment.test_on)}.parquet"
 
 
 def slug(name: str) -> str:
-    """``name`` as a file name that any system takes."""
+    """``name`` with only those characters that every system takes in a file name."""
     kept = name.replace("α=", "a").replace("β=", "b").replace("→", "to")
     return "-".join("".join(c if c.isalnum() or c in "._" else " " for c in kept).split())
 
 
-def document(cells: Sequence[Cell], protocol: str, recipe: Recipe, seeds: Sequence[int]) -> dict[str, Any]:
-    """Rows as in the paper's tables, with intervals and, where the data are the paper's, its figure."""
-    printed = {
-        (c.variant, c.train_set, c.test_set, c.metric): c.percent for c in accuracy_cells() if c.variant
-    }
-    vanilla = {(c.variant.backbone, c.train_on, c.test_on): c.runs for c in cells if c.variant.is_vanilla}
-    rows: list[dict[str, Any]] = []
-    for cell in cells:
-        v = cell.variant
-        base = None if v.is_vanilla else vanilla.get((v.backbone, cell.train_on, cell.test_on))
-        plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
-        row: dict[str, Any] = {
-            "train_on": cell.train_on,
-            "test_on": cell.test_on,
-            "backbone": v.backbone,
-            "alpha": v.alpha,
-            "beta": v.beta,
-            "seeds": len(cell.runs),
-        }
-        for level in ("frame", "video"):
-            scores = as_json(over_seeds(cell.runs, level=level))
-            row |= {f"{level}_{name}": score for name, score in scores.items()}
-        if base is not None and len(base) == len(cell.runs):
-            row |= {f"{name}_over_vanilla": s for name, s in as_json(over_seeds(cell.runs, base)).items()}
-        for metric, name in METRICS:
-            row[f"{name}_printed"] = printed.get(
-                (plain, as_printed(cell.train_on), as_printed(cell.test_on), metric)
-            )
-        rows.append(row)
-    return {
-        "schema": SCHEMA,
-        "environment": environment(),
-        "protocol": protocol,
-        "recipe": asdict(recipe),
-        "seeds": list(seeds),
-        "rows": rows,
-    }
+def result(groups: Sequence[ExperimentRuns], protocol: str, recipe: Recipe, seeds: Sequence[int]) -> AccuracyResult:
+    """The result file: rows as in the paper's tables, with intervals, and the paper's figures for the paper's data."""
+    vanilla = {(g.variant.backbone, g.train_on, g.test_on): g.runs for g in groups if g.variant.is_vanilla}
+    rows = [_row(group, vanilla.get((group.variant.backbone, group.train_on, group.test_on))) for group in groups]
+    return AccuracyResult(
+        environment=environment(), protocol=str(protocol), recipe=asdict(recipe), seeds=list(seeds), rows=rows
+    )
+
+
+def _row(group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None) -> AccuracyRow:
+    v = group.variant
+    frame, video = (over_seeds(group.runs, level=level) for level in ("frame", "video"))
+    over: Metrics = {}
+    if vanilla is not None and not v.is_vanilla and len(vanilla) == len(group.runs):
+        over = over_seeds(group.runs, vanilla)
+    plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
+    place = (plain, as_printed(group.train_on), as_printed(group.test_on))
+    printed = {c.metric: c.percent for c in accuracy_cells() if (c.variant, c.train_set, c.test_set) == place}
+    return AccuracyRow(
+        backbone=v.backbone, alpha=v.alpha, beta=v.beta,
+        train_on=group.train_on, test_on=group.test_on, seeds=len(group.runs),
+        frame_auc=frame["auc"], frame_bacc=frame["bacc"], video_auc=video["auc"], video_bacc=video["bacc"],
+        auc_over_vanilla=over.get("auc"), bacc_over_vanilla=over.get("bacc"),
+        auc_printed=printed.get("AUC"), bacc_printed=printed.get("BACC"),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From decoded bytes to what a network reads, on the batch and on its device."""
+"""From decoded bytes to the input of a network, for whole batches on the network's device."""
 
 import torch
 from kornia import augmentation
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from sfic_bench.train.recipe import Recipe
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet, by channel, for values in [0, 1]."""
+"""Mean and standard deviation of ImageNet by channel, for values in [0, 1]."""
 
 
 class Augment(nn.Module):
-    """Bytes N×3×H×W → normalised floats; in training mode flipped, rotated and seen from aside.
+    """Makes normalised floats of bytes N×3×H×W; in training mode it flips, rotates and distorts the images before.
 
-    Real and fake images are treated alike. Draws from torch's default generator of the CPU. Pixels are moved, not
-    interpolated, which would blur every image in training, none in testing, and with it the traces that a detector is
-    to find (torchvision, which the released code uses, rotates in this way too).
+    Real and fake images are treated alike. Random numbers come from torch's default generator of the CPU. Pixels are
+    moved and not interpolated. Interpolation would blur every image in training and none in testing, and with it the
+    traces that a detector learns (torchvision, which the released code uses, rotates in the same way).
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -26,9 +26,7 @@ class Augment(nn.Module):
         if recipe.rotation:
             steps.append(augmentation.RandomRotation(degrees=recipe.rotation, p=1.0, resample="nearest"))
         if recipe.perspective:
-            steps.append(
-                augmentation.RandomPerspective(distortion_scale=recipe.perspective, p=0.5, resample="nearest")
-            )
+            steps.append(augmentation.RandomPerspective(distortion_scale=recipe.perspective, p=0.5, resample="nearest"))
         self.steps = nn.Sequential(*steps)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
@@ -37,7 +35,7 @@ class Augment(nn.Module):
         return self.normalised(self.moved(images, None)[0])
 
     def moved(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Images in [0, 1], and with them their masks N×H×W, if there are any."""
+        """Images in [0, 1], in training mode moved at random; masks N×H×W, if given, are moved with their images."""
         values = images.float() / 255
         if not self.training:
             return values, masks
@@ -47,6 +45,6 @@ class Augment(nn.Module):
         return both[:, :-1], both[:, -1]
 
     def normalised(self, values: Tensor) -> Tensor:
-        """What a network reads, of images in [0, 1]."""
+        """The input of a network, made of images in [0, 1]."""
         assert isinstance(self.mean, Tensor) and isinstance(self.std, Tensor)
         return (values - self.mean) / self.std

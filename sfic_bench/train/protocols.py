@@ -1,20 +1,16 @@
-"""The paper's three kinds of experiment, as selections of rows: what is trained on, and what is tested."""
+"""The experiments of the paper's protocols, as selections of rows that are trained on and tested."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers.ffpp import LEAKING
 from sfic_bench.data.manifest import Manifest
-from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.train.splits import Data
+from sfic_bench.errors import InvalidValue, member
+from sfic_bench.train.recipe import EvaluationProtocol
+from sfic_bench.train.splits import DataSplits
 
-PROTOCOLS = {
-    "intra": "trained and tested on the same data set and compression (Tables II, III and V)",
-    "leave-one-out": "trained without one manipulation method, tested on it (Table IV)",
-    "cross": "trained on one data set or compression, tested on another (Tables VI to VIII)",
-}
-
-AS_PRINTED = {
+PAPER_NAMES = {
     "c23": "HQ",
     "c40": "LQ",
     "Deepfakes": "DF",
@@ -23,77 +19,90 @@ AS_PRINTED = {
     "NeuralTextures": "NT",
     "Celeb-DF v2": "CelebDF",
 }
-"""What the paper calls compressions, methods and data sets, by what a manifest does."""
+"""The paper's names of compressions, methods and data sets, by the names in manifests."""
 
 
 def as_printed(name: str) -> str:
-    """What the paper calls the data of an experiment. It split FF++ image by image, and does not say that this leaks."""
+    """The paper's name for the data of an experiment.
+
+    The paper calls the image-level split of FaceForensics++ by the data set's name, and does not say that it leaks.
+    """
     return name.replace(LEAKING, "FF++")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Experiment:
-    """One column of a table: data, and what the paper calls them.
+    """A column of one of the paper's tables. Experiments with the same ``train_on`` share their training.
 
-    Networks are trained on ``data``, and tested on its test split or, where it is given, on that of ``elsewhere``.
-    Experiments of the same ``train_on`` share their training.
+    Attributes:
+        train_on: name of the data that networks are trained on.
+        test_on: name of the data that they are tested on.
+        data: the rows to train and validate with, and to test if there is no ``test_manifest``.
+        test_manifest: rows of other data to test; ``None`` if the test split of ``data`` is tested.
     """
 
     train_on: str
     test_on: str
-    data: Data
-    elsewhere: Manifest | None = None
+    data: DataSplits
+    test_manifest: Manifest | None = None
 
 
 def experiments(protocol: str, manifests: Sequence[Manifest]) -> list[Experiment]:
-    """What ``protocol`` trains and tests, for each data set and compression that ``manifests`` have.
+    """The experiments of a protocol, for each data set and compression that ``manifests`` have.
+
+    Args:
+        protocol: one of `EvaluationProtocol`.
+        manifests: the data.
 
     Raises:
-        UnknownName: for another protocol.
-        InvalidValue: if there is nothing to do, as for ``cross`` with one data set of one compression.
-        UnreadableData: for a split that is empty.
+        UnknownName: for an unknown protocol.
+        InvalidValue: if there are no experiments, as for ``cross`` with one data set of one compression.
+        UnusableData: for a split that is empty.
     """
-    if protocol not in PROTOCOLS:
-        raise UnknownName("protocol", protocol, PROTOCOLS)
-    domains = dict(domain for manifest in manifests for domain in _domains(manifest))
-    if len(domains) < sum(1 for manifest in manifests for _ in _domains(manifest)):
-        raise InvalidValue(
-            f"two manifests have the same data set and compression: {', '.join(sorted(domains))}"
-        )
-    trained = {name: Data.of(domain) for name, domain in domains.items() if len(domain.where(split="train"))}
+    protocol = member(EvaluationProtocol, protocol, "protocol")
+    domains: dict[str, Manifest] = {}
+    for name, domain in (domain for manifest in manifests for domain in _domains(manifest)):
+        if name in domains:
+            raise InvalidValue(f"two manifests have the same data set and compression: {name}")
+        domains[name] = domain
+    training = {
+        name: DataSplits.of(domain) for name, domain in domains.items() if len(domain.where(split=SplitName.TRAIN))
+    }
     match protocol:
-        case "intra":
-            found = [Experiment(train_on=name, test_on=name, data=data) for name, data in trained.items()]
-        case "leave-one-out":
-            found = [each for name, data in trained.items() for each in _left_out(name, data)]
-        case _:
-            found = [
-                Experiment(train_on=name, test_on=other, data=data, elsewhere=replace(domain, frame=tested))
-                for name, data in trained.items()
+        case EvaluationProtocol.INTRA:
+            selected = [Experiment(train_on=name, test_on=name, data=data) for name, data in training.items()]
+        case EvaluationProtocol.LEAVE_ONE_OUT:
+            selected = [experiment for name, data in training.items() for experiment in _left_out(name, data)]
+        case EvaluationProtocol.CROSS:
+            selected = [
+                Experiment(train_on=name, test_on=other, data=data, test_manifest=replace(domain, frame=rows))
+                for name, data in training.items()
                 for other, domain in domains.items()
-                if other != name and len(tested := domain.where(split="test"))
+                if other != name and len(rows := domain.where(split=SplitName.TEST))
             ]
-    if not found:
-        raise InvalidValue(f"{protocol} has nothing to do with {', '.join(domains)}: {PROTOCOLS[protocol]}")
-    return found
+    if not selected:
+        raise InvalidValue(f"{protocol} has nothing to do with {', '.join(domains)}: {protocol.description}")
+    return selected
 
 
 def _domains(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
-    """By data set and compression, as the paper names them."""
+    """The rows of each data set and compression, after the paper's name for them."""
     for (dataset, compression), rows in manifest.frame.groupby(["dataset", "compression"], sort=False):
-        parts = (AS_PRINTED.get(part, part) for part in (dataset, compression))
+        parts = (PAPER_NAMES.get(part, part) for part in (dataset, compression))
         name = " ".join(part for part in parts if part)
         yield name, replace(manifest, frame=rows.reset_index(drop=True), name=name)
 
 
-def _left_out(name: str, data: Data) -> Iterator[Experiment]:
-    methods = sorted(set(data.train["method"]) - {""})
-    for method in methods:
-        without = {part: getattr(data, part) for part in ("train", "val")}
-        without = {part: rows[rows["method"] != method] for part, rows in without.items()}
-        test = data.test[data.test["method"].isin(["", method])]
-        short = AS_PRINTED.get(method, method)
-        label = f"{name} without {short}"
-        yield Experiment(
-            train_on=label, test_on=f"{name} {short}", data=replace(data, **without, test=test, name=label)
+def _left_out(name: str, data: DataSplits) -> Iterator[Experiment]:
+    """For each method an experiment that trains without it and tests it alone, beside real images."""
+    for method in sorted(set(data.train["method"]) - {""}):
+        short_name = PAPER_NAMES.get(method, method)
+        label = f"{name} without {short_name}"
+        rest = replace(
+            data,
+            train=data.train[data.train["method"] != method],
+            val=data.val[data.val["method"] != method],
+            test=data.test[data.test["method"].isin(["", method])],
+            name=label,
         )
+        yield Experiment(train_on=label, test_on=f"{name} {short_name}", data=rest)

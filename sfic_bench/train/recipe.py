@@ -1,33 +1,59 @@
-"""How a network is trained."""
+"""How networks are trained and tested. Imports no torch, so that the command line can name the choices."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.errors import InvalidValue, member
+from sfic_bench.measure.conditions import Device
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-"""By our name, what Lightning Fabric calls it."""
+
+class Precision(StrEnum):
+    """The number format of products in training; weights and sums stay in float32."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class EvaluationProtocol(StrEnum):
+    """The paper's three kinds of experiment."""
+
+    INTRA = "intra"
+    LEAVE_ONE_OUT = "leave-one-out"
+    CROSS = "cross"
+
+    @property
+    def description(self) -> str:
+        """What is trained on and what is tested, with the paper's tables."""
+        return {
+            EvaluationProtocol.INTRA: "trained and tested on the same data set and compression (Tables II, III and V)",
+            EvaluationProtocol.LEAVE_ONE_OUT: "trained without one manipulation method, tested on it (Table IV)",
+            EvaluationProtocol.CROSS: "trained on one data set or compression, tested on another (Tables VI to VIII)",
+        }[self]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Training as the paper does it, unless something else is given.
+    """How a network is trained; the defaults are the paper's.
 
-    Source: Guo et al. 2024, Section IV-A: Adam (0.9, 0.999), 1e-4 halved after each epoch, 20 epochs, batches of 64, seed 7,
-    horizontal flips, rotation (±10° in the released code), perspective, ImageNet normalisation, faces at 256×256. The
-    strength of the perspective is not printed; here corners move by up to `perspective` of half the image.
+    Source: Guo et al. 2024, Section IV-A: Adam (0.9, 0.999), 1e-4 halved after each epoch, 20 epochs, batches of 64,
+    seed 7, horizontal flips, rotation (±10° in the released code), perspective, ImageNet normalisation, faces at
+    256×256. The paper does not give the strength of the perspective; here corners move by up to `perspective` of half
+    the image.
 
     Attributes:
         batch_size: images a step, over all devices together.
-        learning_rate: of the first epoch; each later one has ``decay`` times the one before.
+        learning_rate: learning rate of the first epoch.
+        decay: factor by which each epoch changes the learning rate.
         input_size: height and width, pixels.
         flip: probability of a horizontal flip.
-        rotation: degrees, at most, either way.
-        perspective: 0 leaves it out.
-        fused: train the fused form, which computes the same for less.
+        rotation: largest angle, degrees, either way.
+        perspective: strength of the perspective; 0 leaves it out.
+        fused: train the fused form, which computes the same function with less work.
 
     Raises:
         InvalidValue: for a value out of range.
-        UnknownName: for another precision.
+        UnknownName: for an unknown precision. The plain strings are understood too.
     """
 
     epochs: int = 20
@@ -36,7 +62,7 @@ class Recipe:
     decay: float = 0.5
     seed: int = 7
     input_size: int = 256
-    precision: str = "fp32"
+    precision: Precision = Precision.FP32
     flip: float = 0.5
     rotation: float = 10.0
     perspective: float = 0.2
@@ -55,5 +81,33 @@ class Recipe:
         for name, most in (("flip", 1), ("perspective", 1), ("rotation", 180)):
             if not 0 <= getattr(self, name) <= most:
                 raise InvalidValue(f"{name} must lie in [0, {most}], got {getattr(self, name)}")
-        if self.precision not in PRECISIONS:
-            raise UnknownName("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "precision", member(Precision, self.precision, "precision"))
+
+    def learning_rate_in(self, epoch: int) -> float:
+        """The learning rate of an epoch, which is counted from 1."""
+        return self.learning_rate * self.decay ** (epoch - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingDevices:
+    """The devices that a network is trained on, and how images reach them.
+
+    Attributes:
+        device: the kind of device.
+        devices: number of devices of one host.
+        hosts: number of hosts; with more than one, torchrun has started the processes on each.
+        workers: number of processes that decode images, for each device.
+        skip_unreadable: continue without images that cannot be read.
+
+    Raises:
+        UnknownName: for an unknown kind of device. The plain strings are understood too.
+    """
+
+    device: Device = Device.CPU
+    devices: int = 1
+    hosts: int = 1
+    workers: int = 0
+    skip_unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", member(Device, self.device, "device"))

@@ -1,42 +1,65 @@
-"""A run's folder: everything is either complete or not there, and a run that was killed goes on from its last epoch.
+"""The folder of a run. Every file is either complete or absent, and a run that was killed can be resumed.
 
-``config.json`` what was asked for · ``environment.json`` on what · ``metrics.jsonl`` one line an epoch ·
-``checkpoint.safetensors`` after the last epoch, optimiser included · ``model.safetensors`` when training is over ·
-``predictions.parquet`` one row a tested image · ``result.json`` its scores, written last: a run that has it is finished ·
-``events/`` for TensorBoard.
+- ``config.json`` has network, recipe and data, and ``environment.json`` the machine and its software;
+- ``metrics.jsonl`` has a line for each epoch;
+- ``checkpoint.safetensors`` has the state of network and optimiser after the last finished epoch;
+- ``model.safetensors`` has the weights after training;
+- ``predictions.parquet`` has a row for each tested image;
+- ``result.json`` has the scores. It is written last: a run that has it is finished;
+- ``events/`` has files for TensorBoard.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pandas as pd
 import torch
+from msgspec import DecodeError, Struct, json, to_builtins
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, SficBenchError
-from sfic_bench.report.files import (
+from sfic_bench.networks.variant import Variant
+from sfic_bench.networks.weights import load
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.files import (
     UnwritableOutput,
     remove_unfinished,
-    write_atomically,
     write_bytes_atomically,
 )
-from sfic_bench.state import load
-
-SCHEMA = "sfic-bench/run/1"
+from sfic_bench.results.scores import EpochRow, Trained
+from sfic_bench.results.upgrade import TrainedV1
+from sfic_bench.results.write import write_result
+from sfic_bench.train.recipe import Recipe
 
 
 class UnusableRun(SficBenchError):
-    """A run's folder that cannot be used as asked."""
+    """A run's folder that cannot be used, or not for this purpose."""
+
+
+class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
+    """Network, recipe and data of a run.
+
+    Attributes:
+        data: the manifest's name.
+        images: number of images of each split.
+    """
+
+    variant: Variant
+    recipe: Recipe
+    data: str
+    images: dict[str, int]
+
+
+Document = TypeVar("Document")
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A folder, which need not exist."""
+    """A run by its folder, which need not exist."""
 
     folder: Path
 
@@ -48,21 +71,21 @@ class Run:
     def has_checkpoint(self) -> bool:
         return (self.folder / "checkpoint.safetensors").is_file()
 
-    def begin(self, config: Mapping[str, Any], environment: Mapping[str, Any], *, resume: bool) -> None:
-        """Make the folder, or see that it holds the beginning of the same run.
+    def begin(self, config: RunConfig, environment: Environment, *, resume: bool) -> None:
+        """Create the folder, or check that it holds the beginning of the same run.
 
         Raises:
-            UnusableRun: if there is a run already and ``resume`` is not given, or it is another one; names the keys.
+            UnusableRun: if the folder holds a run and ``resume`` is false, or if it holds another run; the message
+                names the keys that differ.
             UnwritableOutput: if the folder cannot be made.
         """
         path = self.folder / "config.json"
-        config = {"schema": SCHEMA, **json.loads(json.dumps(config))}
         if path.exists():
-            found = self.config()
-            differ = [k for k in sorted({*found, *config}) if found.get(k) != config.get(k)]
-            if differ:
-                each = "; ".join(f"{k} was {found.get(k)!r} and is {config.get(k)!r}" for k in differ)
-                raise UnusableRun(f"{self.folder} holds another run: {each}; choose another folder")
+            old, new = self._config_values(), to_builtins(config)
+            differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+            if differing:
+                values = "; ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in differing)
+                raise UnusableRun(f"{self.folder} holds another run: {values}; choose another folder")
             if not resume:
                 raise UnusableRun(
                     f"{self.folder} holds this run already: add --resume to go on, or choose another folder"
@@ -72,51 +95,58 @@ class Run:
         except OSError as error:
             raise UnwritableOutput(f"cannot make {self.folder}: {error.strerror or error}") from None
         remove_unfinished(self.folder)
-        self._write("config.json", config)
-        self._write("environment.json", environment)
+        write_result(path, config)
+        write_result(self.folder / "environment.json", environment)
 
-    def config(self) -> dict[str, Any]:
-        """What the run was asked for.
+    def _config_values(self) -> dict[str, object]:
+        return self._read("config.json", dict[str, object])
 
-        Raises:
-            UnusableRun: if the folder holds no run.
-        """
-        return self._read("config.json")
-
-    def result(self) -> dict[str, Any]:
-        """The scores of a finished run.
+    def config(self) -> RunConfig:
+        """Network, recipe and data of the run.
 
         Raises:
-            UnusableRun: if it is not finished.
+            UnusableRun: if the folder holds no run of this version.
         """
-        return self._read("result.json")
+        return self._read("config.json", RunConfig)
 
-    def finish(self, result: Mapping[str, Any]) -> None:
-        self._write("result.json", result)
+    def result(self) -> Trained:
+        """The scores of a finished run, whichever version wrote them.
 
-    def epochs(self) -> list[dict[str, Any]]:
-        """Metrics of each epoch so far."""
+        Raises:
+            UnusableRun: if the run is not finished, or the file is broken.
+        """
+        try:
+            return self._read("result.json", Trained)
+        except UnusableRun:
+            return self._read("result.json", TrainedV1).upgraded()
+
+    def finish(self, result: Trained) -> None:
+        """Keep the result, with which the run is finished."""
+        write_result(self.folder / "result.json", result)
+
+    def epochs(self) -> list[EpochRow]:
+        """The metrics of each finished epoch."""
         path = self.folder / "metrics.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return json.Decoder(EpochRow).decode_lines(path.read_bytes())
 
-    def save_epochs(self, epochs: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(epoch, allow_nan=False) + "\n" for epoch in epochs)
-        write_atomically(self.folder / "metrics.jsonl", text)
+    def save_epochs(self, epochs: Sequence[EpochRow]) -> None:
+        """Keep the metrics of each finished epoch."""
+        write_bytes_atomically(self.folder / "metrics.jsonl", json.Encoder().encode_lines(epochs))
 
     def save_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
-        """After ``epoch`` epochs: weights, buffers and what the optimiser has learnt, in one file."""
+        """Keep weights, buffers and the optimiser's state after ``epoch`` epochs in one file."""
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
         for number, state in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{k}": v for k, v in state.items()}
         self._save("checkpoint.safetensors", tensors, epoch)
 
     def load_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Give both what `save_checkpoint` kept; the number of epochs that are done.
+        """Load what `save_checkpoint` kept into both; returns the number of finished epochs.
 
         Raises:
-            UnusableRun: for a file that is broken or another network's.
+            UnusableRun: for a file that is broken or belongs to another network.
         """
         tensors, epoch = self._tensors("checkpoint.safetensors")
         weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
@@ -130,23 +160,22 @@ class Run:
                 _, number, key = name.split(".", 2)
                 states.setdefault(int(number), {})[key] = tensor
         optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-        for (
-            parameter,
-            state,
-        ) in optimiser.state.items():  # in the parameter's memory format, or steps are slow
+        for parameter, state in optimiser.state.items():
             for key, tensor in state.items():
+                # Steps are slow unless the state has the memory format of the parameter.
                 if tensor.shape == parameter.shape:
                     state[key] = torch.empty_like(parameter).copy_(tensor)
         return epoch
 
     def save_model(self, model: nn.Module, epoch: int) -> None:
+        """Keep the weights after training, which took ``epoch`` epochs."""
         self._save("model.safetensors", model.state_dict(), epoch)
 
     def load_model(self, model: nn.Module) -> None:
-        """Give ``model`` the weights after training.
+        """Load the weights after training into ``model``.
 
         Raises:
-            UnusableRun: if there are none yet, or another network's.
+            UnusableRun: if the file is missing, broken, or belongs to another network.
         """
         tensors, _ = self._tensors("model.safetensors")
         try:
@@ -155,19 +184,22 @@ class Run:
             raise UnusableRun(str(error)) from None
 
     def save_predictions(self, predictions: pd.DataFrame, name: str = "predictions.parquet") -> None:
+        """Keep the scores of tested images."""
         write_bytes_atomically(self.folder / name, predictions.to_parquet(index=False))
 
     def predictions(self, name: str = "predictions.parquet") -> pd.DataFrame:
-        """Rows of the manifest that was tested, with a column ``score``."""
+        """The tested rows of a manifest, with a column ``score``.
+
+        Raises:
+            UnusableRun: if the file cannot be read.
+        """
         try:
             return pd.read_parquet(self.folder / name)
         except (OSError, ValueError) as error:
             raise UnusableRun(f"cannot read {self.folder / name}: {error}") from None
 
     def _save(self, name: str, tensors: Mapping[str, Tensor], epoch: int) -> None:
-        data = save(
-            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, {"epoch": str(epoch)}
-        )
+        data = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, {"epoch": str(epoch)})
         write_bytes_atomically(self.folder / name, data)
 
     def _tensors(self, name: str) -> tuple[dict[str, Tensor], int]:
@@ -181,19 +213,13 @@ class Run:
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise UnusableRun(f"cannot read {path}: {error}") from None
 
-    def _write(self, name: str, document: Mapping[str, Any]) -> None:
-        write_atomically(self.folder / name, json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-    def _read(self, name: str) -> dict[str, Any]:
+    def _read(self, name: str, type: type[Document]) -> Document:
         path = self.folder / name
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            return json.decode(path.read_bytes(), type=type)
         except OSError as error:
             raise UnusableRun(
                 f"{self.folder} has no {name} ({error.strerror or error}); expected a run's folder"
             ) from None
-        except ValueError as error:
+        except (DecodeError, UnicodeDecodeError, SficBenchError) as error:
             raise UnusableRun(f"cannot read {path}: {error}") from None
-        if not isinstance(found, dict):
-            raise UnusableRun(f"{path} holds no object")
-        return found

@@ -1,7 +1,6 @@
-"""How well scores tell fake from real, per image and per video. Reset by being a function: nothing is carried over."""
+"""How well scores separate fake from real images and videos. Everything is a function of predictions, without state."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,35 +13,31 @@ from torchmetrics.functional.classification import (
     binary_stat_scores,
 )
 
-RESAMPLES = 1000
+from sfic_bench.results.scores import Metrics
+from sfic_bench.statistics.intervals import Interval
 
-NAMES = ("auc", "bacc", "ap", "eer", "tpr_at_fpr_1e-2", "tpr_at_fpr_1e-3")
+RESAMPLES = 1000
+"""The number of draws of a bootstrap."""
+
+METRIC_NAMES = ("auc", "bacc", "ap", "eer", "tpr_at_fpr_1e-2", "tpr_at_fpr_1e-3")
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """A metric in [0, 1] with its 95% interval; ``None`` where it cannot be had, as an AUC of one class."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-
 def metrics(score: Array, label: Array) -> dict[str, float | None]:
-    """Every metric of `NAMES`.
+    """Every metric of `METRIC_NAMES`; all are ``None`` if only one class is present.
 
     Args:
         score: probability that an image is fake, N values in [0, 1].
         label: 1 for fake, 0 for real, N values.
 
-    ``bacc`` is the mean of both classes' accuracies at 0.5. ``eer``: where misses and false alarms are equally many.
-    ``tpr_at_fpr_…``: the share of fakes found with at most that share of false alarms.
+    ``bacc`` is the mean of both classes' accuracies at a threshold of 0.5. ``eer`` is the rate at which misses and
+    false alarms are equal. ``tpr_at_fpr_X`` is the largest rate of detected fakes with a rate of false alarms of at
+    most X.
     """
     predicted, target = torch.tensor(score), torch.tensor(label).long()
     if not 0 < target.sum() < len(target):
-        return dict.fromkeys(NAMES)
+        return dict.fromkeys(METRIC_NAMES)
     tp, fp, tn, fn, _ = binary_stat_scores(predicted, target, threshold=0.5).tolist()
     fpr, tpr, _ = binary_roc(predicted, target)
     return {
@@ -55,7 +50,7 @@ def metrics(score: Array, label: Array) -> dict[str, float | None]:
 
 
 def _equal_error(fpr: Array, tpr: Array) -> float:
-    """On the line between the two points of the ROC between which misses become fewer than false alarms."""
+    """The equal error rate, on the line between the two points of the ROC where the rates cross."""
     difference = fpr - (1 - tpr)  # rises from −1 to 1
     at = int(np.argmax(difference >= 0))
     if at == 0:
@@ -65,48 +60,54 @@ def _equal_error(fpr: Array, tpr: Array) -> float:
     return float(fpr[at - 1] + share * (fpr[at] - fpr[at - 1]))
 
 
-def summary(predictions: pd.DataFrame) -> dict[str, dict[str, Score]]:
-    """Metrics per image (``"frame"``) and per video (``"video"``: the mean of its images' scores), with intervals.
+def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
+    """Metrics per image (``"frame"``) and per video (``"video"``), with intervals.
+
+    The score of a video is the mean of its images' scores.
 
     Args:
         predictions: one row an image, with columns ``score``, ``label``, ``dataset`` and ``video``.
     """
-    clustered = Clustered([predictions])
-    found = {}
+    clustered = ClusteredScores([predictions])
+    scores: dict[str, Metrics] = {}
     for level, (score, label) in clustered.levels.items():
-        drawn = clustered.bootstrap(level)
+        draws = clustered.bootstrap(level)
         values = metrics(score[0], label)
-        found[level] = {name: _score(value, drawn.get(name)) for name, value in values.items()}
-    return found
+        scores[level] = {name: _with_interval(value, draws.get(name)) for name, value in values.items()}
+    return scores
 
 
 def over_seeds(
     seeds: Sequence[pd.DataFrame], baseline: Sequence[pd.DataFrame] | None = None, level: str = "frame"
-) -> dict[str, Score]:
-    """Mean AUC and balanced accuracy over runs that differ in their seed alone, or by how much it exceeds the baseline's.
+) -> Metrics:
+    """Mean AUC and balanced accuracy over runs that differ only in their seed, or the difference from a baseline.
 
-    The interval resamples both what differs by chance: runs, and videos, the same for both sides.
+    The interval resamples runs and videos, since both differ by chance. Both sides have the same draws.
 
     Args:
-        seeds: predictions of each run, of the same images.
-        baseline: those of another network's runs, to be taken off.
+        seeds: the predictions of each run, of the same images.
+        baseline: the predictions of another network's runs, whose means are subtracted.
         level: ``"frame"`` or ``"video"``.
     """
-    here = Clustered(seeds)
-    values, drawn = here.means(level), here.bootstrap(level)
+    clustered = ClusteredScores(seeds)
+    values, draws = clustered.means(level), clustered.bootstrap(level)
     if baseline is not None:
-        there = Clustered(baseline)
-        theirs, their_drawn = there.means(level), there.bootstrap(level)
-        values = {n: None if v is None or (w := theirs[n]) is None else v - w for n, v in values.items()}
-        drawn = {n: drawn[n] - their_drawn[n] for n in drawn}
-    return {name: _score(value, drawn.get(name)) for name, value in values.items()}
+        other = ClusteredScores(baseline)
+        other_values, other_draws = other.means(level), other.bootstrap(level)
+        values = {n: None if v is None or (w := other_values[n]) is None else v - w for n, v in values.items()}
+        draws = {n: draws[n] - other_draws[n] for n in draws}
+    return {name: _with_interval(value, draws.get(name)) for name, value in values.items()}
 
 
-class Clustered:
-    """Scores of the same images by one run or several, resampled by video.
+class ClusteredScores:
+    """The scores of the same images by one run or several, resampled by video.
 
-    Images of a video are much alike; resampling them one by one would pretend that there are more than there are (Field &
-    Welsh, "Bootstrapping clustered data", J. R. Stat. Soc. B 2007).
+    The images of a video resemble each other. Resampling single images would make intervals too narrow, as if there
+    were more independent images (Field & Welsh, "Bootstrapping clustered data", J. R. Stat. Soc. B 2007).
+
+    Attributes:
+        members: for each video the indices of its images.
+        levels: by level, the scores of each run, R×N, and the labels, N.
     """
 
     def __init__(self, runs: Sequence[pd.DataFrame]) -> None:
@@ -123,35 +124,36 @@ class Clustered:
         }
 
     def means(self, level: str) -> dict[str, float | None]:
+        """The mean of each metric over the runs."""
         scores, label = self.levels[level]
         return _mean([fast_metrics(score, label) for score in scores])
 
     def bootstrap(self, level: str) -> dict[str, Array]:
-        """`RESAMPLES` values of each metric, NaN where a draw has one class alone; with a fixed seed."""
+        """`RESAMPLES` values of each metric, drawn with a fixed seed; NaN where a draw has only one class."""
         scores, label = self.levels[level]
         rng = np.random.default_rng(0)
-        found: dict[str, list[float]] = {"auc": [], "bacc": []}
+        draws: dict[str, list[float]] = {"auc": [], "bacc": []}
         for _ in range(RESAMPLES):
             chosen = rng.integers(len(self.members), size=len(self.members))
             runs = rng.integers(len(scores), size=len(scores))
             images = np.concatenate([self.members[i] for i in chosen]) if level == "frame" else chosen
-            drawn = _mean([fast_metrics(scores[run][images], label[images]) for run in runs])
-            for name, values in found.items():
-                value = drawn[name]
+            means = _mean([fast_metrics(scores[run][images], label[images]) for run in runs])
+            for name, values in draws.items():
+                value = means[name]
                 values.append(float("nan") if value is None else value)
-        return {name: np.array(values) for name, values in found.items()}
+        return {name: np.array(values) for name, values in draws.items()}
 
 
-def _mean(values: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for name in values[0]:
-        known = [v for each in values if (v := each[name]) is not None]
-        found[name] = sum(known) / len(known) if known else None
-    return found
+def _mean(runs: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
+    means: dict[str, float | None] = {}
+    for name in runs[0]:
+        known = [value for run in runs if (value := run[name]) is not None]
+        means[name] = sum(known) / len(known) if known else None
+    return means
 
 
 def fast_metrics(score: Array, label: Array) -> dict[str, float | None]:
-    """AUC and balanced accuracy alone, in a fraction of the time: for the thousands of a bootstrap."""
+    """AUC and balanced accuracy as in `metrics`, in a fraction of the time, for the many draws of a bootstrap."""
     fakes = label == 1
     n, m = int(fakes.sum()), int((~fakes).sum())
     if not n or not m:
@@ -163,9 +165,11 @@ def fast_metrics(score: Array, label: Array) -> dict[str, float | None]:
     return {"auc": float(auc), "bacc": float((right[fakes].mean() + (~right[~fakes]).mean()) / 2)}
 
 
-def _score(value: float | None, drawn: Array | None) -> Score:
-    """``value`` with the interval of what was ``drawn``, where nearly all draws have one."""
-    if value is None or drawn is None or np.isnan(drawn).mean() > 0.1:
-        return Score(value=value)
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
-    return Score(value=value, low=float(low), high=float(high))
+def _with_interval(value: float | None, draws: Array | None) -> Interval | None:
+    """``value`` with the 95% interval of its ``draws``, if at least nine tenths of them have a value."""
+    if value is None:
+        return None
+    if draws is None or np.isnan(draws).mean() > 0.1:
+        return Interval(estimate=value)
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return Interval(estimate=value, low=float(low), high=float(high))

@@ -1,25 +1,27 @@
-"""What a network is trained, validated and tested with."""
+"""The images that a network is trained, validated and tested with."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.loader import Batch
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import SficBenchError
 
 
-class UnreadableData(SficBenchError):
-    """Images that cannot be read, or a split that cannot be trained or tested with."""
+class UnusableData(SficBenchError):
+    """Images that cannot be read, or a split that a network cannot be trained or tested with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Data:
-    """What to train, validate and test with: rows of a manifest. Without any to validate with, nothing is.
+class DataSplits:
+    """The rows of a manifest by split. Without rows in ``val`` there is no validation.
 
     Raises:
-        UnreadableData: if there is nothing to train or test with, or one class only to train with.
+        UnusableData: if ``train`` or ``test`` is empty, or ``train`` has only one class.
     """
 
     train: pd.DataFrame
@@ -29,28 +31,44 @@ class Data:
     name: str
 
     def __post_init__(self) -> None:
-        for part in ("train", "test"):
-            if not len(getattr(self, part)):
-                raise UnreadableData(f"{self.name}: the split {part} is empty")
+        for split in ("train", "test"):
+            if not len(getattr(self, split)):
+                raise UnusableData(f"{self.name}: the split {split} is empty")
         if self.train["label"].nunique() < 2:
-            only = "fake" if self.train["label"].iat[0] else "real"
-            raise UnreadableData(
-                f"{self.name}: the split train has {only} images alone, such as {self.train['path'].iat[0]}; both are needed"
+            label = "fake" if self.train["label"].iat[0] else "real"
+            raise UnusableData(
+                f"{self.name}: the split train has {label} images alone, such as {self.train['path'].iat[0]}; "
+                f"both are needed"
             )
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "Data":
-        parts = {split: manifest.where(split=split) for split in ("train", "val", "test")}
-        return cls(**parts, folder=manifest.folder, name=manifest.name)
+    def of(cls, manifest: Manifest) -> "DataSplits":
+        """The splits of a manifest."""
+        train, val, test = (manifest.where(split=split) for split in (SplitName.TRAIN, SplitName.VAL, SplitName.TEST))
+        return cls(train=train, val=val, test=test, folder=manifest.folder, name=manifest.name)
 
 
-def left_out(batch: Batch, frame: pd.DataFrame, *, skip: bool) -> list[str]:
-    """Paths of ``batch``'s images that could not be read; ``frame`` is what it was taken from.
+class UnreadablePaths:
+    """The paths of images that could not be read and are left out, in the order in which they were met.
 
-    Raises:
-        UnreadableData: for the first such image, unless they are to be skipped.
+    Args:
+        skip: leave such images out; otherwise the first one is an error.
     """
-    if batch.unreadable and not skip:
-        reason = batch.unreadable[0].reason
-        raise UnreadableData(f"{reason}; --skip-unreadable goes on without such images")
-    return [str(frame["path"].iat[image.index]) for image in batch.unreadable]
+
+    def __init__(self, *, skip: bool) -> None:
+        self.skip = skip
+        self._paths: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def note(self, batch: Batch, frame: pd.DataFrame) -> None:
+        """Note the unreadable images of ``batch``, which was taken from ``frame``.
+
+        Raises:
+            UnusableData: for the first unreadable image, unless they are skipped.
+        """
+        if batch.unreadable and not self.skip:
+            reason = batch.unreadable[0].reason
+            raise UnusableData(f"{reason}; --skip-unreadable goes on without such images")
+        self._paths |= dict.fromkeys(str(frame["path"].iat[image.index]) for image in batch.unreadable)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.training import pictures
 from processes import ended, start
-from test_train import pictures
 
 from sfic_bench.data.manifest import write_manifest
 from sfic_bench.sweep.engines import EngineFailed
@@ -73,9 +73,7 @@ def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None
     assert len(there) == 91 + 6 and there.keys() == here.keys()
     for name, document in there.items():
         assert deterministic(document) == deterministic(here[name])
-    weights = sorted(
-        path.relative_to(data / "ray") for path in (data / "ray" / "runs").rglob("model.safetensors")
-    )
+    weights = sorted(path.relative_to(data / "ray") for path in (data / "ray" / "runs").rglob("model.safetensors"))
     assert len(weights) == 6
     for path in weights:
         assert (data / "ray" / path).read_bytes() == (data / "local" / path).read_bytes()
@@ -142,9 +140,7 @@ def test_joining_through_rays_client_is_tried_again(address: str, tries: int) ->
 
         def init(self, **_: object) -> None:
             self.asked += 1
-            raise ConnectionAbortedError(
-                "Initialization failure from server:\n  File …\nRuntimeError: a child died\n"
-            )
+            raise ConnectionAbortedError("Initialization failure from server:\n  File …\nRuntimeError: a child died\n")
 
         def shutdown(self) -> None:
             pass
@@ -163,9 +159,7 @@ def test_what_is_impossible_is_said_at_once(cluster: Any, tmp_path: Path) -> Non
         ("cpus = 2\n", "2 CPUs, and no node has that"),
     ):
         started = time.monotonic()
-        status, _, err = ended(
-            start(written(tmp_path, text + more), tmp_path / "out", "--address", cluster.address)
-        )
+        status, _, err = ended(start(written(tmp_path, text + more), tmp_path / "out", "--address", cluster.address))
         assert status == 2 and said in err and "127.0.0.1): 1 CPUs" in err
         assert time.monotonic() - started < 60
 

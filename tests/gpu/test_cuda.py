@@ -4,14 +4,18 @@ import pytest
 import torch
 from torch import nn
 
-from sfic_bench.measure import MAKERS, CudaClock, l2_flush, tensors_of
+from sfic_bench.measure.clock import CudaClock, l2_flush
+from sfic_bench.measure.execution import eager, tensors_of
+from sfic_bench.measure.paths import EXECUTION_PATHS
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-ON_CUDA = [name for name in MAKERS if name not in ("eager", "onnxruntime")]  # that one runs on CPUs
+ON_CUDA = [
+    name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")
+]  # that one runs on CPUs
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -22,9 +26,9 @@ def test_every_maker_computes_what_eager_does(maker: str, training: bool) -> Non
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).cuda().train(training)
     x = torch.randn(2, 3, 16, 16, device="cuda")
-    expected = tensors_of(MAKERS["eager"](model, (x,), training).run())[0].clone()
+    expected = tensors_of(eager(model, (x,), training).run())[0].clone()
     gradient = None if model[0].weight.grad is None else model[0].weight.grad.clone()
-    ready = MAKERS[maker](model, (x,), training)
+    ready = EXECUTION_PATHS[maker].make(model, (x,), training)
     for _ in range(3):
         torch.testing.assert_close(tensors_of(ready.run())[0], expected, rtol=1e-3, atol=1e-3)
     if gradient is not None:
@@ -45,7 +49,7 @@ def test_a_graph_keeps_the_same_whatever_was_captured_before() -> None:
     for _ in range(3):
         model = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 512), nn.ReLU(), nn.Linear(512, 2)).cuda()
         x = torch.randn(8, 3, 64, 64, device="cuda")
-        ready = MAKERS["cuda-graph"](model, (x,), False)
+        ready = EXECUTION_PATHS["cuda-graph"].make(model, (x,), False)
         assert ready.peak_bytes is not None
         pools.append(ready.peak_bytes["graph_pool"])
     assert len(set(pools)) == 1

@@ -3,19 +3,28 @@
 import pytest
 import torch
 
+OPERATORS: list[torch.library.Library] = []
+"""A library that is collected takes its operators along, so it stays here."""
+
 
 def pytest_configure() -> None:
     try:
         torch.ops.torchvision.nms  # noqa: B018 (looking it up is the test)
     except (AttributeError, RuntimeError):
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch has no types for it
         box = "float spatial_scale, int pooled_height, int pooled_width, int sampling_ratio, bool aligned"
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define(f"roi_align(Tensor input, Tensor rois, {box}) -> Tensor")
-        pytest.torchvision_operators = library  # a library that is collected takes its operators along
+        for schema in (
+            "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+            "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+            f"roi_align(Tensor input, Tensor rois, {box}) -> Tensor",
+        ):
+            library.define(schema)  # type: ignore[no-untyped-call]  # torch has no types for it
+        OPERATORS.append(library)
 
 
 pytest_configure()
-pytest.importorskip("torchvision", exc_type=(ImportError, RuntimeError))
-pytest.importorskip("timm")
+for name in ("torchvision", "timm"):
+    try:
+        __import__(name)
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"{name} cannot be imported: {error}", allow_module_level=True)

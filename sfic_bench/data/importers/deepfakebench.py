@@ -1,22 +1,21 @@
 """The JSON files of DeepfakeBench.
 
-Source: Yan et al., "DeepfakeBench", NeurIPS 2023, and its repository SCLBD/DeepfakeBench: data set → class (FF-real, FF-DF,
-CelebDFv2_fake, …) → train, val or test → compression (FaceForensics++ alone) → video → {label, frames, masks}.
+Source: Yan et al., "DeepfakeBench", NeurIPS 2023, and its repository SCLBD/DeepfakeBench: data set → class (FF-real,
+FF-DF, CelebDFv2_fake, …) → train, val or test → compression (FaceForensics++ alone) → video → {label, frames, masks}.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from sfic_bench.data.importers.layout import COMPRESSIONS, BadLayout, Rows, read_json
-from sfic_bench.data.manifest import SPLITS
+from sfic_bench.data.choices import SplitName
+from sfic_bench.data.importers.layout import COMPRESSIONS, BadLayout, ManifestBuilder, read_json
 
 DATASETS = {"FF": "FF++", "FaceForensics++": "FF++", "FaceShifter": "FF++", "DeepFakeDetection": "DFD"}
 DATASETS |= {f"Celeb-DF-v{n}": f"Celeb-DF v{n}" for n in (1, 2)}
-"""Names of data sets as the other importers have them."""
+"""The names that the other importers give to the same data sets."""
 
 METHODS = {
     "FF-DF": "Deepfakes",
@@ -28,19 +27,20 @@ METHODS = {
     "CelebDFv1_fake": "Celeb-synthesis",
     "CelebDFv2_fake": "Celeb-synthesis",
 }
-"""Methods by class; another class of fakes is its own method."""
+"""Methods by class; the name of any other class of fakes is its method."""
 
 SOURCES = {"FF-real": "youtube", "DFD_real": "actors"}
+"""Where the videos of a class of real ones are from."""
 
-FIRST = ("test", "train", "val")
-"""Which split keeps a video that is in several: nothing that is tested is trained on."""
+PRECEDENCE = (SplitName.TEST, SplitName.TRAIN, SplitName.VAL)
+"""A video in several splits stays in the first of these, so that nothing that is tested is trained on."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Video:
+class _ListedVideo:
     dataset: str
-    named: str  # the class
-    split: str
+    class_name: str
+    split: SplitName
     compression: str
     name: str
     frames: list[str]
@@ -48,107 +48,105 @@ class _Video:
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """What the JSON files in ``folder``, or the one file that it is, name.
+    """The images that the JSON files in ``folder`` name, or those of one file if ``folder`` is a file.
 
-    These files list many videos twice: Celeb-DF's test videos are in ``train`` and ``val``, too, DFDC's training videos in
-    ``val``. Here a video is ``test`` if it is that anywhere, else ``train``, else ``val``; how many were elsewhere is
-    noted. A fake's mask is the one that has its frame's file name. Paths may have backslashes; they start from ``folder``, the folder around it, or ``rgb`` in either,
-    whichever has the first image.
+    These files list many videos twice: Celeb-DF's test videos are also in ``train`` and ``val``, and DFDC's training
+    videos are also in ``val``. Such a video is in ``test`` if any file says so, else in ``train``; a note says how
+    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes. They start from
+    ``folder``, from the folder around it, or from ``rgb`` in either, whichever has the first image.
 
     Raises:
-        BadLayout: if there are none, or for a class whose label is not known or frames that are no list of paths.
+        BadLayout: without JSON files, for a class of unknown label, and for frames that are no list of paths.
     """
     files = [folder] if folder.is_file() else sorted(folder.glob("*.json"))
     base = folder.parent if folder.is_file() else folder
     if not files:
         raise BadLayout(f"{folder} has no JSON files; expected those of DeepfakeBench, such as FF-DF.json")
     listed = [video for file in files for video in _videos(file, read_json(file))]
-    rows = Rows(base, "")
+    manifest = ManifestBuilder(base, "")
     root = _root(base, next((v.frames[0] for v in listed if v.frames), ""))
-    seen: dict[str, str] = {}  # splits by frame
+    split_of: dict[str, SplitName] = {}  # by frame
     moved = 0
-    for video in sorted(listed, key=lambda v: FIRST.index(v.split)):
-        label = _label(video.named)
-        method = METHODS.get(video.named, video.named)
+    for video in sorted(listed, key=lambda v: PRECEDENCE.index(v.split)):
+        label = _label(video.class_name)
+        method = METHODS.get(video.class_name, video.class_name)
         middle = f"{video.compression}/" if video.compression else ""
-        elsewhere = False
+        is_moved = False
         masks = {frame.rpartition("/")[2]: frame for frame in video.masks}
         for frame in video.frames:
-            if frame in seen:
-                elsewhere |= seen[frame] != video.split
+            if frame in split_of:
+                is_moved |= split_of[frame] != video.split
                 continue
-            seen[frame] = video.split
+            split_of[frame] = video.split
             mask = masks.get(frame.rpartition("/")[2], "")
-            rows.add(
+            manifest.add(
                 root + frame,
                 label,
                 mask=root + mask if mask and label else "",
                 method=method,
-                video=f"{SOURCES.get(video.named, method)}/{middle}{video.name}",
-                split=video.split,
+                video=f"{SOURCES.get(video.class_name, method)}/{middle}{video.name}",
+                split=video.split.value,
                 compression=video.compression,
                 dataset=video.dataset,
             )
-        moved += elsewhere
+        moved += is_moved
     if moved:
-        rows.notes.append(f"{moved:,} videos are in several splits; test keeps them, else train")
-    return rows.table("deepfakebench")
+        manifest.notes.append(f"{moved:,} videos are in several splits; test keeps them, else train")
+    return manifest.table("deepfakebench")
 
 
-def _label(named: str) -> int:
-    lower = named.lower()
+def _label(class_name: str) -> int:
+    lower = class_name.lower()
     if lower.endswith("real"):
         return 0
-    if "fake" in lower or named in METHODS:
+    if "fake" in lower or class_name in METHODS:
         return 1
     raise BadLayout(
-        f"class {named!r} does not say whether it is real or fake; expected such as FF-real, FF-DF, X_fake"
+        f"class {class_name!r} does not say whether it is real or fake; expected such as FF-real, FF-DF, X_fake"
     )
 
 
-def _videos(file: Path, found: Any) -> Iterator[_Video]:
-    for dataset, classes in _object(file, found):
-        for named, splits in _object(file, classes, dataset):
-            _label(named)
-            for split, inner in _object(file, splits, dataset, named):
-                if split not in SPLITS:
-                    raise BadLayout(
-                        f"{file}, {dataset}, {named}: expected train, val and test, got {split!r}"
-                    )
-                # Its DFDC.json has one video's entry where the split's videos should be; test has it, too.
+def _videos(file: Path, value: object) -> Iterator[_ListedVideo]:
+    for dataset, classes in _items(value, file):
+        for class_name, splits in _items(classes, file, dataset):
+            _label(class_name)
+            for split, inner in _items(splits, file, dataset, class_name):
+                if split not in set(SplitName):
+                    raise BadLayout(f"{file}, {dataset}, {class_name}: expected train, val and test, got {split!r}")
+                # DeepfakeBench's DFDC.json has a single video where the videos of the split should be. The test split
+                # has this video, too.
                 if isinstance(inner, dict) and isinstance(inner.get("frames"), list):
                     continue
-                groups: dict[str, Any] = {"": inner}
+                groups: dict[str, object] = {"": inner}
                 if isinstance(inner, dict) and inner and all(key in COMPRESSIONS for key in inner):
                     groups = inner
                 for compression, videos in groups.items():
-                    place = (dataset, named, split, *filter(None, [compression]))
-                    for name, told in _object(file, videos, *place):
-                        yield _Video(
+                    place = (dataset, class_name, split, *filter(None, [compression]))
+                    for name, video in _items(videos, file, *place):
+                        yield _ListedVideo(
                             _dataset(dataset),
-                            named,
-                            split,
+                            class_name,
+                            SplitName(split),
                             compression,
                             name,
-                            _frames(file, told, "frames", *place, name),
-                            _frames(file, told, "masks", *place, name),
+                            frames=_paths(video, "frames", file, *place, name),
+                            masks=_paths(video, "masks", file, *place, name),
                         )
 
 
-def _object(file: Path, found: Any, *place: str) -> list[tuple[str, Any]]:
-    if not isinstance(found, dict):
-        raise BadLayout(
-            f"{', '.join((str(file), *place))}: expected a JSON object, got {type(found).__name__}"
-        )
-    return list(found.items())
+def _items(value: object, file: Path, *place: str) -> list[tuple[str, object]]:
+    """Keys and values of a JSON object; ``place`` says where in ``file`` it is."""
+    if not isinstance(value, dict):
+        raise BadLayout(f"{', '.join((str(file), *place))}: expected a JSON object, got {type(value).__name__}")
+    return list(value.items())
 
 
-def _frames(file: Path, told: Any, of: str, *place: str) -> list[str]:
-    # Of the two lists that of masks may be missing.
-    frames = told.get(of, [] if of == "masks" else None) if isinstance(told, dict) else None
-    if not isinstance(frames, list) or not all(isinstance(f, str) for f in frames):
-        raise BadLayout(f"{', '.join((str(file), *place))}: expected {of}, a list of paths")
-    return sorted(f.replace("\\", "/") for f in frames)
+def _paths(video: object, key: str, file: Path, *place: str) -> list[str]:
+    """The paths that a video's object lists under ``key``. The list of masks may be missing."""
+    paths = video.get(key, [] if key == "masks" else None) if isinstance(video, dict) else None
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise BadLayout(f"{', '.join((str(file), *place))}: expected {key}, a list of paths")
+    return sorted(path.replace("\\", "/") for path in paths)
 
 
 def _dataset(name: str) -> str:
@@ -156,7 +154,7 @@ def _dataset(name: str) -> str:
 
 
 def _root(base: Path, frame: str) -> str:
-    """What goes before a frame's path to be relative to ``base``; nothing if ``frame`` is found nowhere."""
+    """The prefix that makes a frame's path relative to ``base``; empty if ``frame`` does not exist anywhere."""
     if not frame or Path(frame).is_absolute():
         return ""
     for root in ("", "../", "rgb/", "../rgb/"):

@@ -1,8 +1,8 @@
 """The Deepfake Detection Challenge's data set, and its preview.
 
-Source: Dolhansky et al., "The DeepFake Detection Challenge (DFDC) Dataset", 2020, and "… Preview Dataset", 2019, with their files:
-``dfdc_train_part_N/metadata.json`` {file: {label: REAL or FAKE, split, original}}; of the test set ``labels.csv`` (filename,
-label; fake = 1); of the preview ``dataset.json`` {file: {label: real or fake, set}}.
+Source: Dolhansky et al., "The DeepFake Detection Challenge (DFDC) Dataset", 2020, and "… Preview Dataset", 2019. The
+training set has ``dfdc_train_part_N/metadata.json`` {file: {label: REAL or FAKE, split, original}}, the test set has
+``labels.csv`` (filename, label; fake = 1), and the preview has ``dataset.json`` {file: {label: real or fake, set}}.
 """
 
 import csv
@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers.layout import (
     UNKNOWN,
     BadLayout,
-    Rows,
+    ManifestBuilder,
     Video,
     frames_beside,
     frames_of,
@@ -31,51 +32,52 @@ LABELS = ("labels.csv", "*/labels.csv")
 ANNOTATIONS = ("dataset.json", *METADATA, *LABELS)
 """Patterns of the files beside the videos that an import needs."""
 
-SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES = {split.value: split for split in SplitName} | {"validation": SplitName.VAL}
+"""Splits by the names that the files give them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Listed:
+class _ListedVideo:
     """A video that a file lists."""
 
     path: Path
     label: int
-    split: str
+    split: SplitName
     method: str = UNKNOWN
     dataset: str = DATASET
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """DFDC: the parts of its training set are ``train``, what labels.csv lists is ``test``; it has no validation set.
+    """DFDC: the parts of its training set are ``train``, and the videos in labels.csv ``test``; there is no ``val``.
 
-    It does not say how a fake was made, other than the preview, whose methods are ``method_A`` and ``method_B``.
+    DFDC does not say how a fake was made. Its preview does, by the methods ``method_A`` and ``method_B``.
 
     Raises:
-        BadLayout: without frames or any of the files that have labels, or for a label that they cannot have.
+        BadLayout: without frames, without any file of labels, and for an invalid label.
     """
-    rows = Rows(folder, DATASET)
-    for one in _listed(folder):
-        rows.add_frames(
-            frames_of(one.path),
-            one.label,
-            method=one.method,
-            video=one.path.relative_to(folder).with_suffix("").as_posix(),
-            split=one.split,
-            dataset=one.dataset,
+    manifest = ManifestBuilder(folder, DATASET)
+    for video in _listed(folder):
+        manifest.add_frames(
+            frames_of(video.path),
+            video.label,
+            method=video.method,
+            video=video.path.relative_to(folder).with_suffix("").as_posix(),
+            split=video.split.value,
+            dataset=video.dataset,
         )
-    return rows.table("dfdc")
+    return manifest.table("dfdc")
 
 
 def list_videos(folder: Path) -> list[Video]:
-    """All listed videos that are there."""
+    """All listed videos whose files exist."""
     return [
-        Video(path=one.path, frames=frames_beside(one.path).relative_to(folder), label=one.label)
-        for one in _listed(folder)
-        if one.path.is_file()
+        Video(path=video.path, frames=frames_beside(video.path).relative_to(folder), label=video.label)
+        for video in _listed(folder)
+        if video.path.is_file()
     ]
 
 
-def _listed(folder: Path) -> Iterator[_Listed]:
+def _listed(folder: Path) -> Iterator[_ListedVideo]:
     preview = folder / "dataset.json"
     if preview.is_file():
         yield from _preview(preview)
@@ -84,42 +86,41 @@ def _listed(folder: Path) -> Iterator[_Listed]:
     metadata = sorted(path for pattern in METADATA for path in folder.glob(pattern))
     if not labels and not metadata:
         raise BadLayout(
-            f"{folder} has no labels: expected dfdc_train_part_N/metadata.json, labels.csv (test) or dataset.json (preview)"
+            f"{folder} has no labels: expected dfdc_train_part_N/metadata.json, labels.csv (test) "
+            f"or dataset.json (preview)"
         )
     for path in labels:
         yield from _test(path)
     tested = {path.parent for path in labels}
     for path in metadata:
-        if path.parent not in tested:  # the test set has another kind of metadata.json
+        if path.parent not in tested:  # the metadata.json of the test set has another form
             yield from _training(path)
 
 
-def _training(path: Path) -> Iterator[_Listed]:
-    for file, told in read_json_object(path).items():
-        label = _label(path, file, told.get("label"), {"REAL": 0, "FAKE": 1})
-        split = _split(path, file, told.get("split", "train"))
-        yield _Listed(path=_inside(path.parent, file, path), label=label, split=split)
+def _training(path: Path) -> Iterator[_ListedVideo]:
+    for file, facts in read_json_object(path).items():
+        label = _label(path, file, facts.get("label"), {"REAL": 0, "FAKE": 1})
+        split = _split(path, file, facts.get("split", "train"))
+        yield _ListedVideo(path=_inside(path.parent, file, path), label=label, split=split)
 
 
-def _test(path: Path) -> Iterator[_Listed]:
-    # Its folder of videos may be beside it or around it.
+def _test(path: Path) -> Iterator[_ListedVideo]:
+    # The videos are in the folder test beside labels.csv, or in its own folder.
     inner = path.parent / "test"
     base = inner if inner.is_dir() else path.parent
     reader = csv.DictReader(io.StringIO(read_text(path)))
     if not {"filename", "label"} <= set(reader.fieldnames or ()):
-        raise BadLayout(
-            f"{path}: expected the columns filename and label, got {', '.join(reader.fieldnames or ())}"
-        )
+        raise BadLayout(f"{path}: expected the columns filename and label, got {', '.join(reader.fieldnames or ())}")
     for row in reader:
         label = _label(path, row["filename"], row["label"], {"0": 0, "1": 1})
-        yield _Listed(path=_inside(base, row["filename"], path), label=label, split="test")
+        yield _ListedVideo(path=_inside(base, row["filename"], path), label=label, split=SplitName.TEST)
 
 
-def _preview(path: Path) -> Iterator[_Listed]:
-    for file, told in read_json_object(path).items():
-        label = _label(path, file, told.get("label"), {"real": 0, "fake": 1})
-        split = _split(path, file, told.get("set"))
-        yield _Listed(
+def _preview(path: Path) -> Iterator[_ListedVideo]:
+    for file, facts in read_json_object(path).items():
+        label = _label(path, file, facts.get("label"), {"real": 0, "fake": 1})
+        split = _split(path, file, facts.get("set"))
+        yield _ListedVideo(
             path=_inside(path.parent, file, path),
             label=label,
             split=split,
@@ -129,19 +130,19 @@ def _preview(path: Path) -> Iterator[_Listed]:
 
 
 def _inside(base: Path, file: str, path: Path) -> Path:
-    """``file`` of ``base``, which is a name that ``path`` has."""
+    """The path of ``file``, a name that ``path`` lists, in the folder ``base``."""
     if not file or Path(file).is_absolute() or ".." in Path(file).parts:
         raise BadLayout(f"{path}: expected files in {base}, got {file!r}")
     return base / file
 
 
-def _label(path: Path, file: str, got: object, known: dict[str, int]) -> int:
-    if not isinstance(got, str) or got not in known:
-        raise BadLayout(f"{path}: the label of {file} must be {' or '.join(known)}, got {got!r}")
-    return known[got]
+def _label(path: Path, file: str, name: object, labels: dict[str, int]) -> int:
+    if not isinstance(name, str) or name not in labels:
+        raise BadLayout(f"{path}: the label of {file} must be {' or '.join(labels)}, got {name!r}")
+    return labels[name]
 
 
-def _split(path: Path, file: str, got: object) -> str:
-    if not isinstance(got, str) or got not in SPLITS:
-        raise BadLayout(f"{path}: the split of {file} must be one of {', '.join(SPLITS)}, got {got!r}")
-    return SPLITS[got]
+def _split(path: Path, file: str, name: object) -> SplitName:
+    if not isinstance(name, str) or name not in SPLIT_NAMES:
+        raise BadLayout(f"{path}: the split of {file} must be one of {', '.join(SPLIT_NAMES)}, got {name!r}")
+    return SPLIT_NAMES[name]

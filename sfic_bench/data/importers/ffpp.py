@@ -1,8 +1,8 @@
 """FaceForensics++, by its official split, or by the paper's split of single images.
 
-Source: Rössler et al., "FaceForensics++", ICCV 2019, and the repository ondyari/FaceForensics: ``original_sequences/{youtube,
-actors}`` and ``manipulated_sequences/METHOD``, then ``/{raw,c23,c40}/{videos,frames}``; fakes are named target_source;
-``train.json``, ``val.json`` and ``test.json`` list pairs of ids.
+Source: Rössler et al., "FaceForensics++", ICCV 2019, and the repository ondyari/FaceForensics. Its folders are
+``original_sequences/{youtube,actors}`` and ``manipulated_sequences/METHOD``, with ``{raw,c23,c40}/{videos,frames}`` in
+each. A fake has the name target_source. ``train.json``, ``val.json`` and ``test.json`` list pairs of ids.
 """
 
 import re
@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers.layout import (
     COMPRESSIONS,
     BadLayout,
-    Rows,
+    ManifestBuilder,
     Video,
     read_json,
     subfolders,
     videos,
 )
-from sfic_bench.data.manifest import SPLITS
 
 DATASET, DFD = "FF++", "DFD"
 
@@ -36,60 +36,60 @@ DFD_FOLDERS = ("actors", "DeepFakeDetection")
 PAPER_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
 SEED = 7
-"""The paper's."""
+"""The paper's seed."""
 
 TRAIN_TO_TEST = (5, 1)
 """The paper's split of its 120,000 images."""
 
-ANNOTATIONS = tuple(f"{folder}{split}.json" for folder in ("", "splits/") for split in SPLITS)
+ANNOTATIONS = tuple(f"{folder}{split}.json" for folder in ("", "splits/") for split in SplitName)
 """Files beside the videos that an import needs."""
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """FaceForensics++ by its official split: 720, 140 and 140 real videos, and the fakes among them.
+    """FaceForensics++ by its official split: 720, 140 and 140 real videos, and the fakes made of them.
 
-    DeepFakeDetection and the actors' originals, which came later and are in no split file, are the data set ``DFD`` and all
-    in ``test``.
+    DeepFakeDetection and the actors' originals were published later and are in no split file. They are the data set
+    ``DFD``, all in ``test``.
 
     Raises:
-        BadLayout: without the split files or frames, or for a video that no split has.
+        BadLayout: without the split files or frames, and for a video that no split has.
     """
-    found = list(_frames(folder))
-    split_of = _official(folder)
-    rows = Rows(folder, DATASET)
-    for frames, label, method, compression in found:
-        dfd = method in DFD_FOLDERS
-        split = "test" if dfd else split_of.get(frames.name, "")
-        if not split:
+    frame_folders = list(_frames(folder))
+    split_of = _official_split(folder)
+    manifest = ManifestBuilder(folder, DATASET)
+    for frames, label, method, compression in frame_folders:
+        is_dfd = method in DFD_FOLDERS
+        split = SplitName.TEST if is_dfd else split_of.get(frames.name)
+        if split is None:
             raise BadLayout(
                 f"{frames}: no split file has {frames.name}; expected an id such as 071 or a pair such as 071_054 "
                 f"from train.json, val.json or test.json"
             )
-        _add(rows, frames, label, method, compression, split, DFD if dfd else DATASET)
-    return rows.table("ffpp")
+        _add(manifest, frames, label, method, compression, split, DFD if is_dfd else DATASET)
+    return manifest.table("ffpp")
 
 
 def load_image_level(folder: Path) -> pd.DataFrame:
-    """The paper's data: real images and four methods, split 5:1 image by image, so that it leaks.
+    """The paper's data: real images and fakes by four methods, split 5:1 image by image, so that it leaks.
 
-    Frames of one video, and one face in several videos, are on both sides; scores on it say little of new videos. The
-    paper names no validation images and its code has none: 5 of 6 images are ``train``, 1 is ``test``. Within real and
-    within fake images the sixth is drawn with seed 7 from the paths in order.
+    Frames of one video, and one face in several videos, are on both sides, so that scores on this split say little
+    about new videos. Neither the paper nor its code has validation images: 5 of 6 images are ``train``, and 1 is
+    ``test``. The sixth image is drawn separately for real and for fake images, with seed 7, from the paths in order.
 
     Raises:
         BadLayout: without frames.
     """
-    rows = Rows(folder, LEAKING)
+    manifest = ManifestBuilder(folder, LEAKING)
     for frames, label, method, compression in _frames(folder):
         if method in ("youtube", *PAPER_METHODS):
-            _add(rows, frames, label, method, compression, "train", LEAKING)
-    rows.notes.append("frames of one video are on both sides of this split: it leaks")
-    frame = rows.table("ffpp-image-level")
+            _add(manifest, frames, label, method, compression, SplitName.TRAIN, LEAKING)
+    manifest.notes.append("frames of one video are on both sides of this split: it leaks")
+    frame = manifest.table("ffpp-image-level")
     draw = np.random.default_rng(SEED)
     for label in (0, 1):
         places = frame.index[frame["label"] == label].to_numpy()
         test = round(len(places) * TRAIN_TO_TEST[1] / sum(TRAIN_TO_TEST))
-        frame.loc[places[draw.permutation(len(places))[:test]], "split"] = "test"
+        frame.loc[places[draw.permutation(len(places))[:test]], "split"] = SplitName.TEST.value
     return frame
 
 
@@ -103,34 +103,40 @@ def list_videos(folder: Path) -> list[Video]:
 
 
 def identities(video: str) -> tuple[str, ...]:
-    """Whom ``video`` shows: of a fake, the target and the source."""
-    found = re.fullmatch(r"(\d{3})(?:_(\d{3}))?", video.rpartition("/")[2])
-    return tuple(filter(None, found.groups())) if found else ()
+    """The people in ``video``: of a fake, the target and the source."""
+    ids = re.fullmatch(r"(\d{3})(?:_(\d{3}))?", video.rpartition("/")[2])
+    return tuple(filter(None, ids.groups())) if ids else ()
 
 
 def dfd_identities(video: str) -> tuple[str, ...]:
     """The actors in a video such as ``01__hugging_happy`` or ``01_02__hugging_happy__YVGY8LOK``."""
-    found = re.match(r"(\d{2})(?:_(\d{2}))?__", video.rpartition("/")[2])
-    return tuple(filter(None, found.groups())) if found else ()
+    ids = re.match(r"(\d{2})(?:_(\d{2}))?__", video.rpartition("/")[2])
+    return tuple(filter(None, ids.groups())) if ids else ()
 
 
 def _add(
-    rows: Rows, frames: Path, label: int, method: str, compression: str, split: str, dataset: str
+    manifest: ManifestBuilder,
+    frames: Path,
+    label: int,
+    method: str,
+    compression: str,
+    split: SplitName,
+    dataset: str,
 ) -> None:
-    rows.add_frames(
+    manifest.add_frames(
         frames,
         label,
         method=method,
-        # Methods name their videos alike, and so do compressions.
+        # Videos have the same names in all methods and compressions.
         video=f"{method}/{compression}/{frames.name}",
-        split=split,
+        split=split.value,
         compression=compression,
         dataset=dataset,
     )
 
 
 def _frames(folder: Path) -> Iterator[tuple[Path, int, str, str]]:
-    """Each video's folder of frames, its label, method (of real ones, where they are from) and compression."""
+    """For each video its folder of frames, label, method (its source if it is real) and compression."""
     for inner, label, method, compression in _compressions(folder):
         for frames in subfolders(inner / "frames"):
             yield frames, label, method, compression
@@ -146,13 +152,11 @@ def _compressions(folder: Path) -> Iterator[tuple[Path, int, str, str]]:
                     yield inner, label, method.name, inner.name
 
 
-def _official(folder: Path) -> dict[str, str]:
-    """Split by video: a pair covers both real videos and both orders."""
-    found: dict[str, str] = {}
-    for split in SPLITS:
-        path = next(
-            (p for p in (folder / f"{split}.json", folder / "splits" / f"{split}.json") if p.is_file()), None
-        )
+def _official_split(folder: Path) -> dict[str, SplitName]:
+    """The split of each video by name. A pair in a split file covers both real videos and the fakes in both orders."""
+    split_of: dict[str, SplitName] = {}
+    for split in SplitName:
+        path = next((p for p in (folder / f"{split}.json", folder / "splits" / f"{split}.json") if p.is_file()), None)
         if path is None:
             raise BadLayout(
                 f"{folder} lacks {split}.json; put FaceForensics++'s own train.json, val.json and test.json "
@@ -166,6 +170,6 @@ def _official(folder: Path) -> dict[str, str]:
                 raise BadLayout(f'{path}: expected pairs such as ["071", "054"], got {pair!r}')
             one, other = pair
             for video in (one, other, f"{one}_{other}", f"{other}_{one}"):
-                if found.setdefault(video, split) != split:
-                    raise BadLayout(f"{path}: {video} is in {found[video]}.json, too")
-    return found
+                if split_of.setdefault(video, split) != split:
+                    raise BadLayout(f"{path}: {video} is in {split_of[video]}.json, too")
+    return split_of

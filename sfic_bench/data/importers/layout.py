@@ -1,30 +1,29 @@
-"""What the importers share: finding frames in folders, reading small text files, and the rows of a manifest."""
+"""What the importers share: listing files in folders, reading text files, and collecting the rows of a manifest."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from sfic_bench.data.images import SUFFIXES
-from sfic_bench.data.manifest import COLUMNS, OPTIONAL
+from sfic_bench.data.images import IMAGE_SUFFIXES
+from sfic_bench.data.manifest import COLUMNS, OPTIONAL_COLUMNS
 from sfic_bench.errors import SficBenchError
 
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
-"""Of files that are taken for videos, in lower case."""
+"""The endings, in lower case, of files that are taken for videos."""
 
 COMPRESSIONS = ("raw", "c23", "c40")
-"""Of FaceForensics++: raw, HQ and LQ."""
+"""The compressions of FaceForensics++: raw, HQ and LQ."""
 
 UNKNOWN = "unknown"
-"""The method of a fake whose data set does not say."""
+"""The method of a fake whose data set does not name one."""
 
 
 class BadLayout(SficBenchError):
-    """A folder that is not laid out as its data set is."""
+    """A folder that is not laid out as its kind of data set is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +32,7 @@ class Video:
 
     Attributes:
         path: the file.
-        frames: the folder that its frames belong into, relative to the data set's, where the importer looks for them.
+        frames: the folder, relative to the data set's, where the importer looks for its frames.
         label: 1 for fake.
     """
 
@@ -43,8 +42,8 @@ class Video:
 
 
 @dataclass
-class Rows:
-    """A manifest in the making; paths are relative to ``folder`` where they lie in it."""
+class ManifestBuilder:
+    """Collects the rows of a manifest. Paths of files in ``folder`` become relative to it."""
 
     folder: Path
     dataset: str
@@ -71,29 +70,29 @@ class Rows:
         )
 
     def add_frames(self, frames: Path, label: int, *, video: str, **columns: str) -> None:
-        """All images in the folder ``frames``; one without any is noted."""
-        found = images(frames)
-        for image in found:
-            self.add(image, label, video=video, **columns)
-        if not found:
+        """Add all images in the folder ``frames``; the table notes a video without any."""
+        paths = images(frames)
+        for path in paths:
+            self.add(path, label, video=video, **columns)
+        if not paths:
             self._without.append(video)
 
     def table(self, kind: str) -> pd.DataFrame:
-        """The rows, by path; what a person should know of them is in ``attrs["notes"]``.
+        """The rows, sorted by path; remarks for the user are in ``attrs["notes"]``.
 
         Raises:
-            BadLayout: if there are none; of videos alone it says what to do.
+            BadLayout: if there are no rows; for a folder of videos the message names the command to run first.
         """
         if not self._rows:
-            if next(videos_below(self.folder), None):
+            if next(files_below(self.folder, videos), None):
                 raise BadLayout(
-                    f"{self.folder} has videos but no frames of them: run `sfic-bench data extract {kind} {self.folder} "
-                    f"-o FACES` first, then import FACES"
+                    f"{self.folder} has videos but no frames of them: run "
+                    f"`sfic-bench data extract {kind} {self.folder} -o FACES` first, then import FACES"
                 )
             raise BadLayout(f"{self.folder} has no images where {kind} keeps them")
         if self._without:
             self.notes.append(f"{len(self._without):,} videos have no frames, the first {self._without[0]}")
-        frame = pd.DataFrame(self._rows, columns=[*COLUMNS, *OPTIONAL]).sort_values("path", ignore_index=True)
+        frame = pd.DataFrame(self._rows, columns=[*COLUMNS, *OPTIONAL_COLUMNS]).sort_values("path", ignore_index=True)
         frame = frame[[c for c in frame if c in COLUMNS or frame[c].any()]]
         frame.attrs["notes"] = list(self.notes)
         return frame
@@ -105,7 +104,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 def images(folder: Path) -> list[Path]:
     """The images directly in ``folder``, by name; none if there is no such folder."""
-    return _files(folder, SUFFIXES)
+    return _files(folder, IMAGE_SUFFIXES)
 
 
 def videos(folder: Path) -> list[Path]:
@@ -121,51 +120,44 @@ def subfolders(folder: Path) -> list[Path]:
         return sorted(folder / e.name for e in entries if not e.name.startswith(".") and e.is_dir())
 
 
-def images_below(folder: Path) -> Iterator[Path]:
-    """The images in ``folder`` at any depth."""
-    yield from images(folder)
+def files_below(folder: Path, files: Callable[[Path], list[Path]]) -> Iterator[Path]:
+    """The ``files`` (`images` or `videos`) in ``folder`` at any depth."""
+    yield from files(folder)
     for inner in subfolders(folder):
-        yield from images_below(inner)
-
-
-def videos_below(folder: Path) -> Iterator[Path]:
-    """The videos in ``folder`` at any depth."""
-    yield from videos(folder)
-    for inner in subfolders(folder):
-        yield from videos_below(inner)
+        yield from files_below(inner, files)
 
 
 def frame_folders(folder: Path) -> list[Path]:
-    """One a video, in ``folder/frames`` or else in ``folder``."""
+    """The folders of frames, one a video, in ``folder/frames`` if that exists, else in ``folder``."""
     inner = folder / "frames"
     return subfolders(inner if inner.is_dir() else folder)
 
 
 def frames_of(video: Path) -> Path:
-    """Where the frames of ``video`` are: ``frames/NAME`` beside it, or ``NAME``."""
+    """The folder with the frames of ``video``: ``NAME`` beside it if that exists, else ``frames/NAME``."""
     beside = video.parent / video.stem
     return beside if beside.is_dir() else frames_beside(video)
 
 
 def frames_beside(video: Path) -> Path:
-    """Where extracted frames of ``video`` go: ``frames/NAME`` beside it."""
+    """The folder that extracted frames of ``video`` go into: ``frames/NAME`` beside it."""
     return video.parent / "frames" / video.stem
 
 
 def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    # Names that start with a dot are of files being written, or of macOS.
+    # Names with a leading dot belong to files that are being written, or to macOS.
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries]
-    return [folder / n for n in sorted(names) if not n.startswith(".") and Path(n).suffix.lower() in suffixes]
+        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    return [folder / name for name in names if Path(name).suffix.lower() in suffixes]
 
 
 def read_text(path: Path) -> str:
-    """What ``path`` has.
+    """The text in ``path``.
 
     Raises:
-        BadLayout: if it cannot be read or is no UTF-8.
+        BadLayout: if the file cannot be read or is not in UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -175,25 +167,26 @@ def read_text(path: Path) -> str:
         raise BadLayout(f"{path} is no text in UTF-8") from None
 
 
-def read_json(path: Path) -> Any:
-    """What ``path`` has.
+def read_json(path: Path) -> object:
+    """The JSON value in ``path``.
 
     Raises:
-        BadLayout: if it cannot be read or is no JSON.
+        BadLayout: if the file cannot be read or is no JSON.
     """
     try:
-        return json.loads(read_text(path))
+        value: object = json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadLayout(f"{path} is no JSON: {error}") from None
+    return value
 
 
-def read_json_object(path: Path) -> dict[str, dict[str, Any]]:
-    """The object of objects that ``path`` has.
+def read_json_object(path: Path) -> dict[str, dict[str, object]]:
+    """The JSON object of objects in ``path``.
 
     Raises:
-        BadLayout: if it has anything else.
+        BadLayout: if the file has anything else.
     """
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+    value = read_json(path)
+    if not isinstance(value, dict) or not all(isinstance(inner, dict) for inner in value.values()):
         raise BadLayout(f"{path}: expected a JSON object with an object for each video")
-    return found
+    return value

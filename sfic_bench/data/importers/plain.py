@@ -1,4 +1,4 @@
-"""A plain folder with ``real`` and ``fake`` in it, or one such pair for each split."""
+"""A plain folder that has the folders ``real`` and ``fake``, or such a pair for each split."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,91 +6,92 @@ from typing import Literal
 
 import pandas as pd
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers.layout import (
     UNKNOWN,
     BadLayout,
-    Rows,
+    ManifestBuilder,
     Video,
-    images_below,
+    files_below,
+    images,
     subfolders,
-    videos_below,
+    videos,
 )
-from sfic_bench.data.manifest import SPLITS
-from sfic_bench.errors import UnknownName
 
 CLASSES = {"real": 0, "fake": 1}
-"""Labels by folder, whatever its case; fake = 1."""
+"""Labels by the name of the folder in lower case; fake = 1."""
 
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_FOLDERS = {split.value: split for split in SplitName} | {
+    "valid": SplitName.VAL,
+    "validation": SplitName.VAL,
+}
+"""Splits by the name of the folder in lower case."""
 
 
-def load(folder: Path, *, split: str | None = None) -> pd.DataFrame:
+def load(folder: Path, *, split: SplitName | None = None) -> pd.DataFrame:
     """Images in ``real`` and ``fake``, or in ``train/real``, ``train/fake``, ``val/real`` and so on.
 
-    An image that lies directly in its class is a video of its own; ``fake/VIDEO/image``: its folder is the video;
-    ``fake/METHOD/VIDEO/image``: the outer folder is the method, too. The data set is called by the folder.
+    An image that lies directly in ``real`` or ``fake`` is a video of its own. Of ``fake/VIDEO/image`` the folder is the
+    video; of ``fake/METHOD/VIDEO/image`` the outer folder is also the method. The data set has the name of the folder.
 
     Args:
-        folder: what to list.
-        split: of a folder without folders for splits; ``test`` if not given.
+        folder: the data set's folder.
+        split: the split of all images if the folder has no folders for splits; ``test`` if not given.
 
     Raises:
-        BadLayout: if there are no such folders or no images in them, or ``split`` is given although the folder has splits.
-        UnknownName: for another split.
+        BadLayout: if there are no such folders or no images in them, or ``split`` is given although the folder has
+            splits.
     """
-    if split is not None and split not in SPLITS:
-        raise UnknownName("split", split, SPLITS)
-    rows = Rows(folder, folder.resolve().name)
-    for inner, named in split_folders(folder):
-        if named and split:
+    manifest = ManifestBuilder(folder, folder.resolve().name)
+    for inner, folder_split in split_folders(folder):
+        if folder_split and split:
             raise BadLayout(f"{folder} has folders for its splits, such as {inner.name}: leave out --split")
-        add_classes(rows, inner, named or split or "test", folders_are="videos")
-    return rows.table("folder")
+        add_classes(manifest, inner, folder_split or split or SplitName.TEST, folders_are="videos")
+    return manifest.table("folder")
 
 
 def list_videos(folder: Path) -> list[Video]:
-    """All videos in the classes; their frames go beside them, into a folder of their name."""
+    """All videos in ``real`` and ``fake``; the frames of each go into a folder beside it that has its name."""
     return [
         Video(path=path, frames=path.with_suffix("").relative_to(folder), label=label)
         for inner, _ in split_folders(folder)
-        for classes, label in _classes(inner)
-        for path in videos_below(classes)
+        for class_folder, label in _class_folders(inner)
+        for path in files_below(class_folder, videos)
     ]
 
 
-def split_folders(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Folders that have ``real`` or ``fake`` in them, and their splits; "" for ``folder`` itself.
+def split_folders(folder: Path) -> Iterator[tuple[Path, SplitName | None]]:
+    """The folders that have ``real`` or ``fake`` in them, each with its split; no split if it is ``folder`` itself.
 
     Raises:
-        BadLayout: if there are none.
+        BadLayout: if there are no such folders.
     """
-    if list(_classes(folder)):
-        yield folder, ""
+    if list(_class_folders(folder)):
+        yield folder, None
         return
-    inner = [f for f in subfolders(folder) if f.name.lower() in SPLIT_FOLDERS and list(_classes(f))]
-    if not inner:
+    folders = [f for f in subfolders(folder) if f.name.lower() in SPLIT_FOLDERS and list(_class_folders(f))]
+    if not folders:
         raise BadLayout(f"{folder} has neither real and fake in it, nor in folders train, val or test")
-    for one in inner:
-        yield one, SPLIT_FOLDERS[one.name.lower()]
+    for inner in folders:
+        yield inner, SPLIT_FOLDERS[inner.name.lower()]
 
 
-def add_classes(rows: Rows, folder: Path, split: str, *, folders_are: Literal["methods", "videos"]) -> None:
-    """Images in the ``real`` and ``fake`` of ``folder``; what the folders directly in these are is told."""
-    if not split:
-        raise BadLayout(
-            f"{folder} has no folders for splits: expected train, val or test around real and fake"
-        )
-    for classes, label in _classes(folder):
-        for image in images_below(classes):
-            inner = image.relative_to(classes).parent.parts
-            name = f"{classes.name.lower()}/{'/'.join(inner)}"
+def add_classes(
+    manifest: ManifestBuilder, folder: Path, split: SplitName, *, folders_are: Literal["methods", "videos"]
+) -> None:
+    """Add the images in the ``real`` and ``fake`` of ``folder``, whose own folders are methods or videos."""
+    for class_folder, label in _class_folders(folder):
+        for image in files_below(class_folder, images):
+            inner = image.relative_to(class_folder).parent.parts
+            name = f"{class_folder.name.lower()}/{'/'.join(inner)}"
             if not inner or folders_are == "methods":  # the image is its own video
                 name = f"{split}/{name}/{image.stem}".replace("//", "/")
             has_method = len(inner) > 1 or (inner and folders_are == "methods")
-            rows.add(image, label, method=inner[0] if has_method else UNKNOWN, video=name, split=split)
+            method = inner[0] if has_method else UNKNOWN
+            manifest.add(image, label, method=method, video=name, split=split.value)
 
 
-def _classes(folder: Path) -> Iterator[tuple[Path, int]]:
+def _class_folders(folder: Path) -> Iterator[tuple[Path, int]]:
     for inner in subfolders(folder):
         if inner.name.lower() in CLASSES:
             yield inner, CLASSES[inner.name.lower()]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sfic_bench.report import overview
-from sfic_bench.report.page.section import Section, known, text
-from sfic_bench.report.records import Records
+from sfic_bench.report.audit_tables import printed_table
+from sfic_bench.report.cost_tables import DEFAULT, FUSED, cost_table
+from sfic_bench.report.page.section import Section, known
 from sfic_bench.report.table import Column, Table
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.results.read import ResultFile
 
 if TYPE_CHECKING:
     from sfic_bench.report.page.charts import Spec
@@ -24,58 +25,29 @@ def cost_section(costs: pd.DataFrame) -> Section:
     """Parameters and MACs over the grid."""
     from sfic_bench.report.page.charts import heat_maps
 
-    names = (
-        "over vanilla",
-        "paper GMac",
-        "÷ ",
-        "conv-linear GMac",
-        "÷  ",
-        "fused GMac",
-        "÷   ",
-        "activations M",
-        "moved MB",
-    )
-    columns = [
-        Column(name="backbone"),
-        *(Column(name=n, number=True) for n in ("α", "β")),
-        *(Column(name=n) for n in ("file", "input")),
-    ]
-    columns += [Column(name=n.strip(), number=True) for n in ("params", *names)]
-    cells = [
-        [
-            r.backbone, format_ratio(known(r.alpha)), format_ratio(known(r.beta)), r.file, r.input, f"{r.params:,}",
-            "" if known(r.over_vanilla) is None else f"{int(r.over_vanilla):+,}",
-            text(r.paper, ".2f"), text(r.paper_ratio, ".3f"),
-            text(r.conv_linear, ".2f"), text(r.conv_linear_ratio, ".3f"),
-            text(r.fused, ".2f"), text(r.fused_ratio, ".3f"),
-            format_count(r.activations, "M"), format_count(r.bytes_moved, "M", 1),
-        ]
-        for r in costs.itertuples(index=False)
-    ]  # fmt: skip
     charts: dict[str, Callable[[], Spec]] = {}
     for name, caption in (
         ("paper_ratio", "MACs over vanilla's in the paper's convention, by α and β"),
         ("fused_ratio", "MACs over vanilla's (conv-linear) after fusing, by α and β"),
     ):
-        ratios = costs[costs["alpha"].notna() & costs[name].notna()].assign(
-            ratio=costs[name], gmacs=costs["paper"]
-        )
+        ratios = costs[costs["alpha"].notna() & costs[name].notna()].assign(ratio=costs[name], gmacs=costs["paper"])
         ratios = ratios[["row", "alpha", "beta", "ratio", "gmacs", "params", "backbone"]].drop_duplicates(
             ["row", "ratio"]  # counted in two files
         )
         if len(ratios):
             charts[caption] = partial(heat_maps, ratios, "ratio", "backbone")
     notes = [
-        "one image; one multiply-add is one MAC; ÷: over vanilla",
-        "paper: modules only, as ptflops up to 0.7.0; conv-linear: every convolution, linear and matrix product; fused: "
-        "conv-linear MACs of the same function, computing only what its resizes keep",
+        "one image; one multiply-add is one MAC",
+        "paper: modules only, as ptflops up to 0.7.0; conv-linear: every convolution, linear and matrix product",
+        FUSED,
     ]
-    table = Table(title="Every counted network", columns=columns, rows=cells, notes=notes, folded=True)
+    lines = list(costs["line"])
+    table = cost_table("Every counted network", lines, ["paper", DEFAULT], notes=notes, folded=True)
     lead = "Integers, the same on every machine; no interval applies."
     return Section(name="costs", title="Parameters and MACs", lead=lead, tables=[table], charts=charts)
 
 
-def published_section(files: Sequence[Records]) -> Iterator[Section]:
+def published_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     """The paper's printed AUC over MACs counted here."""
     from sfic_bench.report.page.charts import pareto
 
@@ -95,30 +67,21 @@ def published_section(files: Sequence[Records]) -> Iterator[Section]:
     )
 
 
-def paper_section(files: Sequence[Records]) -> Iterator[Section]:
+def paper_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     """The paper's printed costs beside counted ones."""
-    cells = overview.paper_cells(files)
-    if not cells:
+    rows = overview.audited(files)
+    if not rows:
         return
-    names = ("table", "model", "α", "β", "figure", "printed", "counted", "verdict", "note")
-    rows = [
-        [
-            c.cell.table, c.cell.model, format_ratio(c.cell.alpha), format_ratio(c.cell.beta), c.cell.quantity,
-            c.cell.printed.text, "" if c.measured is None else f"{c.measured:,}", c.verdict, c.note,
-        ]
-        for c in cells
-    ]  # fmt: skip
-    columns = [Column(name=n, number=n in ("α", "β", "printed", "counted")) for n in names]
-    matches = sum(c.verdict == "match" for c in cells)
+    matches = sum(row.verdict == "match" for row in rows)
     yield Section(
         name="paper",
         title="Printed against counted",
-        lead=f"{matches} of {len(cells)} printed figures match to the printed digit; of the others, the note says why.",
-        tables=[Table(title="Printed and counted", columns=columns, rows=rows, folded=True)],
+        lead=f"{matches} of {len(rows)} printed figures match to the printed digit; of the others, the note says why.",
+        tables=[printed_table(rows)],
     )
 
 
-def layer_section(files: Sequence[Records]) -> Iterator[Section]:
+def layer_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     """Where each network's MACs are."""
     from sfic_bench.report.page.charts import layer_bars
 

@@ -42,10 +42,7 @@ def _groups(
     frame: pd.DataFrame, by: str, others: set[Network], least: str | None = None
 ) -> list[tuple[str, ByNetwork]]:
     """What may be in one table and has a network of ``others``; if there is nothing, one nameless group of nothing."""
-    found = [
-        (str(n), _by_network(rows, least))
-        for n, rows in (frame.groupby(by, sort=False) if len(frame) else ())
-    ]
+    found = [(str(n), _by_network(rows, least)) for n, rows in (frame.groupby(by, sort=False) if len(frame) else ())]
     return [(n, rows) for n, rows in found if others & rows.keys()] or [("", {})]
 
 

@@ -43,53 +43,47 @@ for (const table of document.querySelectorAll(".table")) {
   });
 }
 
-// Charts: drawn as they come into view, since a page may have many.
-const { palette, ...base } = JSON.parse(document.getElementById("config").textContent);
-const root = document.documentElement;
+// Charts are drawn as they come into view, since a page may have many; the rest are drawn before printing. Their colours
+// are CSS, so that neither a change of theme nor a printer needs them to be drawn again.
+const base = JSON.parse(document.getElementById("config").textContent);
 const said = document.getElementById("said");
 const views = new Map();
 
-function config(width) {
-  const style = getComputedStyle(document.body);
-  const [ink, line] = [style.color, getComputedStyle(document.querySelector("nav")).borderBottomColor];
-  const text = { labelColor: ink, titleColor: ink };
-  return {
-    ...base,
-    range: { category: isDark() ? palette.dark : palette.light },
-    axis: { ...base.axis, ...text, gridColor: line, domainColor: line, tickColor: line },
-    legend: { ...base.legend, ...text, columns: Math.max(1, Math.floor(width / 130)) },
-    header: { ...base.header, ...text },
-    text: { color: ink },
-    title: { color: ink },
-  };
-}
-
 async function draw(figure) {
+  waiting.delete(figure);
+  arriving.unobserve(figure);
   const spec = JSON.parse(figure.querySelector(".spec").textContent);
   const target = figure.querySelector(".chart");
-  views.get(figure)?.finalize();
-  if (spec.facet) spec.columns = Math.max(1, Math.floor((target.clientWidth - 20) / 152));
-  const options = { actions: false, renderer: "svg", config: config(target.clientWidth), logLevel: 1 };
-  const result = await vegaEmbed(target, spec, options);
-  views.set(figure, result);
+  const width = target.clientWidth;
+  if (spec.facet) spec.columns = Math.max(1, Math.floor((width - 20) / 152));
+  const legend = { ...base.legend, columns: Math.max(1, Math.floor(width / 190)) };
+  const options = { actions: false, renderer: "svg", config: { ...base, legend }, logLevel: 1 };
+  views.set(figure, await vegaEmbed(target, spec, options));
   target.dataset.drawn = "yes";
 }
 
-const seen = new IntersectionObserver(
-  (entries) => {
-    for (const entry of entries) {
-      if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
-      draw(entry.target);
-    }
-  },
+const waiting = new Set(document.querySelectorAll("figure"));
+const arriving = new IntersectionObserver(
+  (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target)),
   { rootMargin: "400px" },
 );
-for (const figure of document.querySelectorAll("figure")) {
-  seen.observe(figure);
+for (const figure of waiting) {
+  arriving.observe(figure);
   figure.querySelector(".chart").addEventListener("keydown", (event) => walk(figure, event));
   figure.querySelector(".chart").addEventListener("blur", () => leave(figure));
 }
+
+// On paper all charts have one width, whatever the window's. Vega waits for promises alone, and these are fulfilled before
+// the browser lays out the printed pages.
+function setWidth(width) {
+  for (const chart of document.querySelectorAll(".chart")) chart.style.width = width;
+  dispatchEvent(new Event("resize"));
+}
+addEventListener("beforeprint", () => {
+  setWidth("225mm");
+  waiting.forEach(draw);
+});
+addEventListener("afterprint", () => setWidth(""));
 
 // Without a mouse: arrow keys go from mark to mark, with the same tooltip, which a screen reader hears.
 function marks(figure) {
@@ -123,19 +117,15 @@ function walk(figure, event) {
 }
 
 // Light and dark: as the system has it, until the reader chooses.
+const root = document.documentElement;
 const theme = document.getElementById("theme");
-const dark = matchMedia("(prefers-color-scheme: dark)");
-function isDark() {
-  return root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
-}
-function repaint() {
-  theme.textContent = isDark() ? "Light" : "Dark";
-  for (const figure of views.keys()) draw(figure);
-}
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+const label = () => (theme.textContent = isDark() ? "Light" : "Dark");
 theme.hidden = false;
 theme.addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
-  repaint();
+  label();
 });
-dark.addEventListener("change", repaint);
-repaint();
+system.addEventListener("change", label);
+label();

@@ -1,4 +1,4 @@
-"""Sections as one HTML file that needs no network, as Markdown, and charts as images."""
+"""Sections of a report as one HTML file that needs no network, as Markdown, and their charts as images."""
 
 import json
 from collections.abc import Sequence
@@ -8,24 +8,28 @@ from pathlib import Path
 
 from sfic_bench.errors import MissingDependency
 from sfic_bench.report import table as tables
-from sfic_bench.report.files import write_atomically, write_bytes_atomically
 from sfic_bench.report.page.section import Section
+from sfic_bench.results.files import write_atomically, write_bytes_atomically
 from sfic_bench.version import __version__
 
 MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', or use --format markdown"
 
 
 def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
-    """A page with sorting, filtering and tooltips, light and dark; everything it needs is inside.
+    """A page with sortable tables, filters and tooltips, light and dark; its scripts and styles are in the file.
+
+    Args:
+        parts: the sections, in their order on the page.
+        files: names of the result files, which stand in the page's head.
 
     Raises:
-        MissingDependency: without the extra ``report``.
+        MissingDependency: the extra ``report`` is not installed.
     """
     try:
         import jinja2
         import vl_convert
 
-        from sfic_bench.report.page.charts import CONFIG, PALETTE
+        from sfic_bench.report.page.charts import PAGE_CONFIG
     except ImportError:
         raise MissingDependency(MISSING) from None
     environment = jinja2.Environment(
@@ -35,59 +39,54 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    here = resources.files(__package__)
-    drawn = [(part, {caption: make() for caption, make in part.charts.items()}) for part in parts]
+    package = resources.files(__package__)
+    library = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return environment.get_template("report.html").render(
         files=files,
         version=__version__,
-        sections=drawn,
-        config={**CONFIG, "palette": PALETTE},
-        # Escaped like text, a script would not run; none of these has the text "</script".
-        style=here.joinpath("page.css").read_text(encoding="utf-8"),
-        script=here.joinpath("page.js").read_text(encoding="utf-8"),
-        library=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace(
-            "</script", "<\\/script"
-        ),
+        sections=[(part, {caption: make_chart() for caption, make_chart in part.charts.items()}) for part in parts],
+        config=PAGE_CONFIG,
+        # The template writes these three unescaped, since an escaped script would not run. None contains "</script".
+        style=package.joinpath("page.css").read_text(encoding="utf-8"),
+        script=package.joinpath("page.js").read_text(encoding="utf-8"),
+        library=library.replace("</script", "<\\/script"),
     )
 
 
 def to_markdown(parts: Sequence[Section]) -> str:
-    """For a pull request: what must be known, then the rest, folded."""
-    found = []
+    """Markdown for a pull request: sections that a reader must see are open, all others are folded."""
+    texts = []
     for part in parts:
-        # In a part that is folded, one click opens its tables too.
+        # In a section that is folded, one click shall open its tables too.
         shown = part.tables if part.first else [replace(table, folded=False) for table in part.tables]
         body = [tables.escape(part.lead), "", tables.to_markdown(shown)]
         heading = [f"## {tables.escape(part.title)}", ""]
         if not part.first:
             heading = ["<details>", f"<summary>{tables.escape(part.title)}</summary>", ""]
             body += ["</details>"]
-        found.append("\n".join([*heading, *body]))
-    return "\n".join(found) + "\n"
+        texts.append("\n".join([*heading, *body]))
+    return "\n".join(texts) + "\n"
 
 
 def images(parts: Sequence[Section], folder: Path) -> list[Path]:
-    """Write each chart as SVG and as PNG (twice its size in pixels) into ``folder``, which is made if need be.
+    """Write each chart as SVG and as PNG (twice its size in pixels) into ``folder``, which is created if need be.
 
     Raises:
-        MissingDependency: without the extra ``report``.
-        UnwritableOutput: for a file that cannot be written.
+        MissingDependency: the extra ``report`` is not installed.
+        UnwritableOutput: a file cannot be written.
     """
     try:
         import vl_convert
 
-        from sfic_bench.report.page.charts import CONFIG, PALETTE, fixed
+        from sfic_bench.report.page.charts import CONFIG, with_fixed_width
     except ImportError:
         raise MissingDependency(MISSING) from None
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for part in parts:
-        for i, make in enumerate(part.charts.values(), 1):
-            spec = json.dumps(
-                fixed(make())
-                | {"config": {**CONFIG, "background": "white", "range": {"category": PALETTE["light"]}}}
-            )
-            svg, png = (folder / f"{part.name}-{i}.{kind}" for kind in ("svg", "png"))
+        for number, make_chart in enumerate(part.charts.values(), 1):
+            spec = json.dumps(with_fixed_width(make_chart()) | {"config": CONFIG})
+            svg, png = (folder / f"{part.name}-{number}.{suffix}" for suffix in ("svg", "png"))
             write_atomically(svg, vl_convert.vegalite_to_svg(spec))
             write_bytes_atomically(png, vl_convert.vegalite_to_png(spec, scale=2))
             written += [svg, png]

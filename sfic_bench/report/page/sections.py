@@ -1,68 +1,70 @@
 """What a report shows, section by section; how it looks is the renderer's."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 import pandas as pd
+from msgspec.structs import asdict
 
-from sfic_bench.paper import Verdict
-from sfic_bench.report import comparison, overview
+from sfic_bench.compare.verdicts import Comparison
+from sfic_bench.report import overview
+from sfic_bench.report.audit_tables import count_verdicts
+from sfic_bench.report.cells import bounds, estimate
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.report.comparison_tables import comparison_tables, headline
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
 from sfic_bench.report.page.joined import side_by_side_section
 from sfic_bench.report.page.scored import accuracy_section
-from sfic_bench.report.page.section import Section, interval
+from sfic_bench.report.page.section import Section
 from sfic_bench.report.page.timed import slower_section, time_sections
-from sfic_bench.report.records import Records
 from sfic_bench.report.table import Column, Table
-from sfic_bench.report.verdicts import Comparison
+from sfic_bench.results.read import ResultFile
+from sfic_bench.results.timing import Family
 
 
-def sections(files: Sequence[Records], compared: Comparison | None = None) -> list[Section]:
+def sections(files: Sequence[ResultFile], comparison: Comparison | None = None) -> list[Section]:
     """Everything that ``files`` have to show, the verdict first."""
-    costs, times = overview.costs(files), overview.times(files)
-    found: list[Section] = [_verdict(costs, times, files, compared)]
-    if compared is not None:
-        found.append(_compared(compared))
-    found += side_by_side_section(costs, times, overview.accuracies(files))
-    found += accuracy_section(files)
+    costs, times, accuracies = overview.costs(files), overview.times(files), overview.accuracies(files)
+    parts: list[Section] = [_verdict(costs, times, files, comparison)]
+    if comparison is not None:
+        parts.append(_compared(comparison))
+    parts += side_by_side_section(costs, times, accuracies)
+    if len(accuracies):
+        parts.append(accuracy_section(accuracies))
     if len(times):
-        found += [slower_section(times), *time_sections(times, overview.distributions(files))]
+        parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):
-        found += [
+        parts += [
             cost_section(costs),
             *published_section(files),
             *paper_section(files),
             *layer_section(files),
         ]
-    return [*found, _environment(files)]
+    return [*parts, _environment(files)]
 
 
 def _verdict(
-    costs: pd.DataFrame, times: pd.DataFrame, files: Sequence[Records], compared: Comparison | None
+    costs: pd.DataFrame, times: pd.DataFrame, files: Sequence[ResultFile], comparison: Comparison | None
 ) -> Section:
     """One line a check, with its outcome."""
     rows = []
-    if compared is not None:
-        rows.append([compared.overall, "against the base", comparison.headline(compared)])
+    if comparison is not None:
+        rows.append([comparison.overall, "against the base", headline(comparison)])
     if len(costs):
         sfic = costs[costs["alpha"].notna()]
         wrong = int((sfic["unexplained"].fillna(0) != 0).sum())
-        said = f"{len(sfic) - wrong} of {len(sfic)} SFIC networks have vanilla's parameters, term by term"
-        rows.append(["differs" if wrong else "ok", "parameters", said])
-    cells = overview.paper_cells(files)
-    if cells:
-        counts = {v: sum(c.verdict == v for c in cells) for v in get_args(Verdict)}
-        said = ", ".join(f"{n} {v.replace(',', ' but')}" for v, n in counts.items())
-        rows.append(["differs" if counts["differs"] else "ok", "the paper's printed costs", said])
+        finding = f"{len(sfic) - wrong} of {len(sfic)} SFIC networks have vanilla's parameters, term by term"
+        rows.append(["differs" if wrong else "ok", "parameters", finding])
+    if audited := overview.audited(files):
+        counts = count_verdicts(audited)
+        finding = ", ".join(f"{n} {verdict.replace(',', ' but')}" for verdict, n in counts.items())
+        rows.append(["differs" if counts["differs"] else "ok", "the paper's printed costs", finding])
     if len(times):
         sfic = times[times["alpha"].notna() & times["ratio"].notna()]
         slower = int(sfic["slower"].sum())
-        rows.append(
-            ["look" if slower else "ok", "fewer MACs but slower", f"{slower} of {len(sfic)} timed SFIC rows"]
-        )
+        rows.append(["look" if slower else "ok", "fewer MACs but slower", f"{slower} of {len(sfic)} timed SFIC rows"])
         wrong = int((times["status"] == "wrong").sum())
-        said = f"{wrong} of {len(times)} paths differ from the float64 reference, and have no time"
-        rows.append(["differs" if wrong else "ok", "correct before timed", said])
+        finding = f"{wrong} of {len(times)} paths differ from the float64 reference, and have no time"
+        rows.append(["differs" if wrong else "ok", "correct before timed", finding])
     table = Table(title="Checks", columns=[Column(name=n) for n in ("outcome", "of", "finding")], rows=rows)
     return Section(
         name="verdict",
@@ -73,39 +75,28 @@ def _verdict(
     )
 
 
-def _compared(compared: Comparison) -> Section:
+def _compared(comparison: Comparison) -> Section:
     return Section(
         name="changes",
         title="What changed",
-        lead=f"{compared.head.path.name} against {compared.base.path.name}: counts as integers, times by a rank test.",
-        tables=comparison.tables(compared),
+        lead=f"{comparison.head.path.name} against {comparison.base.path.name}: counts as integers, times by a rank test.",
+        tables=comparison_tables(comparison),
         first=True,
     )
 
 
-def _environment(files: Sequence[Records]) -> Section:
-    facts, families = [], []
-    for file in files:
-        found = dict(file.environment)
-        packages = found.pop("packages", None)
-        facts.append(found | packages if isinstance(packages, dict) else found)
-        for family in file.families:
-            noise = family.vanilla_against_itself
-            families.append(
-                [file.path.name, family.name, str(family.rounds), family.stopped_by,
-                 "" if noise is None else f"{noise.median:.3f}",
-                 "" if noise is None else interval(*noise.ci95, ".3f")]
-            )  # fmt: skip
-    names = dict.fromkeys(name for found in facts for name, value in found.items() if value is not None)
+def _environment(files: Sequence[ResultFile]) -> Section:
+    facts = [_facts(file) for file in files]
+    names = dict.fromkeys(name for some in facts for name in some)
     columns = [Column(name=n) for n in ("", *(file.path.name for file in files))]
-    rows = [[str(name), *(_fact(found.get(name)) for found in facts)] for name in names]
+    rows = [[name, *(some.get(name, "") for some in facts)] for name in names]
     tables = [Table(title="Environment", columns=columns, rows=rows, folded=True)]
+    families = [
+        (file.path.name, family) for file in files if file.timing is not None for family in file.timing.families
+    ]
     if families:
-        numbers = ("rounds", "vanilla ÷ itself", "95%")
-        heads = ("file", "network", "rounds", "stopped by", *numbers[1:])
-        columns = [Column(name=n, number=n in numbers) for n in heads]
         note = "what a run cannot tell apart: vanilla against itself in the same rounds"
-        tables.insert(0, Table(title="Noise", columns=columns, rows=families, notes=[note], folded=True))
+        tables.insert(0, tabulated("Noise", NOISE, families, notes=[note], folded=True))
     return Section(
         name="environment",
         title="Where the figures are from",
@@ -114,7 +105,23 @@ def _environment(files: Sequence[Records]) -> Section:
     )
 
 
-def _fact(value: object) -> str:
-    if value is None:
-        return ""
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+NOISE: tuple[Cells[tuple[str, Family]], ...] = (
+    Cells("file", lambda line: line[0], number=False),
+    Cells("network", lambda line: line[1].name, number=False),
+    Cells("rounds", lambda line: str(line[1].rounds)),
+    Cells("stopped by", lambda line: line[1].stopped_by, number=False),
+    Cells("vanilla against itself", lambda line: estimate(line[1].vanilla_against_itself, ".3f")),
+    Cells("95%", lambda line: bounds(line[1].vanilla_against_itself, ".3f")),
+)
+
+
+def _facts(file: ResultFile) -> dict[str, str]:
+    """The environment of a file, packages among it, as text; without what is not known."""
+    facts: dict[str, object] = asdict(file.environment)
+    facts |= file.environment.packages
+    del facts["packages"]
+    return {
+        name: " ".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in facts.items()
+        if value not in (None, [])
+    }

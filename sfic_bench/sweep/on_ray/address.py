@@ -33,9 +33,7 @@ def check_reachable(address: str) -> None:
 def _check_answers(address: str) -> None:
     host, colon, port = address.removeprefix(CLIENT).rstrip("/").rpartition(":")
     if not colon or not port.isdigit() or not host:
-        raise EngineFailed(
-            f"cannot read the address {address!r}: expected auto, HOST:PORT or ray://HOST:PORT"
-        )
+        raise EngineFailed(f"cannot read the address {address!r}: expected auto, HOST:PORT or ray://HOST:PORT")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_WITHIN_S).close()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The engine: what Ray is given, and how each task ended."""
+"""The engine that runs a sweep's tasks on a Ray cluster."""
 
 import logging
 import os
@@ -10,11 +10,19 @@ from time import monotonic
 from typing import Any
 
 from sfic_bench.errors import MissingDependency, first_line
-from sfic_bench.sweep.cell import Cell, Needs
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
+from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.on_ray.address import CLIENT, check_reachable, last_line
-from sfic_bench.sweep.on_ray.hosts import OtherHosts, asked_of, bundle
-from sfic_bench.sweep.work import Facts, MachineFailure, Outcome, Task, do, facts
+from sfic_bench.sweep.on_ray.hosts import RayPeerHosts, bundle, ray_options
+from sfic_bench.sweep.work import (
+    MachineFailure,
+    NodeFacts,
+    Outcome,
+    Task,
+    facts_of_this_node,
+    run_job,
+)
 
 ANSWERED_WITHIN_S = 120.0
 POLLED_EVERY_S = 1.0
@@ -28,8 +36,8 @@ class Board:
     def __init__(self) -> None:
         self.running: dict[str, Running] = {}
 
-    def start(self, key: str, title: str, host: str) -> None:
-        self.running[key] = Running(title=title, host=host)
+    def start(self, key: str, running: Running) -> None:
+        self.running[key] = running
 
     def rate(self, key: str, images_per_s: float) -> None:
         if key in self.running:
@@ -42,21 +50,22 @@ class Board:
         return self.running
 
 
-def _facts() -> Facts:
+def _facts() -> NodeFacts:
     # A task that asks for no GPU shall see them all; releases of Ray differ in that.
     if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
         del os.environ["CUDA_VISIBLE_DEVICES"]
-    return facts(gpus=True)
+    return facts_of_this_node(gpus=True)
 
 
 def _on_node(task: Task, board: Any) -> Outcome:
     import ray
 
-    board.start.remote(task.key, str(task.cell), facts().host)
+    job, host = task.job, facts_of_this_node().host
+    board.start.remote(task.key, Running(command=job.command, title=str(job), host=host))
     try:
         node = ray.get_runtime_context().get_node_id()
-        tell = partial(board.rate.remote, task.key)
-        return do(task, tell, node, partial(OtherHosts, task))
+        report_rate = partial(board.rate.remote, task.key)
+        return run_job(task, report_rate, node, partial(RayPeerHosts, task))
     finally:
         board.end.remote(task.key)
 
@@ -73,7 +82,7 @@ class Waiting:
         return any(queue for _, queue in self._queues.values())
 
     def put(self, task: Task) -> None:
-        needs = task.cell.needs
+        needs = task.job.needs
         self._queues.setdefault(needs.shape, (needs, deque()))[1].append(task)
 
     def next(self, given: Mapping[object, int], room: int) -> Iterator[Task]:
@@ -102,12 +111,13 @@ class _Given:
 def with_less_memory(task: Task, times: int) -> Task | None:
     """What to do after Ray has ended a process for want of memory, the ``times``-th time; ``None`` for nothing.
 
-    A training is done with half the batch; others as they were, since it may have been another cell that took the memory.
+    A training is done with half the batch; others as they were, since another job may have taken the memory.
     """
-    if task.cell.command == "accuracy":
-        size = task.batch_size or int(task.cell.asked["batch_size"])
-        return replace(task, batch_size=size // 2) if size > 1 else None
-    return task if times <= RETRIES else None
+    smaller = task.job.smaller_batch(task.batch_size)
+    if smaller is not None:
+        return replace(task, batch_size=smaller)
+    is_training = task.job.smaller_batch(2) is not None
+    return None if is_training or times > RETRIES else task
 
 
 class OnRay:
@@ -134,9 +144,7 @@ class OnRay:
         except ModuleNotFoundError as error:
             if error.name != "ray":
                 raise
-            raise MissingDependency(
-                "this engine needs ray: pip install 'sfic-bench[ray]', or --engine local"
-            ) from None
+            raise MissingDependency("this engine needs ray: pip install 'sfic-bench[ray]', or --engine local") from None
         self._ray: Any = ray
         self.name = "Ray on this machine" if address is None else f"Ray at {address}"
         if address is not None:
@@ -176,36 +184,34 @@ class OnRay:
     def _found_nodes(self) -> list[Node]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        ray, asked = self._ray, {}
+        ray, node_of = self._ray, {}
         remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_facts)
         alive = [node for node in ray.nodes() if node["Alive"]]
         for node in alive:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked[remote.options(scheduling_strategy=there).remote()] = node
-        done, late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWERED_WITHIN_S)
+            node_of[remote.options(scheduling_strategy=there).remote()] = node
+        done, late = ray.wait(list(node_of), num_returns=len(node_of), timeout=ANSWERED_WITHIN_S)
         if late:
-            names = ", ".join(asked[ref]["NodeManagerHostname"] for ref in late)
-            raise EngineFailed(
-                f"no answer from {names} within {ANSWERED_WITHIN_S:g} s: is the node overloaded?"
-            )
-        found = []
+            names = ", ".join(node_of[ref]["NodeManagerHostname"] for ref in late)
+            raise EngineFailed(f"no answer from {names} within {ANSWERED_WITHIN_S:g} s: is the node overloaded?")
+        nodes = []
         for ref in done:
-            node = asked[ref]
+            node = node_of[ref]
             try:
-                told = ray.get(ref)
+                facts = ray.get(ref)
             except ray.exceptions.RayError as error:
                 raise EngineFailed(
                     f"node {node['NodeManagerHostname']} cannot run sfic-bench, install the same version there: "
                     f"{last_line(str(error))}"
                 ) from None
             total = dict(node["Resources"])
-            found.append(
+            nodes.append(
                 Node(
                     name=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
-                    cpus=total.pop("CPU", 0), gpus=total.pop("GPU", 0), resources=total, facts=told,
+                    cpus=total.pop("CPU", 0), gpus=total.pop("GPU", 0), resources=total, facts=facts,
                 )
             )  # fmt: skip
-        return found
+        return nodes
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         ray = self._ray
@@ -219,7 +225,7 @@ class OnRay:
                 done += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
             for ref in done:
                 given = self._given.pop(ref)
-                self._shapes[given.task.cell.needs.shape] -= 1
+                self._shapes[given.task.job.needs.shape] -= 1
                 outcome = self._outcome(ref, given.task)
                 if given.group is not None:
                     ray.util.remove_placement_group(given.group)
@@ -238,29 +244,29 @@ class OnRay:
     def _submit(self, task: Task) -> None:
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        cell = task.cell
-        needs = cell.needs
-        # A process of its own, so that nothing of another cell is on the device or in the clock's way.
-        function = self._alone if cell.command == "latency" or needs.gpus else self._on_node
+        job = task.job
+        needs = job.needs
+        # A process of its own, so that nothing of another job is on the device or in the clock's way.
+        function = self._alone if job.is_timed or needs.gpus else self._on_node
         group, strategy = None, "DEFAULT"
         if needs.hosts > 1:
             group = self._ray.util.placement_group([bundle(needs)] * needs.hosts, strategy="STRICT_SPREAD")
             strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
         ref = function.options(
-            name=str(cell), max_retries=RETRIES, retry_exceptions=[MachineFailure], scheduling_strategy=strategy,
-            **asked_of(needs, self._cpus(cell)),
+            name=str(job), max_retries=RETRIES, retry_exceptions=[MachineFailure], scheduling_strategy=strategy,
+            **ray_options(needs, self._cpus(job)),
         ).remote(task, self._board)  # fmt: skip
         self._given[ref] = _Given(task, group)
         self._shapes[needs.shape] += 1
 
-    def _cpus(self, cell: Cell) -> float:
-        """A cell that takes a whole node waits for one of the largest that it can run on."""
-        if cell.needs.cpus is not None:
-            return cell.needs.cpus
-        return max(node.cpus for node in self.nodes if node.has(cell.needs))
+    def _cpus(self, job: AnyJob) -> float:
+        """The cores to ask Ray for: a job that takes a whole node waits for one of the largest that it can run on."""
+        if job.needs.cpus is not None:
+            return job.needs.cpus
+        return max(node.cpus for node in self.nodes if node.has(job.needs))
 
     def _outcome(self, ref: Any, task: Task) -> Outcome | Task:
-        """How a task ended, or what to do instead."""
+        """How a task ended, or the task to do instead."""
         errors = self._ray.exceptions
         try:
             outcome: Outcome = self._ray.get(ref)
@@ -284,8 +290,8 @@ class OnRay:
             return  # the actor's node was lost or is busy; cells do not depend on it
 
     def running(self) -> Mapping[str, Running]:
-        here = {given.task.key for given in list(self._given.values())}
-        return {key: told for key, told in self._last.items() if key in here}
+        given = {given.task.key for given in list(self._given.values())}
+        return {key: running for key, running in self._last.items() if key in given}
 
     def close(self) -> None:
         for ref, given in self._given.items():

@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from sfic_bench.errors import first_line
-from sfic_bench.sweep.cell import Needs
-from sfic_bench.sweep.launch import Host, free_address, torchrun
-from sfic_bench.sweep.work import MachineFailure, Task, as_on, facts
+from sfic_bench.measure.conditions import Device
+from sfic_bench.sweep.jobs import TrainJob
+from sfic_bench.sweep.jobs.job import Needs, Workplace
+from sfic_bench.sweep.launch import Host, free_address
+from sfic_bench.sweep.store import Store
+from sfic_bench.sweep.work import MachineFailure, Task, facts_of_this_node, set_up
 
 
-class OtherHosts:
-    """Ray tasks beside the first of a training on several hosts, each in its place of the same group; see `Others`."""
+class RayPeerHosts:
+    """The hosts beside the first of a training on several, each a Ray task in its place of one group; see `PeerHosts`."""
 
     def __init__(self, task: Task, folder: Path, batch_size: int) -> None:
         import ray
@@ -19,15 +22,13 @@ class OtherHosts:
 
         self._ray = ray
         self.address = free_address(get_node_ip_address())
-        needs, group = task.cell.needs, get_current_placement_group()
+        needs, group = task.job.needs, get_current_placement_group()
         beside = ray.remote(max_retries=0, max_calls=1)(_beside)
         self._refs = [
             beside.options(
-                name=f"{task.cell}, host {rank}",
-                scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    group, placement_group_bundle_index=rank
-                ),
-                **asked_of(needs, needs.cpus),
+                name=f"{task.job}, host {rank}",
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
+                **ray_options(needs, needs.cpus),
             ).remote(task, folder, batch_size, Host(rank=rank, address=self.address))
             for rank in range(1, needs.hosts)
         ]
@@ -50,21 +51,23 @@ class OtherHosts:
 
 
 def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
-    with as_on(task, facts(gpus=task.cell.device == "cuda")):
-        torchrun(task.cell, folder, batch_size, task.threads, host, lambda _: None, lambda: None)
+    assert isinstance(task.job, TrainJob), "no other job takes several hosts"
+    workplace = Workplace(folder=Store(task.root).folder, threads=task.threads, report_rate=lambda _: None)
+    with set_up(task, facts_of_this_node(gpus=task.job.device is Device.CUDA)):
+        task.job.train_on_host(folder, batch_size, host, workplace)
 
 
-def asked_of(needs: Needs, cpus: float | None) -> dict[str, Any]:
-    """What a Ray task asks for."""
+def ray_options(needs: Needs, cpus: float | None) -> dict[str, Any]:
+    """The options of a Ray task that say what it needs."""
     return {
         "num_cpus": cpus,
         "num_gpus": needs.gpus,
         "accelerator_type": needs.accelerator_type,
-        "resources": dict(needs.resources) or None,
+        "resources": needs.resources or None,
     }
 
 
 def bundle(needs: Needs) -> dict[str, float]:
-    """The same of one place of a group."""
-    asked = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.named}
-    return {name: amount for name, amount in asked.items() if amount}
+    """What one place of a group of nodes must have, in Ray's terms."""
+    amounts = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.named}
+    return {name: amount for name, amount in amounts.items() if amount}

@@ -1,0 +1,72 @@
+"""The progress of a training on stderr: a bar on a terminal, and otherwise a line for each epoch."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sfic_bench.cli.output import say
+from sfic_bench.units import format_duration
+
+if TYPE_CHECKING:
+    from sfic_bench.train.progress import ProgressListener, TrainingProgress
+
+
+@contextmanager
+def training_progress(title: str) -> "Iterator[ProgressListener]":
+    """A listener that shows epoch, loss, AUC of the last validation, images a second and time left."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield EpochLines(title)
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.fields[epoch]}"),
+        TextColumn("loss {task.fields[loss]:.3f}"), TextColumn("AUC {task.fields[auc]}"),
+        TextColumn("{task.fields[rate]:.0f} images/s"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None, epoch=0, loss=0.0, auc="–", rate=0.0)
+
+        def move(progress: "TrainingProgress") -> None:
+            bar.update(
+                task,
+                total=progress.steps * progress.epochs,
+                completed=progress.steps * (progress.epoch - 1) + progress.step,
+                epoch=f"{progress.epoch}/{progress.epochs}",
+                loss=progress.loss,
+                auc="–" if progress.auc is None else f"{progress.auc:.3f}",
+                rate=progress.images_per_s,
+            )
+
+        yield move
+
+
+class EpochLines:
+    """Writes a line at the end of each epoch, so that a log shows that the training is alive, and how well it does."""
+
+    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self.clock, self.started = title, clock, clock()
+        self.first_epoch: int | None = None
+
+    def __call__(self, progress: "TrainingProgress") -> None:
+        """Write the line if ``progress`` is that of an epoch's end."""
+        if self.first_epoch is None:
+            self.first_epoch = progress.epoch
+        if not progress.is_epoch_end:
+            return
+        seconds = (self.clock() - self.started) / (progress.epoch - self.first_epoch + 1)
+        left = seconds * (progress.epochs - progress.epoch)
+        auc = "no validation" if progress.auc is None else f"validation AUC {progress.auc:.3f}"
+        say(
+            f"{self.title}: epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, {auc}, "
+            f"{progress.images_per_s:.0f} images/s, {format_duration(left)} left"
+        )
+
+
+def say_finished(title: str, number: int, count: int) -> None:
+    """Write a line for a finished run, unless stderr is a terminal, whose bars are enough."""
+    if not Console(stderr=True).is_terminal:
+        say(f"{title}: finished, {number} of {count}")

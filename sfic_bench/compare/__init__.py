@@ -1,0 +1,1 @@
+"""Whether one result file is better or worse than another, figure by figure."""

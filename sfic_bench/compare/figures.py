@@ -1,0 +1,123 @@
+"""A result file as a table of single figures, one row each, in pandas."""
+
+from collections.abc import Iterator
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sfic_bench.errors import InvalidValue
+from sfic_bench.results.cost import CostRow
+from sfic_bench.results.fields import Key, label
+from sfic_bench.results.read import ResultFile
+from sfic_bench.results.timing import TimingRow, vanilla_rows
+
+IDENTITY = ("name", "alpha", "beta", "where")
+"""Columns that tell rows apart; together a row's ``key``."""
+
+MEMORY = ("parameters", "peak_allocated", "graph_pool")
+"""Definitions of memory that are a property of the call. What the process had resident, or the allocator
+had reserved, depends on what ran before it."""
+
+RELATIVE = "latency ÷ vanilla"
+
+
+class Figure(NamedTuple):
+    """One figure of one row of a file.
+
+    Attributes:
+        row: the row's label.
+        name, alpha, beta, where: the parts of its key.
+        metric: what the figure is of.
+        test: ``"exact"`` for counts, ``"sampled"`` for times, ``"reading"`` for a single value that repeats.
+        value: the count, the median in ms, or bytes.
+        samples: milliseconds of a time, in the order of the rounds.
+        status: of a time; ``"ok"`` for everything else.
+        reason: why a time is missing, or what a count leaves out.
+    """
+
+    row: str
+    name: str
+    alpha: float | None
+    beta: float | None
+    where: str
+    metric: str
+    test: str
+    value: float | None
+    samples: NDArray[np.float64] | None = None
+    status: str = "ok"
+    reason: str = ""
+
+
+def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
+    """Every figure of ``file`` that two files can be compared by, one `Figure` a row.
+
+    Accuracies have none: they are compared where they are measured, on the same images.
+
+    Args:
+        file: what was measured or counted.
+        relative: take times over vanilla's of the same round and path, and leave vanilla itself out.
+
+    Raises:
+        InvalidValue: if there is no vanilla to be relative to.
+    """
+    rows: list[Figure] = []
+    if file.cost is not None:
+        for cost in file.cost.rows:
+            rows += _counts(cost)
+    if file.timing is not None:
+        if relative and file.kind == "pytest-benchmark":
+            raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
+        vanilla = vanilla_rows(file.timing.rows)
+        for timed in file.timing.rows:
+            rows += _relative_time(timed, vanilla.get(timed.vanilla_key), file) if relative else _time(timed)
+            rows += _readings(timed)
+    frame = pd.DataFrame(rows, columns=list(Figure._fields))
+    return frame.astype({"value": object, "samples": object})
+
+
+def _counts(row: CostRow) -> Iterator[Figure]:
+    counts = {"params": row.params, "params_dead": row.params_dead}
+    counts |= {f"macs {name}": macs for name, macs in row.macs.items()}
+    if row.macs_fused is not None:
+        counts["macs fused"] = row.macs_fused
+    counts |= {"activations": row.activations, "bytes_moved": row.bytes_moved}
+    for metric, count in counts.items():
+        left_out = row.unsupported.get(metric.removeprefix("macs "), {}) if metric.startswith("macs") else {}
+        reason = ", ".join(f"{kind} ×{n}" for kind, n in sorted(left_out.items()))
+        yield Figure(label(row.key), *row.key, metric, "exact", count, reason=reason)
+
+
+def _time(row: TimingRow) -> Iterator[Figure]:
+    samples = np.array(row.samples_ms) if row.samples_ms else None
+    yield _sampled(row.key, "latency_ms", samples, row)
+
+
+def _relative_time(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> Iterator[Figure]:
+    if row.is_vanilla:
+        return
+    samples = None
+    if row.samples_ms:
+        if vanilla is None or len(vanilla.samples_ms) != len(row.samples_ms):
+            raise InvalidValue(
+                f"{file.path}: {label(row.key)} has no vanilla row of as many rounds on the same path; "
+                "leave --relative out, or measure again with `sfic-bench latency`"
+            )
+        samples = np.array(row.samples_ms) / np.array(vanilla.samples_ms)
+    yield _sampled(row.key, RELATIVE, samples, row)
+
+
+def _sampled(key: Key, metric: str, samples: NDArray[np.float64] | None, row: TimingRow) -> Figure:
+    # numpy's median takes 20 times as long on so few values.
+    value = None if samples is None else median(samples.tolist())
+    return Figure(label(key), *key, metric, "sampled", value, samples, row.status, row.reason)
+
+
+def _readings(row: TimingRow) -> Iterator[Figure]:
+    for name in MEMORY:
+        if name in row.peak_bytes:
+            yield Figure(label(row.key), *row.key, f"{name} bytes", "reading", row.peak_bytes[name])
+    if row.macs is not None:
+        yield Figure(label(row.key), *row.key, "macs", "exact", row.macs)

@@ -1,0 +1,235 @@
+"""One operation of a vanilla network, and what a rule can make of it in the new graph."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument
+
+from sfic_bench.convert.building import Building
+from sfic_bench.convert.graph import Call, nodes_in
+from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.options import ConversionOptions
+from sfic_bench.convert.values import Folded, Paired, Parts, Single, Value, Vector
+from sfic_bench.convert.weights import redundant_biases, without_bias
+from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn import PerBranch, Split
+
+Role = Literal["Stage 1", "Stage 2", "Stage 3", "vanilla", "per branch", "divide", "join", "kept"]
+
+EXACT = "a pooled pair: exact, and at no cost"
+"""What there is to say of a `Vector` that is joined."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExplainedOperation:
+    """What becomes of one operation of the vanilla network.
+
+    Attributes:
+        path: qualified name of the module that the operation belongs to.
+        operation: class of the module, or name of the function or method.
+        role: a stage; ``vanilla`` for a convolution outside the pairs; ``per branch``; ``divide`` for a single tensor
+            that becomes a pair; ``join`` for a pair that becomes a single tensor; ``kept`` for an operation that stays
+            vanilla because it has no meaning on a pair.
+        split: channels of S and F of the pair that the operation gives, if it gives one.
+        note: what else there is to say.
+    """
+
+    path: str
+    operation: str
+    role: Role
+    split: Split | None
+    note: str = ""
+
+
+class Conversion:
+    """The state of one conversion, which all its operations share."""
+
+    def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions) -> None:
+        self.vanilla, self.options = vanilla, options
+        self.modules = dict(vanilla.named_modules())
+        self.calls = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
+        self.dropped_biases = redundant_biases(vanilla)
+        self.building = Building()
+        self.values: dict[fx.Node, Value] = {}
+        """What each node of the vanilla graph has become so far."""
+        self.layouts: dict[str, Layout | None] = {}
+        """The layout that each convolution and each norm reads, by its name in the new network; ``None``: a tensor."""
+        self.explained: list[ExplainedOperation] = []
+
+
+class Operation(Call):
+    """One call of the vanilla network, with the values that it reads.
+
+    Attributes:
+        values: for each node that it reads what that node has become. The placement may let a convolution read the
+            input of another one.
+        inputs: the values alone.
+    """
+
+    def __init__(self, conversion: Conversion, node: fx.Node) -> None:
+        super().__init__(node, conversion.modules)
+        self.conversion, self.building, self.options = conversion, conversion.building, conversion.options
+        reads = self.options.placement.reads.get(self.path)
+        source = node if reads is None else conversion.calls[reads]
+        self.values = {n: conversion.values[n] for n in nodes_in(source.args, source.kwargs)}
+        self.inputs = tuple(self.values.values())
+
+    @property
+    def pairs(self) -> list[Paired]:
+        """The pairs that it reads."""
+        return [value for value in self.inputs if isinstance(value, Paired)]
+
+    @property
+    def name(self) -> str:
+        """A name for the module that stands for a function in the new network."""
+        return ".".join(filter(None, (self.place, self.node.name)))
+
+    def common_channels(self) -> int | None:
+        """How many channels the result has if the operation treats every channel by itself."""
+        counts = [value.channels if isinstance(value, Single) else None for value in self.inputs]
+        return max((c for c in counts if c), default=None if None in counts else 0)
+
+    # What becomes of the operation
+
+    def as_in_vanilla(self, channels: int | None = None) -> Single:
+        """The operation as the vanilla network has it, on single tensors; pairs are joined where they may be.
+
+        A `Vector` may always be joined, since that is exact. Any other pair may be where the classifier needs a tensor
+        that no Stage 3 gives, and for the sake of an operation that is kept vanilla.
+
+        Args:
+            channels: of the result, see `Single`.
+
+        Raises:
+            UnsupportedModel: if the operation reads a pair that may not be joined.
+        """
+        joined = self._joined_pairs()
+        values = self.conversion.values
+        if self.node.op == "get_attr":
+            channels = _channels_of_constant(self.building.read_attribute(self.node, self.conversion.vanilla))
+        if self.module is not None:
+            if isinstance(self.building.modules.get(self.path), PerBranch):
+                raise self.refusal(f"{self.description} serves a pair before and a single tensor here")
+            self.building.modules.setdefault(self.path, self._unchanged(self.module))
+        copied = self.building.graph.node_copy(self.node, lambda n: self.tensor(joined.get(n, values[n])))
+        return Single(copied, channels)
+
+    def _joined_pairs(self) -> dict[fx.Node, Single]:
+        pairs = {n: v for n, v in self.values.items() if isinstance(v, Paired | Folded)}
+        if not pairs:
+            return {}
+        are_vectors = all(isinstance(value, Vector) for value in pairs.values())
+        may_join = are_vectors or self._is_classifiers()
+        if not may_join and self.node.op == "output":
+            raise self.refusal("the result is a pair: no Stage 3 on the way to it")
+        if not may_join and self.options.on_unsupported == "error":
+            raise self.refusal(
+                f"{self.description} has no meaning on a pair; on_unsupported='keep' (--on-unsupported keep) "
+                "leaves it vanilla"
+            )
+        self.explain("join" if may_join else "kept", note=EXACT if are_vectors else "")
+        return {n: self.building.join(value) for n, value in pairs.items()}
+
+    def _is_classifiers(self) -> bool:
+        """Whether the placement joins pairs for the classifier, and no convolution comes after this operation."""
+        if not self.options.placement.joins:
+            return False
+        descendants: set[fx.Node] = set()
+        ahead = [self.node]
+        while ahead:
+            users = set(ahead.pop().users) - descendants
+            descendants |= users
+            ahead += users
+        modules = self.conversion.modules
+        return not any(isinstance(modules.get(str(n.target)), nn.Conv2d) for n in descendants)
+
+    def per_branch(
+        self, function: Callable[..., Tensor], args: tuple[Argument, ...] | None = None, name: str = ""
+    ) -> Paired:
+        """``function`` on S and on F of every pair that the operation reads; single tensors are divided.
+
+        Args:
+            function: a module or a function.
+            args: its arguments; by default all those of the vanilla call.
+            name: of a module that serves several calls; by default the call has a module of its own.
+        """
+        pairs = self.pairs
+        lead = next((p for p in pairs if not isinstance(p, Vector)), pairs[0])
+        meeting = {n: self.beside(lead, n, value) for n, value in self.values.items()}
+        kwargs = dict(self.node.kwargs) if args is None else {}
+        placed = fx.map_arg(self.node.args if args is None else args, meeting.__getitem__)
+        named = fx.map_arg(kwargs, meeting.__getitem__)
+        if name:
+            self.building.modules.setdefault(name, PerBranch(function))
+            node = self.building.call(name, *placed, **named)
+        else:
+            node = self.building.call_new(self.name, PerBranch(function), *placed, **named)
+        self.explain("per branch", lead.layout.split)
+        is_vector = all(isinstance(v, Vector) or (isinstance(v, Single) and v.channels == 0) for v in self.inputs)
+        return (Vector if is_vector else Paired)(node, lead.layout)
+
+    def remember_layout(self, name: str, layout: Layout | None) -> None:
+        """Note the layout that the module ``name`` of the new network reads.
+
+        Raises:
+            UnsupportedModel: if it reads another layout elsewhere, which its weights do not fit.
+        """
+        if self.conversion.layouts.setdefault(name, layout) != layout:
+            raise self.refusal("it is called again, with channels split differently")
+
+    # Between pairs and single tensors
+
+    def beside(self, lead: Paired, source: fx.Node, value: Value) -> Argument:
+        """The ``value`` of the node ``source`` as it meets the pair ``lead``: as a pair with the same layout."""
+        if isinstance(value, Paired):
+            if value.layout == lead.layout:
+                return value.node
+            return self.building.divide(self.building.join(value), lead.layout, lead).node
+        if not isinstance(value, Single):
+            return self.tensor(value)
+        if value.channels == 0:
+            return value.node
+        return self.divided(source, value, Layout((0,), (0,)) if value.channels == 1 else lead.layout, lead).node
+
+    def divided(self, source: fx.Node, tensor: Single, layout: Layout, like: Paired) -> Paired:
+        """The single tensor that ``source`` has become as a pair with ``layout``, resized as ``like`` is."""
+        self.explain("divide", layout.split, source=source)
+        return self.building.divide(tensor, layout, like)
+
+    def tensor(self, value: Value) -> Argument:
+        """A single tensor, or a tuple of them, as an argument.
+
+        Raises:
+            UnsupportedModel: if it is a pair.
+        """
+        match value:
+            case Single():
+                return value.node
+            case Parts():
+                return tuple(map(self.tensor, value.values))
+        raise self.refusal(f"{self.description} has no meaning on a pair here")
+
+    # What is said about it
+
+    def explain(self, role: Role, split: Split | None = None, note: str = "", source: fx.Node | None = None) -> None:
+        """Record what becomes of the operation, or of the operation at the node ``source``."""
+        call = self if source is None else Call(source, self.conversion.modules)
+        path = call.place or call.node.name
+        explained = ExplainedOperation(path=path, operation=call.description, role=role, split=split, note=note)
+        self.conversion.explained.append(explained)
+
+    def refusal(self, reason: str) -> UnsupportedModel:
+        place = self.place or "the network itself"
+        return UnsupportedModel(f"node {self.node.name!r} ({place}) cannot be converted: {reason}")
+
+    def _unchanged(self, module: nn.Module) -> nn.Module:
+        """A module that stays as it is, except for a bias that BatchNorm makes redundant."""
+        bias = self.conversion.dropped_biases.get(self.path)
+        return module if self.options.share and bias is None else without_bias(module, bias)
+
+
+def _channels_of_constant(value: object) -> int | None:
+    """0 for a number, or a parameter that is the same for all channels; otherwise not known."""
+    return 0 if not isinstance(value, Tensor) or value.dim() < 3 or value.shape[-3] == 1 else None

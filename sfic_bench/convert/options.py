@@ -1,0 +1,37 @@
+"""What can be chosen about a conversion."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sfic_bench.nn import McsMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a tensor becomes a pair, and where the pair becomes a tensor again.
+
+    Everything in between follows from the data flow: a convolution that a pair reaches is a Stage 2
+    unless it is named as a Stage 3, and one that a single tensor reaches stays as it is.
+
+    Attributes:
+        stage1, stage3: qualified names of convolutions.
+        reads: convolutions that read the input of another one instead of their own.
+        joins: join the pair without a Stage 3 where the classifier reads it.
+    """
+
+    stage1: tuple[str, ...]
+    stage3: tuple[str, ...]
+    reads: Mapping[str, str] = field(default_factory=dict)
+    joins: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConversionOptions:
+    """All choices of one conversion; `sfic_bench.to_sfic` describes each."""
+
+    placement: Placement
+    alpha: float
+    beta: float
+    mcs: McsMode = "learned"
+    on_unsupported: str = "error"
+    share: bool = False

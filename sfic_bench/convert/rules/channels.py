@@ -1,0 +1,173 @@
+"""Operations that join, pick or reorder channels: what a pair holds stays what it was."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+from torch import fx
+from torch.fx.node import Argument
+
+from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.operation import Operation
+from sfic_bench.convert.rules.channelwise import channelwise
+from sfic_bench.convert.rules.table import rule
+from sfic_bench.convert.values import Folded, Paired, Parts, Single, Value, Vector
+from sfic_bench.nn import Split
+from sfic_bench.nn.adapters import Concatenate, PickBranches
+
+
+@rule("cat", "concat", "concatenate", ties=True)
+def concatenation(operation: Operation) -> Value:
+    """Tensors one after another: of pairs, each branch has its own channels of all of them."""
+    along_channels = operation.argument(1, "dim", 0) in (1, -3)
+    tensors = _listed(operation)
+    lead = next((value for _, value in tensors if isinstance(value, Paired)), None)
+    if lead is None:
+        counts = [value.channels or None if isinstance(value, Single) else None for _, value in tensors]
+        known = [count for count in counts if count is not None]
+        return operation.as_in_vanilla(sum(known) if along_channels and len(known) == len(counts) else None)
+    if not along_channels:
+        axis = operation.argument(1, "dim", 0)
+        raise operation.refusal(f"pairs can be concatenated along channels (1), not along {axis}")
+    pairs = [_divided_by_alpha(operation, source, value, lead) for source, value in tensors]
+    module = Concatenate([pair.layout.split for pair in pairs])
+    node = operation.building.call_new(operation.name, module, *(pair.node for pair in pairs))
+    layout = Layout.concatenated([pair.layout for pair in pairs])
+    operation.explain("per branch", layout.split)
+    return (Vector if all(isinstance(pair, Vector) for pair in pairs) else Paired)(node, layout)
+
+
+def _listed(operation: Operation) -> list[tuple[fx.Node, Value]]:
+    """The values that are concatenated, each with the node that it comes from."""
+    tensors = operation.argument(0, "tensors")
+    if isinstance(tensors, fx.Node):
+        value = operation.values[tensors]
+        return [(tensors, part) for part in value.values] if isinstance(value, Parts) else [(tensors, value)]
+    assert isinstance(tensors, Sequence)
+    return [(tensor, operation.values[tensor]) for tensor in tensors if isinstance(tensor, fx.Node)]
+
+
+def _divided_by_alpha(operation: Operation, source: fx.Node, value: Value, lead: Paired) -> Paired:
+    if isinstance(value, Paired):
+        return value
+    if not isinstance(value, Single) or not value.channels:
+        raise operation.refusal(f"it joins pairs and {source.name!r}, whose channels are not known")
+    layout = Layout.of(Split.of(value.channels, operation.options.alpha))
+    return operation.divided(source, value, layout, lead)
+
+
+@rule("chunk", "split", ties=True)
+def parts(operation: Operation) -> Value:
+    """Channels one after another, as several values."""
+    value = operation.inputs[0]
+    ranges = _ranges(operation, _channels(value))
+    if isinstance(value, Paired) and ranges is not None:
+        return Parts(_picked(operation, value, ranges))
+    whole = operation.as_in_vanilla()
+    if ranges is None:
+        return whole
+    nodes = (operation.building.graph.call_function(operator.getitem, (whole.node, i)) for i in range(len(ranges)))
+    return Parts(tuple(Single(node, len(wanted)) for node, wanted in zip(nodes, ranges, strict=True)))
+
+
+def _ranges(operation: Operation, total: int | None) -> list[range] | None:
+    """The channels of ``total`` that each part has; ``None`` if the parts are not parts of the channel axis."""
+    if not total or operation.argument(2, "dim", 0) not in (1, -3):
+        return None
+    is_chunk = "chunk" in str(operation.node.target)
+    size = operation.argument(1, "chunks" if is_chunk else "split_size_or_sections")
+    size = operation.node.kwargs.get("split_size") if size is None else size
+    if isinstance(size, int):
+        width = -(-total // size) if is_chunk else size
+        return [range(start, min(start + width, total)) for start in range(0, total, width)]
+    widths = [n for n in size if isinstance(n, int)] if isinstance(size, list | tuple) else []
+    starts = list(accumulate(widths, initial=0))
+    return [range(*pair) for pair in pairwise(starts)] if starts[-1] == total else None
+
+
+@rule("getitem", ties=True)
+def item(operation: Operation) -> Value:
+    """One of several values, or a slice of the channel axis."""
+    value, at = operation.inputs[0], operation.node.args[1]
+    if isinstance(value, Parts) and isinstance(at, int):
+        return value.values[at]
+    if isinstance(value, Parts) and isinstance(at, slice):
+        return Parts(value.values[at])
+    wanted = _slice_of_channels(at, _channels(value))
+    if isinstance(value, Paired) and wanted is not None:
+        return _picked(operation, value, [wanted])[0]
+    is_size = isinstance(value, Single) and value.channels == 0
+    return operation.as_in_vanilla(0 if is_size else None if wanted is None else len(wanted))
+
+
+def _slice_of_channels(at: Argument, total: int | None) -> range | None:
+    """The channels of ``total`` that ``at`` takes; ``None`` if it takes anything else than a slice of channels."""
+    if not total or not isinstance(at, tuple) or len(at) < 2 or at[0] is ...:
+        return None
+    channels, others = at[1], (*at[:1], *at[2:])
+    if not isinstance(channels, slice) or any(other not in (slice(None), ...) for other in others):
+        return None
+    if not all(isinstance(n, int | None) for n in (channels.start, channels.stop, channels.step)):
+        return None
+    return range(total)[channels]
+
+
+def _channels(value: Value) -> int | None:
+    if isinstance(value, Paired):
+        return value.layout.total
+    return value.channels if isinstance(value, Single) else None
+
+
+def _picked(operation: Operation, pair: Paired, ranges: Sequence[range]) -> tuple[Paired, ...]:
+    """Some channels of a pair, from each branch those that it has of them."""
+    picked = []
+    for i, wanted in enumerate(ranges):
+        layout, spatial, frequency = pair.layout.selected(wanted)
+        module = PickBranches(spatial, frequency, pair.layout.split.spatial)
+        node = operation.building.call_new(f"{operation.name}_{i}", module, pair.node)
+        picked.append(replace(pair, node=node, layout=layout))
+    splits = (part.layout.split for part in picked)
+    operation.explain("per branch", note=", ".join(f"{s.spatial}+{s.frequency}" for s in splits))
+    return tuple(picked)
+
+
+# A channel shuffle is written as view → transpose → view. It is three steps of labels on a `Folded` pair.
+
+
+@rule("view", "reshape", ties=True)
+def view(operation: Operation) -> Value:
+    """A view that folds the channel axis into a matrix, or unfolds it."""
+    value, shape = operation.inputs[0], _shape(operation)
+    if isinstance(value, Folded) and len(shape) == 4:
+        pair = replace(value.pair, layout=value.pair.layout.relabelled(value.order))
+        operation.explain("per branch", pair.layout.split, "channel shuffle: moves nothing")
+        return pair
+    if isinstance(value, Paired) and len(shape) == 5:
+        total = value.layout.total
+        groups = next((n for n in shape[1:3] if isinstance(n, int)), 0)
+        if groups > 0 and total % groups == 0:
+            rows = groups if shape[1] == groups else total // groups
+            return Folded(value, rows, total // rows)
+    return operation.as_in_vanilla()
+
+
+def _shape(operation: Operation) -> Sequence[Argument]:
+    shape = operation.node.args[1:]
+    return shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
+
+
+@rule("transpose", ties=True)
+def transpose(operation: Operation) -> Value:
+    """Two axes exchanged: of a folded pair, rows and columns."""
+    value = operation.inputs[0]
+    if isinstance(value, Folded) and {operation.argument(1, "dim0"), operation.argument(2, "dim1")} == {1, 2}:
+        return replace(value, transposed=not value.transposed)
+    return operation.as_in_vanilla()
+
+
+@rule("contiguous", ties=True)
+def contiguous(operation: Operation) -> Value:
+    """The same values in an order of memory of their own."""
+    value = operation.inputs[0]
+    return value if isinstance(value, Folded) else channelwise(operation)

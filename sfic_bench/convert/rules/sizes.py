@@ -1,0 +1,38 @@
+"""Sizes of pairs: the vanilla tensor's own, which S has save for the channels."""
+
+import operator
+
+from torch import Tensor
+
+from sfic_bench.convert.operation import Operation
+from sfic_bench.convert.rules.table import rule
+from sfic_bench.convert.values import Paired, Single, Value
+from sfic_bench.nn import Pair
+
+
+def vanilla_shape(value: Pair | Tensor, channels: int) -> tuple[int, ...]:
+    """The shape of the vanilla tensor with ``channels`` that a pair stands for, or, in a fused network, a joined tensor."""
+    tensor = value if isinstance(value, Tensor) else value.spatial
+    return (tensor.shape[0], channels, *tensor.shape[2:])
+
+
+@rule("size", "dim", "getattr")
+def size(operation: Operation) -> Value:
+    """A pair's shape, one of its lengths, or the number of its axes."""
+    value = operation.inputs[0]
+    attribute = operation.node.target if operation.is_method else operation.argument(1, "name")
+    is_size = attribute in ("size", "shape", "dim", "ndim")
+    if not isinstance(value, Paired) or not is_size:
+        return operation.as_in_vanilla(0 if is_size else None)
+    graph = operation.building.graph
+    shape = graph.call_function(vanilla_shape, (value.node, value.layout.total))
+    if attribute in ("dim", "ndim"):
+        return Single(graph.call_function(len, (shape,)), 0)
+    axis = operation.argument(1, "dim") if attribute == "size" else None
+    return Single(shape if axis is None else graph.call_function(operator.getitem, (shape, axis)), 0)
+
+
+@rule("floordiv", "mod")
+def arithmetic(operation: Operation) -> Value:
+    """What is computed from sizes alone is the same for all channels."""
+    return operation.as_in_vanilla(operation.common_channels())

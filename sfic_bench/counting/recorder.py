@@ -1,0 +1,190 @@
+"""`Recorder`, which intercepts every call of a torch function and writes down the operation.
+
+Where `sfic_bench.counting.rules` knows the function, the answer is an empty tensor on the meta device with the right
+shape. The few functions without a rule run on copies of their arguments on the meta device.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+
+from sfic_bench.counting.flow import Flow
+from sfic_bench.counting.formulas import Shape
+from sfic_bench.counting.op import Call, Op
+from sfic_bench.counting.rules import RULES, VIEWS, Effect
+
+TorchFunction = Callable[..., object]
+
+
+def tensors_in(values: Iterable[object]) -> list[Tensor]:
+    """The tensors among ``values``, also in lists, tuples and dictionaries."""
+    tensors: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            tensors.append(value)
+        elif isinstance(value, list | tuple):
+            tensors += tensors_in(value)
+        elif isinstance(value, dict):
+            tensors += tensors_in(value.values())
+    return tensors
+
+
+class Recorder(TorchFunctionMode):
+    """Records the operations of a network while it is entered.
+
+    Attributes:
+        ops: the operations so far.
+        flow: which tensor depends on which.
+        path: qualified name of the module whose forward pass runs.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.ops: list[Op] = []
+        self.flow = Flow()
+        self.path = ""
+        self._stack: list[tuple[str, str, int]] = [("", "", 1)]
+        self._names: dict[int, str] = {}
+        self._parents: Counter[int] = Counter()
+        for name, m in modules.items():
+            self._names[id(m)] = name
+            self._parents.update(set(map(id, m._modules.values())))
+
+    def __enter__(self) -> Self:
+        self._hooks = [
+            register_module_forward_pre_hook(self._enter_module),
+            register_module_forward_hook(self._leave_module),
+        ]
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for hook in self._hooks:
+            hook.remove()
+
+    def _enter_module(self, module: nn.Module, _: object) -> None:
+        kind = type(module)
+        own = kind.__name__ if kind.__module__.startswith("torch.nn.modules") else ""
+        # A module made during the forward pass has no name; its calls count as its caller's.
+        self.path = self._names.get(id(module), self.path)
+        self._stack.append((self.path, own, self._parents.get(id(module), 1)))
+
+    def _leave_module(self, *_: object) -> None:
+        self._stack.pop()
+        self.path = self._stack[-1][0]
+
+    def __torch_function__(
+        self,
+        func: TorchFunction,
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
+        kwargs = kwargs or {}
+        name = func.__name__
+        if name == "__get__" and func in _PLAIN_GETTERS:
+            return func(*args)
+        in_place = name[-1] == "_" and name[-2:] != "__"
+        rule = RULES.get(name[:-1] if in_place else name)
+        if rule is None:
+            return self._run(func, name, args, kwargs)
+        path, module, parents = self._stack[-1]
+        sources: list[Tensor] = []
+        key = (func, module, parents, _scan(args, sources), *kwargs, _scan(kwargs.values(), sources))
+        call = _calls.get(key)
+        if call is None:
+            call = _calls[key] = _call(func, module, parents, rule(*args, **kwargs))
+        self.ops.append(Op(path, call))
+        result = sources[0] if in_place else _empty(call.output, sources[0].dtype)
+        self.flow.link(sources, result)
+        return result
+
+    def _run(self, func: TorchFunction, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Call a function that has no rule, on copies of its tensors on the meta device."""
+        sources = tensors_in((*args, *kwargs.values()))
+        if name in ("__get__", "__set__"):
+            name = getattr(getattr(func, "__self__", None), "__name__", name)
+            result = func(*args, **kwargs)
+        else:
+            result = func(*map(_on_meta, args), **{k: _on_meta(v) for k, v in kwargs.items()})
+        results = tensors_in([result])
+        if name not in ("data", "grad", "detach"):
+            for tensor in results:
+                self.flow.link(sources, tensor)
+        if results and sources and name not in VIEWS and name not in _PROPERTIES:
+            path, module, parents = self._stack[-1]
+            effect = Effect(
+                kind=name.rstrip("_"),
+                input=tuple(sources[0].shape),
+                output=tuple(results[0].shape),
+                read=sum(t.numel() for t in sources),
+                macs=None,
+            )
+            self.ops.append(Op(path, _call(func, module, parents, effect)))
+        return result
+
+
+_calls: dict[tuple[object, ...], Call] = {}
+"""Every call that any trace has met, by function, module class and shapes."""
+
+_empties: dict[tuple[Shape, torch.dtype], Tensor] = {}
+
+_FUNCTIONAL = ("torch.nn.functional", "torch._C._nn")
+_PLAIN_GETTERS = frozenset(
+    getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "requires_grad")
+)
+_PROPERTIES = frozenset(("data", "grad", "T", "mT", "H", "mH", "real", "imag"))
+
+
+def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[object, ...]:
+    """What a rule sees of ``values``, as a hashable key: of tensors only the shape. Adds the tensors to ``tensors``."""
+    key: list[object] = []
+    for v in values:
+        if isinstance(v, Tensor):
+            tensors.append(v)
+            key.append(v.shape)
+        elif isinstance(v, list | tuple):
+            key.append(_scan(v, tensors))
+        else:
+            key.append(v)
+    return tuple(key)
+
+
+def _call(func: TorchFunction, module: str, parents: int, effect: Effect) -> Call:
+    return Call(
+        kind=effect.kind,
+        module=module,
+        parents=parents,
+        in_functional=getattr(func, "__module__", None) in _FUNCTIONAL,
+        input=effect.input,
+        output=effect.output,
+        weight=effect.weight,
+        bias=effect.bias,
+        macs=effect.macs,
+        elements_read=effect.read,
+        elements_skipped=effect.skipped,
+    )
+
+
+def _empty(shape: Shape, dtype: torch.dtype) -> Tensor:
+    """A new meta tensor. A detached view of an old one takes a fifth of the time that making one does."""
+    if (shape, dtype) not in _empties:
+        _empties[shape, dtype] = torch.empty(shape, dtype=dtype, device="meta")
+    return _empties[shape, dtype].detach()
+
+
+def _on_meta(value: object) -> object:
+    """``value`` with its tensors, also those in lists, tuples and dictionaries, as meta tensors of their shape."""
+    if isinstance(value, Tensor):
+        return value if value.is_meta else torch.empty_like(value, device="meta")
+    if isinstance(value, list | tuple):
+        return type(value)(_on_meta(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _on_meta(v) for k, v in value.items()}
+    return value

@@ -1,0 +1,47 @@
+"""Rules for what joins tensors, selects from them or reduces them along an axis."""
+
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor
+
+from sfic_bench.counting.rules.effect import Effect, ShapeRule, elements, shape_of
+from sfic_bench.errors import InvalidValue
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, **_: object) -> Effect:
+    """``cat``; ``axis`` is another name of ``dim``."""
+    shapes = [shape_of(t) for t in tensors]
+    first = shapes[0]
+    place = (dim if axis is None else axis) % len(first)
+    output = (*first[:place], sum(shape[place] for shape in shapes), *first[place + 1 :])
+    return Effect("cat", first, output, elements(*tensors))
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Effect:
+    """``index_select``, which reads only what it selects."""
+    x = shape_of(input)
+    place = dim % len(x)
+    output = (*x[:place], len(index), *x[place + 1 :])
+    return Effect("index_select", x, output, prod(output))
+
+
+def reduction(kind: str) -> ShapeRule:
+    """The rule for ``mean``, ``sum`` or ``argmax``; without ``dim`` they reduce all axes."""
+
+    def rule(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object) -> Effect:
+        x = shape_of(input)
+        axes = range(len(x)) if dim is None else (dim,) if isinstance(dim, int) else dim
+        reduced = {axis % len(x) for axis in axes}
+        kept = ((i, n) for i, n in enumerate(x) if keepdim or i not in reduced)
+        return Effect(kind, x, tuple(1 if i in reduced else n for i, n in kept), prod(x))
+
+    return rule
+
+
+def one_hot(input: Tensor, num_classes: int = -1) -> Effect:
+    """``one_hot``: one more axis, of ``num_classes``."""
+    x = shape_of(input)
+    if num_classes < 0:
+        raise InvalidValue("one_hot without num_classes needs the values of a tensor")
+    return Effect("one_hot", x, (*x, num_classes), prod(x))

@@ -1,0 +1,213 @@
+"""Writing a network as a file that other programs run; the file is checked against torch before it is kept.
+
+The formats are ONNX through torch's exporter (``torch.onnx.export(dynamo=True)``), torch's own exported programs
+(``torch.export``), and TorchScript.
+"""
+
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, first_line
+
+TOLERANCE = 1e-3
+"""The largest error that is accepted, relative to the largest value of torch's output."""
+
+BATCHES = (1, 3)
+"""Batch sizes that a file is checked with; it is written with another one."""
+
+OPSET = 18
+"""The version of ONNX's operators that is written."""
+
+
+class ExportFailed(SficBenchError):
+    """A network that could not be written in a format, or whose file computes something else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """A file that was checked and kept.
+
+    Attributes:
+        path: the file.
+        format: one of `FORMATS`.
+        max_abs_error: the largest difference between its outputs and torch's, over all ``batches``.
+        batches: the batch sizes that it was checked with.
+    """
+
+    path: Path
+    format: str
+    max_abs_error: float
+    batches: tuple[int, ...]
+
+
+Run = Callable[[Tensor], Tensor]
+"""Computes a network's output from a file."""
+
+
+def export(model: nn.Module, path: Path | str, *, format: str, input_size: int = 256) -> Exported:
+    """Write ``model`` for inference on any batch of ``[B, 3, input_size, input_size]``.
+
+    The file is written beside ``path``, run on random input, compared with ``model`` and only then renamed to
+    ``path``, so that an existing file is replaced only by one that is correct.
+
+    Args:
+        model: any network in evaluation mode; `fuse` it first for the least work.
+        path: of the file.
+        format: one of `FORMATS`.
+        input_size: height and width.
+
+    Raises:
+        InvalidValue: for an unknown format, a network in training mode, or a folder that does not exist.
+        MissingDependency: if the format needs a package that is not installed.
+        ExportFailed: if the network cannot be written, or the file computes something else.
+    """
+    path = Path(path)
+    if format not in FORMATS:
+        raise InvalidValue(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    if model.training:
+        raise InvalidValue("the network is in training mode: call .eval(), or fuse it, before exporting")
+    if not path.parent.is_dir():
+        raise InvalidValue(f"cannot write {path}: there is no folder {path.parent}; create it first")
+    load = FORMATS[format][1]
+    example = torch.randn(2, 3, input_size, input_size)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        unchecked = folder / path.name
+        write(model, example, unchecked, format)
+        run = load(unchecked)
+        largest = max(_error(model, run, torch.randn(n, 3, input_size, input_size)) for n in BATCHES)
+        unchecked.replace(path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Exported(path=path, format=format, max_abs_error=largest, batches=BATCHES)
+
+
+def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
+    """Write ``model`` in one of `FORMATS`, for inputs with the shape of ``x`` and any batch size.
+
+    Raises:
+        MissingDependency: if the format needs a package that is not installed.
+        ExportFailed: if the network cannot be written.
+    """
+    try:
+        with _quietly():
+            FORMATS[format][0](model, x, path)
+    except SficBenchError:
+        raise
+    except Exception as error:  # whatever an exporter raises
+        raise ExportFailed(
+            f"torch cannot write this network as {format}: {type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Silence warnings of exporters, which are about their own calls and about packages that are not needed.
+
+    They also warn of branches on sizes; these depend on the input's height and width alone, which are fixed.
+    """
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _error(model: nn.Module, run: Run, x: Tensor) -> float:
+    """The largest difference between both outputs for ``x``; raises `ExportFailed` if it is too large."""
+    with torch.no_grad():
+        expected, output = model(x), run(x)
+    if output.shape != expected.shape:
+        raise ExportFailed(
+            f"for a batch of {len(x)} the file gives {tuple(output.shape)}, torch {tuple(expected.shape)}"
+        )
+    error = float((output - expected).abs().max())
+    limit = TOLERANCE * max(float(expected.abs().max()), 1e-6)
+    if not error <= limit:  # so written, NaN fails too
+        raise ExportFailed(f"for a batch of {len(x)} the file is wrong by {error:.3g}, more than {limit:.3g}: not kept")
+    return error
+
+
+def _dynamic_batch() -> dict[int, object]:
+    return {0: torch.export.Dim("batch", min=1)}
+
+
+def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
+    _needs("onnx", "onnxscript", "onnxruntime")
+    program = torch.onnx.export(
+        model,
+        (x,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=["image"],
+        output_names=["logits"],
+        dynamic_shapes=(_dynamic_batch(),),
+        verbose=False,
+    )
+    assert program is not None
+    program.save(path)
+
+
+def load_onnx(path: Path) -> Run:
+    """The network in an ONNX file, run by ONNX Runtime on the CPU with torch's number of threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(x: Tensor) -> Tensor:
+        (result,) = session.run(None, {name: x.contiguous().numpy()})
+        return torch.from_numpy(result)
+
+    return run
+
+
+def _write_exported(model: nn.Module, x: Tensor, path: Path) -> None:
+    program = torch.export.export(model, (x,), dynamic_shapes=(_dynamic_batch(),))
+    with path.open("wb") as file:
+        torch.export.save(program, file)
+
+
+def _load_exported(path: Path) -> Run:
+    with path.open("rb") as file:
+        return torch.export.load(file).module()
+
+
+def _write_script(model: nn.Module, x: Tensor, path: Path) -> None:
+    torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
+
+
+def _load_script(path: Path) -> Run:
+    loaded: Run = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    return loaded
+
+
+def _needs(*packages: str) -> None:
+    import importlib.util
+
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    if missing:
+        raise MissingDependency(f"ONNX needs {', '.join(missing)}, not installed: pip install 'sfic-bench[onnx]'")
+
+
+FORMATS: Mapping[str, tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Run]]] = {
+    "onnx": (_write_onnx, load_onnx),
+    "torch-export": (_write_exported, _load_exported),
+    "torchscript": (_write_script, _load_script),
+}
+"""A function that writes and a function that reads each format, by its name."""

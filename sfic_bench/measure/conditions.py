@@ -1,0 +1,76 @@
+"""The conditions under which a network is timed. This module imports no torch, so that ``--help`` is quick."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
+from sfic_bench.errors import InvalidValue, member
+
+
+class Device(StrEnum):
+    """The kind of device that a network runs on."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class NumberFormat(StrEnum):
+    """The format of a network's weights and inputs; ``tf32`` is float32 with products in TF32, on CUDA alone."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+
+
+class Layout(StrEnum):
+    """How tensors are stored; ``both`` times every path in each layout, in the same rounds."""
+
+    CONTIGUOUS = "contiguous"
+    CHANNELS_LAST = "channels-last"
+    BOTH = "both"
+
+    @property
+    def each(self) -> "tuple[Layout, ...]":
+        """The layouts that are timed."""
+        return (Layout.CONTIGUOUS, Layout.CHANNELS_LAST) if self is Layout.BOTH else (self,)
+
+    @property
+    def words(self) -> str:
+        """The layout as a table names it."""
+        return "both layouts" if self is Layout.BOTH else self.value.replace("-", " ")
+
+
+class Conditions(Struct, frozen=True, kw_only=True):
+    """Device, number format, input and mode of a measurement.
+
+    Attributes:
+        batch_size: images a call.
+        input_size: height and width of the input, pixels; of a single layer, those of S.
+        training: time a forward and a backward pass instead of inference.
+        flush_l2: overwrite a CUDA device's L2 cache before each call. CUDA graphs, whose calls cost the least,
+            are always timed both ways.
+        energy: count the energy of an image on a CUDA device, which takes some 2 seconds a path.
+
+    Raises:
+        InvalidValue: for a size below 1.
+        UnknownName: for a device, number format or layout that does not exist. Plain strings are accepted too.
+    """
+
+    device: Device = Device.CPU
+    dtype: NumberFormat = NumberFormat.FP32
+    batch_size: int = 4
+    input_size: int = 256
+    layout: Layout = Layout.CONTIGUOUS
+    training: bool = False
+    flush_l2: bool = True
+    energy: bool = True
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "device", member(Device, self.device, "device"))
+        force_setattr(self, "dtype", member(NumberFormat, self.dtype, "dtype"))
+        force_setattr(self, "layout", member(Layout, self.layout, "layout"))
+        for name in ("batch_size", "input_size"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")

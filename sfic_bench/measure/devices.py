@@ -1,0 +1,49 @@
+"""Conditions in torch's terms, and whether this machine can meet them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+
+DTYPES = {
+    NumberFormat.FP32: torch.float32,
+    NumberFormat.TF32: torch.float32,
+    NumberFormat.FP16: torch.float16,
+    NumberFormat.BF16: torch.bfloat16,
+}
+"""torch's data type of each number format."""
+
+MEMORY_FORMATS = {Layout.CONTIGUOUS: torch.contiguous_format, Layout.CHANNELS_LAST: torch.channels_last}
+
+
+def missing(conditions: Conditions) -> str:
+    """Why this machine cannot meet ``conditions``; ``""`` if it can."""
+    if conditions.device is Device.CUDA and not torch.cuda.is_available():
+        return "this machine has no CUDA device"
+    if conditions.dtype is NumberFormat.TF32 and conditions.device is not Device.CUDA:
+        return "tf32 is a mode of CUDA devices"
+    return ""
+
+
+@contextmanager
+def cuda_libraries(dtype: NumberFormat) -> Iterator[None]:
+    """Set cuBLAS and cuDNN in the same way for all measurements; torch's own defaults differ between the two.
+
+    TF32 is off for ``fp32`` and on otherwise. cuDNN tries its algorithms and takes the fastest. The settings from
+    before come back at the end.
+    """
+    settings: list[tuple[object, str, bool]] = [
+        (torch.backends.cuda.matmul, "allow_tf32", dtype is not NumberFormat.FP32),
+        (torch.backends.cudnn, "allow_tf32", dtype is not NumberFormat.FP32),
+        (torch.backends.cudnn, "benchmark", True),
+    ]
+    before = [getattr(library, name) for library, name, _ in settings]
+    for library, name, value in settings:
+        setattr(library, name, value)
+    try:
+        yield
+    finally:
+        for (library, name, _), value in zip(settings, before, strict=True):
+            setattr(library, name, value)

@@ -1,0 +1,1 @@
+"""Vanilla backbones, one file for each family, without anything of SFIC."""

@@ -1,0 +1,106 @@
+"""Networks of other libraries and of files, by reference: ``timm:NAME``, ``torchvision:NAME``, ``FILE.py:FUNCTION``."""
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName, UnsupportedModel
+
+if TYPE_CHECKING:
+    from torch import nn
+
+LIBRARIES = ("timm", "torchvision")
+
+
+def is_reference(name: str) -> bool:
+    """Whether ``name`` refers to a library or a file, and is not a registered name."""
+    return ":" in name
+
+
+def check_reference(name: str) -> None:
+    """Raise unless ``name`` is well formed and, if it names a file, that file exists.
+
+    Raises:
+        InvalidValue: with the forms that exist, or because there is no such file.
+    """
+    place, _, network = name.rpartition(":")
+    if place in LIBRARIES and network:
+        return
+    if not place.endswith(".py") or not network.isidentifier():
+        raise InvalidValue(f"cannot read backbone {name!r}: expected timm:NAME, torchvision:NAME or FILE.py:FUNCTION")
+    if not Path(place).is_file():
+        raise InvalidValue(f"cannot read backbone {name!r}: there is no file {place}")
+
+
+def factory_of(name: str) -> "Callable[[int], nn.Module]":
+    """The function that makes the network that ``name`` refers to, for a number of classes.
+
+    Raises:
+        InvalidValue: for a reference that is not well formed, or a file without that function.
+        MissingDependency: if the library is not installed, or cannot be imported.
+        UnknownName: if the library has no such network, with the nearest name.
+    """
+    check_reference(name)
+    place, _, network = name.rpartition(":")
+    match place:
+        case "timm":
+            return _timm(network)
+        case "torchvision":
+            return _torchvision(network)
+    return _from_file(Path(place), network)
+
+
+def _library(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependency(f"{name} cannot be imported: {error}; pip install 'sfic-bench[zoo]'") from None
+    except RuntimeError as error:  # torchvision raises it beside a torch that it was not built for
+        raise MissingDependency(
+            f"{name} cannot be imported beside this torch: {error}; install the torchvision that goes with it"
+        ) from None
+
+
+def _timm(name: str) -> "Callable[[int], nn.Module]":
+    timm: Any = _library("timm")
+    if not timm.is_model(name):
+        raise UnknownName("timm network", name, timm.list_models())
+    return lambda classes: timm.create_model(name, num_classes=classes)
+
+
+def _torchvision(name: str) -> "Callable[[int], nn.Module]":
+    models: Any = _library("torchvision").models
+    names = models.list_models(module=models)
+    if name not in names:
+        raise UnknownName("torchvision network", name, names)
+    builder = models.get_model_builder(name)
+    # The inceptions' second classifiers are for training alone, and their own initialisation takes a minute.
+    quick = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
+    return lambda classes: builder(weights=None, num_classes=classes, **quick)
+
+
+def _from_file(path: Path, name: str) -> "Callable[[int], nn.Module]":
+    spec = importlib.util.spec_from_file_location(f"sfic_bench_file_{path.stem}", path.resolve())
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up the module that defines them
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise InvalidValue(f"{path} has no function {name!r} that makes a network")
+
+    def make(classes: int) -> "nn.Module":
+        from torch import nn
+
+        accepted = inspect.signature(function).parameters
+        parameter = next((n for n in ("num_classes", "classes") if n in accepted), None)
+        model = function() if parameter is None else function(**{parameter: classes})
+        if not isinstance(model, nn.Module):
+            raise UnsupportedModel(f"{path}:{name} gives {type(model).__name__}, expected a torch.nn.Module")
+        return model
+
+    return make

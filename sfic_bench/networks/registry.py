@@ -1,0 +1,157 @@
+"""The registry of vanilla networks by name.
+
+Importing it does not import torch: a network's code is loaded when the network is built.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.networks.external import check_reference, factory_of, is_reference
+from sfic_bench.networks.families import FAMILIES
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Factory = Callable[..., "nn.Module"]
+"""Makes a network for a number of classes and, if its weights depend on it, an ``input_size``."""
+
+INPUT_SIZE = 256
+"""Height and width that the paper gives every network, pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    factory: str | Factory
+    input_size: int
+    sized: bool
+    detector: bool
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register(
+    name: str,
+    factory: str | Factory,
+    *,
+    input_size: int = INPUT_SIZE,
+    sized: bool = False,
+    detector: bool = False,
+) -> None:
+    """Add a vanilla network.
+
+    Args:
+        name: what `build` and the command line call it.
+        factory: makes the network for a number of classes; or its place as ``"package.module:attribute"``.
+        input_size: height and width of the images in its source, pixels.
+        sized: whether its weights are made for one input size, which the factory then takes as ``input_size``.
+        detector: whether it is one of the detectors that the paper compares with, and not a backbone.
+
+    Raises:
+        InvalidValue: if the name is taken.
+    """
+    if name in _ENTRIES:
+        raise InvalidValue(f"backbone {name!r} is registered already: choose another name")
+    _ENTRIES[name] = _Entry(factory, input_size, sized, detector)
+
+
+def names() -> tuple[str, ...]:
+    """All registered backbones, in the order of registration."""
+    return tuple(name for name, entry in _ENTRIES.items() if not entry.detector)
+
+
+def detector_names() -> tuple[str, ...]:
+    """All registered detectors, in the paper's order."""
+    return tuple(name for name, entry in _ENTRIES.items() if entry.detector)
+
+
+def input_size_of(name: str) -> int:
+    """Height and width of the images in the source of ``name``, pixels; the paper's size if it is not registered."""
+    return _ENTRIES[name].input_size if name in _ENTRIES else INPUT_SIZE
+
+
+def check_name(name: str) -> None:
+    """Raise unless ``name`` is registered, or refers to a library or a file.
+
+    Raises:
+        UnknownName: with the nearest name, or a reference to a member of a well-known family.
+        InvalidValue: for a reference that is not well formed.
+    """
+    if is_reference(name):
+        check_reference(name)
+    elif name not in _ENTRIES:
+        raise UnknownName("backbone", name, _ENTRIES, FAMILIES)
+
+
+def build(
+    name: str,
+    *,
+    classes: int = 2,
+    input_size: int = INPUT_SIZE,
+    device: "torch.device | str | None" = None,
+) -> "nn.Module":
+    """A new vanilla network, in training mode and with the first weights of its family.
+
+    On ``device="meta"`` it has shapes only, and building it takes milliseconds.
+
+    Args:
+        name: a registered name, ``timm:NAME``, ``torchvision:NAME`` or ``FILE.py:FUNCTION``.
+        classes: number of logits; a function in a file gets it if it takes ``num_classes``.
+        input_size: height and width, for a network whose weights depend on them; other networks take any size.
+        device: where the weights lie.
+
+    Raises:
+        UnknownName: for a name that is not registered, or that the library does not have.
+        InvalidValue: for fewer than one class, a size or number of classes that the network cannot have, or a reference
+            that is not well formed.
+        MissingDependency: for a reference to a library that is not installed.
+    """
+    check_name(name)
+    if classes < 1:
+        raise InvalidValue(f"classes must be at least 1, got {classes}")
+    entry = _ENTRIES.get(name)
+    factory: Factory = factory_of(name) if entry is None else _loaded(entry.factory)
+    from sfic_bench.initialisation import placed_on  # imports torch
+
+    with placed_on(device):
+        return factory(classes, input_size=input_size) if entry is not None and entry.sized else factory(classes)
+
+
+def _loaded(factory: str | Factory) -> Factory:
+    if not isinstance(factory, str):
+        return factory
+    module, _, attribute = factory.partition(":")
+    loaded: Factory = getattr(import_module(module), attribute)
+    return loaded
+
+
+for _family, _names in {
+    "alexnet": ("alexnet",),
+    "densenet": ("densenet121",),
+    "efficientnet": ("efficientnet_b0",),
+    "mobilenet": ("mobilenet",),
+    "resnet": ("resnet26", "resnet50", "resnet101", "resnet152"),
+    "vgg": ("vgg13", "vgg16", "vgg19"),
+}.items():
+    for _name in _names:
+        register(_name, f"sfic_bench.networks.backbones.{_family}:{_name}")
+
+for _name, _module, _size, _sized in (
+    ("meso-inception", "meso_inception", 256, True),
+    ("multi-task", "multi_task", 256, False),
+    ("xception", "xception", 299, False),
+    ("f3net", "f3net", 299, True),
+    ("amtennet", "amtennet", 256, True),
+    ("m2tr", "m2tr", 320, True),
+):
+    register(
+        _name,
+        f"sfic_bench.networks.detectors.{_module}:{_module}",
+        input_size=_size,
+        sized=_sized,
+        detector=True,
+    )

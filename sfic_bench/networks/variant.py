@@ -1,0 +1,90 @@
+"""What can be built and measured: a network or a single layer, vanilla or in its SFIC form.
+
+Both are frozen, keyword-only and validated when they are created, so that no later step checks them again.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sfic_bench.errors import InvalidValue, member
+from sfic_bench.networks.ratios import check_ratios, with_ratios
+
+
+class OnUnsupported(StrEnum):
+    """What happens to an operation that has no meaning on a pair: it is an error, or it is kept vanilla."""
+
+    ERROR = "error"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One network: a vanilla backbone, or its SFIC form at (``alpha``, ``beta``).
+
+    Attributes:
+        backbone: a registered name or a reference, see `sfic_bench.networks.registry.build`.
+        alpha, beta: both ``None`` (vanilla) or both numbers.
+        on_unsupported: what happens to an operation that has no meaning on a pair. Plain strings are accepted too.
+
+    Raises:
+        InvalidValue: if only one of the ratios is given, or one is out of range.
+        UnknownName: for an ``on_unsupported`` that does not exist.
+    """
+
+    backbone: str
+    alpha: float | None = None
+    beta: float | None = None
+    on_unsupported: OnUnsupported = OnUnsupported.ERROR
+
+    def __post_init__(self) -> None:
+        check_ratios("a network", self.alpha, self.beta)
+        choice = member(OnUnsupported, self.on_unsupported, "value of on_unsupported")
+        object.__setattr__(self, "on_unsupported", choice)
+
+    @property
+    def is_vanilla(self) -> bool:
+        return self.alpha is None
+
+    @property
+    def name(self) -> str:
+        """The network's name without its ratios."""
+        return self.backbone
+
+    def __str__(self) -> str:
+        return with_ratios(self.name, self.alpha, self.beta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage2Layer:
+    """One Stage 2 at (``alpha``, ``beta``), or the vanilla convolution that it replaces (both ``None``).
+
+    It has ``channels`` inputs and outputs, stride 1, padding that keeps the size, and no bias.
+
+    Raises:
+        InvalidValue: if only one of the ratios is given, one is out of range, there are no channels,
+            or the kernel size is not odd.
+    """
+
+    channels: int
+    kernel_size: int = 3
+    alpha: float | None = None
+    beta: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.channels < 1:
+            raise InvalidValue(f"channels must be at least 1, got {self.channels}")
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise InvalidValue(f"kernel size must be odd, such as 1 or 3, got {self.kernel_size}")
+        check_ratios("a layer", self.alpha, self.beta)
+
+    @property
+    def is_vanilla(self) -> bool:
+        return self.alpha is None
+
+    @property
+    def name(self) -> str:
+        """The layer's name without its ratios."""
+        return f"stage2 {self.channels}ch {self.kernel_size}×{self.kernel_size}"
+
+    def __str__(self) -> str:
+        return with_ratios(self.name, self.alpha, self.beta)

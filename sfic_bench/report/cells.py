@@ -1,0 +1,42 @@
+"""Figures as the text of a table's cells; nothing where there is no figure."""
+
+from collections.abc import Sequence
+
+from sfic_bench.statistics.intervals import Interval
+
+
+def number(value: float | None, digits: str = ".2f") -> str:
+    """``value`` as `format` writes it with ``digits``."""
+    return "" if value is None else f"{value:{digits}}"
+
+
+def bounds(interval: Interval | None, digits: str = ".2f", *, scale: float = 1, between: str = "–") -> str:
+    """The bounds of an interval: ``0.98–1.02``."""
+    if interval is None or interval.low is None or interval.high is None:
+        return ""
+    return f"{scale * interval.low:{digits}}{between}{scale * interval.high:{digits}}"
+
+
+def estimate(interval: Interval | None, digits: str = ".2f", *, scale: float = 1) -> str:
+    """The estimate that an interval is of."""
+    return "" if interval is None else f"{scale * interval.estimate:{digits}}"
+
+
+def with_bounds(interval: Interval | None, digits: str = ".3f") -> tuple[str, str]:
+    """The estimate and its bounds, as two cells."""
+    return estimate(interval, digits), bounds(interval, digits)
+
+
+def size(pixels: int) -> str:
+    """``256×256``."""
+    return f"{pixels}×{pixels}"
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """A tensor's shape without its batch: ``3×256×256``."""
+    return "×".join(map(str, sizes[1:]))
+
+
+def ratio(value: float | None, base: float | None) -> float | None:
+    """``value`` over ``base``; ``None`` where one is missing or the base is 0."""
+    return None if value is None or not base else value / base

@@ -1,0 +1,54 @@
+"""Accuracy of networks by a protocol, as ``accuracy`` finds it."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.fields import Key, Name, NetworkRow, Size, Value
+from sfic_bench.statistics.intervals import Interval
+
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
+    """One network in one experiment: means over seeds, as shares.
+
+    Attributes:
+        seeds: number of runs that differ in their seed alone.
+        frame_auc, frame_bacc: AUC and balanced accuracy per image; ``None`` where the images are of one class.
+        video_auc, video_bacc: the same per video, whose score is the mean of its images' scores.
+        auc_over_vanilla, bacc_over_vanilla: by how much the vanilla network's is exceeded on the same images.
+        auc_printed, bacc_printed: the paper's figure in percent, where the data are the paper's.
+    """
+
+    train_on: Name
+    test_on: Name
+    seeds: Size
+    frame_auc: Interval | None
+    frame_bacc: Interval | None
+    video_auc: Interval | None
+    video_bacc: Interval | None
+    auc_over_vanilla: Interval | None = None
+    bacc_over_vanilla: Interval | None = None
+    auc_printed: Percent | None = None
+    bacc_printed: Percent | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.backbone, self.alpha, self.beta, f"{self.train_on} → {self.test_on}"
+
+
+class AccuracyResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/accuracy/2"):
+    """Accuracy of networks by one protocol.
+
+    Attributes:
+        recipe: how all networks were trained, field by field, see `sfic_bench.train.recipe.Recipe`.
+        seeds: of the runs.
+    """
+
+    environment: Environment
+    protocol: str
+    recipe: dict[str, Value]
+    seeds: list[int]
+    rows: list[AccuracyRow]

@@ -1,0 +1,74 @@
+"""The paper's printed figures against ours, as ``audit`` finds them."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.fields import Count, NetworkRow, Ratio
+
+Verdict = Literal["match", "explained", "differs, known", "differs"]
+"""``match``: our integer, rounded as the paper rounds, prints the same. ``explained``: it does not, but another known
+network's figure does. ``differs, known``: the network as its authors describe it has another figure. ``differs``: nothing
+explains it."""
+
+
+class AuditRow(Struct, frozen=True, kw_only=True):
+    """One printed figure of the paper, and ours."""
+
+    table: str
+    model: str
+    alpha: Ratio
+    beta: Ratio
+    quantity: Literal["params", "macs"]
+    printed: str
+    measured: Count
+    verdict: Verdict
+    note: str
+
+
+class UnprintedRow(NetworkRow, frozen=True, kw_only=True):
+    """A network that the paper gives no figure for."""
+
+    params: Count
+    macs: Count
+
+
+class ParityRow(NetworkRow, frozen=True, kw_only=True):
+    """How an SFIC network's number of parameters follows from its vanilla network's, term by term."""
+
+    vanilla: Count
+    sfic: Count
+    terms: dict[str, int]
+    unexplained: int
+
+
+class ClaimRow(Struct, frozen=True, kw_only=True):
+    """A percentage that the paper states in words about the FLOPs of two networks.
+
+    Attributes:
+        reduction_percent: 100·(before − after)/before of counted MACs, which is what "reduced by" means.
+        over_after_percent: 100·(before − after)/after of printed figures, which is the paper's arithmetic.
+    """
+
+    section: str
+    stated: str
+    before: str
+    after: str
+    reduction_percent: float
+    over_after_percent: float
+
+
+class AuditResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/audit/1"):
+    """Every Param and FLOPs cell of the paper's Tables II, III and V against the networks as counted here."""
+
+    environment: Environment
+    rows: list[AuditRow]
+    unprinted: list[UnprintedRow]
+    parity: list[ParityRow]
+    claims: list[ClaimRow]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no cell differs without a known reason, and every parameter over vanilla's is accounted for."""
+        return all(row.verdict != "differs" for row in self.rows) and not any(row.unexplained for row in self.parity)

@@ -1,0 +1,53 @@
+"""What the informing commands find: ``list``, ``env``, ``explain``."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from sfic_bench.results.environment import Environment
+
+
+class NamedThing(Struct, frozen=True, kw_only=True):
+    """A model, counting convention or execution path that can be named on the command line."""
+
+    kind: Literal["model", "convention", "path"]
+    name: str
+    summary: str
+
+
+class ListResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/list/1"):
+    """Everything that can be named on the command line."""
+
+    rows: list[NamedThing]
+
+
+class EnvironmentResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/environment/1"):
+    """Versions and devices."""
+
+    environment: Environment
+    devices: list[str]
+
+
+class ExplainedRow(Struct, frozen=True, kw_only=True):
+    """What conversion makes of one operation of a network.
+
+    Attributes:
+        path: of the module that the operation is in.
+        role: what it becomes, such as Stage 2.
+        spatial, frequency: channels of S and F behind it, where it gives a pair.
+    """
+
+    path: str
+    operation: str
+    role: str
+    spatial: int | None
+    frequency: int | None
+    note: str
+
+
+class PlacementResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/placement/1"):
+    """Where a network's stages go."""
+
+    environment: Environment
+    backbone: str
+    rows: list[ExplainedRow]

@@ -1,0 +1,80 @@
+"""Scores of one trained network, as ``train``, ``evaluate`` and ``predict`` find them."""
+
+from msgspec import Struct
+
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.fields import Count
+from sfic_bench.statistics.intervals import Interval
+
+Metrics = dict[str, Interval | None]
+"""By the metric's name; ``None`` where it cannot be had, as an AUC of one class."""
+
+
+class Trained(Struct, frozen=True, kw_only=True):
+    """What a finished run found on its test split.
+
+    Attributes:
+        images: number of images that were scored.
+        unreadable: paths of images that could not be read.
+        scores: by level, ``"frame"`` or ``"video"``.
+    """
+
+    epochs: Count
+    images: Count
+    unreadable: list[str]
+    scores: dict[str, Metrics]
+
+
+class EpochRow(Struct, frozen=True, kw_only=True):
+    """One epoch of a training: a line of a run's ``metrics.jsonl``.
+
+    Attributes:
+        epoch: counted from 1.
+        loss: its mean over the epoch.
+        images_per_s: images a second, over all devices.
+        loader_images_per_s: images a second that were decoded without any training; ``None`` where that was not measured.
+        val: metrics of the validation split, without intervals.
+    """
+
+    epoch: Count
+    loss: float
+    images_per_s: float
+    loader_images_per_s: float | None
+    val: dict[str, float | None]
+
+
+class ScoresResult(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/scores/2"
+):
+    """Scores of one trained network on one split.
+
+    Attributes:
+        run: the run's folder.
+        data: the manifest's name.
+        epochs: that the network was trained for.
+        images, unreadable, scores: see `Trained`.
+    """
+
+    environment: Environment
+    run: str
+    data: str
+    split: str
+    images: Count
+    unreadable: list[str]
+    scores: dict[str, Metrics]
+    epochs: Count | None = None
+
+
+class Prediction(Struct, frozen=True, kw_only=True):
+    """The probability that an image is fake, or ``None`` and the ``reason`` why it could not be read."""
+
+    path: str
+    fake: float | None
+    reason: str
+
+
+class PredictionsResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/predictions/1"):
+    """Single images scored by the network of a run."""
+
+    run: str
+    rows: list[Prediction]

@@ -1,0 +1,309 @@
+"""Result files of older schema versions, and pytest-benchmark's, as results of this version.
+
+A type here is a file's shape as an older version wrote it; its ``upgraded`` says what that is now.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+from sfic_bench.measure.peak import Peak
+from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow, Percent
+from sfic_bench.results.environment import Environment
+from sfic_bench.results.fields import Count, Name, NetworkRow, NotFinite, Positive, Ratio, Size, Value
+from sfic_bench.results.scores import Trained
+from sfic_bench.results.timing import Best, Cache, Family, Timed, TimingResult, TimingRow
+from sfic_bench.statistics.intervals import Interval, median_of
+
+Share = Annotated[float, Meta(ge=-1, le=1)]
+
+
+class MedianV1(Struct, frozen=True, kw_only=True):
+    """A median with its interval, until measurement/1."""
+
+    median: Positive
+    ci95: tuple[Positive, Positive]
+
+    def upgraded(self) -> Interval:
+        return Interval(estimate=self.median, low=self.ci95[0], high=self.ci95[1])
+
+
+class SamplesV1(MedianV1, frozen=True, kw_only=True):
+    """Times of one row with what was read meanwhile, until measurement/1."""
+
+    samples: Annotated[list[Positive], Meta(min_length=1)]
+    sm_clock_mhz: list[int | None] = []
+    throttled: list[list[str]] = []
+
+
+class TimingRowV1(Timed, frozen=True, kw_only=True):
+    """A timed row with its conditions, until measurement/1."""
+
+    path: Name
+    l2: Cache | None
+    device: Device
+    dtype: NumberFormat
+    batch_size: Size
+    input_size: Size
+    channels_last: bool
+    training: bool
+    status: Literal["ok", "wrong", "unavailable"]
+    reason: str
+    latency_ms: SamplesV1 | None
+    ratio_to_vanilla: MedianV1 | None
+    floor_ms: Positive | None = None
+    setup_s: float = 0.0
+    energy_per_image_j: Positive | None = None
+    peak_bytes: dict[Name, Count] = {}
+    macs: Count | None
+    max_abs_error: float | NotFinite | None = None
+    gradient_error: float | NotFinite | None = None
+    fewer_macs_but_slower: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.status == "ok") != (self.latency_ms is not None):
+            raise ValueError("status and latency_ms contradict each other")
+
+    def upgraded(self) -> TimingRow:
+        times = self.latency_ms
+        return TimingRow(
+            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
+            layer=self.layer, channels=self.channels, kernel_size=self.kernel_size,
+            path=self.path, layout=_layout(self.channels_last), l2=self.l2, status=self.status, reason=self.reason,
+            samples_ms=[] if times is None else times.samples,
+            latency_ms=None if times is None else times.upgraded(),
+            ratio_to_vanilla=None if self.ratio_to_vanilla is None else self.ratio_to_vanilla.upgraded(),
+            macs=self.macs, floor_ms=self.floor_ms, fewer_macs_but_slower=self.fewer_macs_but_slower,
+            peak_bytes=self.peak_bytes, energy_per_image_j=self.energy_per_image_j, setup_s=self.setup_s,
+            max_abs_error=self.max_abs_error, gradient_error=self.gradient_error,
+            sm_clock_mhz=[] if times is None else times.sm_clock_mhz,
+            throttled=[] if times is None else times.throttled,
+        )  # fmt: skip
+
+
+class BestV1(Timed, frozen=True, kw_only=True):
+    """A network's fastest row against vanilla's, until measurement/1."""
+
+    path: Name
+    channels_last: bool = False
+    vanilla_path: Name
+    vanilla_channels_last: bool = False
+    ratio_to_vanilla: MedianV1
+
+    def upgraded(self, rows: list[TimingRow]) -> Best:
+        layout, vanilla_layout = _layout(self.channels_last), _layout(self.vanilla_channels_last)
+
+        def macs(alpha: Ratio, beta: Ratio, path: str, layout: Layout) -> int | None:
+            where = (self.name, alpha, beta, path, layout)
+            return next((r.macs for r in rows if (r.name, r.alpha, r.beta, r.path, r.layout) == where), None)
+
+        own = macs(self.alpha, self.beta, self.path, layout)
+        vanilla = macs(None, None, self.vanilla_path, vanilla_layout)
+        return Best(
+            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
+            layer=self.layer, channels=self.channels, kernel_size=self.kernel_size,
+            path=self.path, layout=layout, vanilla_path=self.vanilla_path, vanilla_layout=vanilla_layout,
+            ratio_to_vanilla=self.ratio_to_vanilla.upgraded(),
+            macs_to_vanilla=own / vanilla if own and vanilla else None,
+        )  # fmt: skip
+
+
+class FamilyV1(Struct, frozen=True, kw_only=True):
+    """What was timed together, until measurement/1."""
+
+    name: Name
+    rounds: Count
+    stopped_by: str
+    vanilla_against_itself: MedianV1 | None
+    best: list[BestV1] = []
+    node: str | None = None
+
+    def upgraded(self, rows: list[TimingRow]) -> Family:
+        noise = self.vanilla_against_itself
+        return Family(
+            name=self.name, rounds=self.rounds, stopped_by=self.stopped_by, node=self.node,
+            vanilla_against_itself=None if noise is None else noise.upgraded(),
+            best=[best.upgraded(rows) for best in self.best],
+        )  # fmt: skip
+
+
+class TimingResultV1(Struct, frozen=True, kw_only=True):
+    """measurement/1: every row repeats its conditions."""
+
+    environment: Environment
+    peak: Peak | None = None
+    families: list[FamilyV1]
+    rows: list[TimingRowV1]
+
+    def upgraded(self) -> TimingResult:
+        """The same as measurement/2.
+
+        Raises:
+            ValueError: if its rows were not all timed under the same conditions, or a condition is unknown.
+        """
+        rows = [row.upgraded() for row in self.rows]
+        asked = {(r.device, r.dtype, r.batch_size, r.input_size, r.training) for r in self.rows}
+        if len(asked) > 1:
+            raise ValueError(f"its rows are of {len(asked)} different conditions; expected one file for each")
+        device, dtype, batch_size, input_size, training = (
+            asked.pop() if asked else (Device.CPU, NumberFormat.FP32, 1, 1, False)
+        )
+        layouts = {row.layout for row in rows}
+        conditions = Conditions(
+            device=device, dtype=dtype, batch_size=batch_size, input_size=input_size, training=training,
+            layout=layouts.pop() if len(layouts) == 1 else Layout.BOTH,
+        )  # fmt: skip
+        families = [family.upgraded(rows) for family in self.families]
+        return TimingResult(
+            environment=self.environment, conditions=conditions, peak=self.peak, unwatched="", families=families, rows=rows
+        )  # fmt: skip
+
+
+def _layout(channels_last: bool) -> Layout:
+    return Layout.CHANNELS_LAST if channels_last else Layout.CONTIGUOUS
+
+
+class ScoreV1(Struct, frozen=True, kw_only=True):
+    """A score or a difference of two, until accuracy/1 and scores/1."""
+
+    value: Share | None
+    ci95: tuple[Share, Share] | None
+
+    def upgraded(self) -> Interval | None:
+        if self.value is None:
+            return None
+        low, high = self.ci95 or (None, None)
+        return Interval(estimate=self.value, low=low, high=high)
+
+
+class TrainedV1(Struct, frozen=True, kw_only=True):
+    """What a finished run found, until scores/1."""
+
+    epochs: Count
+    images: Count
+    unreadable: list[str]
+    scores: dict[str, dict[str, ScoreV1]]
+
+    def upgraded(self) -> Trained:
+        scores = {
+            level: {name: score.upgraded() for name, score in metrics.items()} for level, metrics in self.scores.items()
+        }
+        return Trained(epochs=self.epochs, images=self.images, unreadable=self.unreadable, scores=scores)
+
+
+class AccuracyRowV1(NetworkRow, frozen=True, kw_only=True):
+    """One network in one experiment, until accuracy/1."""
+
+    train_on: Name
+    test_on: Name
+    seeds: Size
+    frame_auc: ScoreV1
+    frame_bacc: ScoreV1
+    video_auc: ScoreV1
+    video_bacc: ScoreV1
+    auc_over_vanilla: ScoreV1 | None = None
+    bacc_over_vanilla: ScoreV1 | None = None
+    auc_printed: Percent | None = None
+    bacc_printed: Percent | None = None
+
+    def upgraded(self) -> AccuracyRow:
+        over = (self.auc_over_vanilla, self.bacc_over_vanilla)
+        auc_over, bacc_over = (None if score is None else score.upgraded() for score in over)
+        return AccuracyRow(
+            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
+            train_on=self.train_on, test_on=self.test_on, seeds=self.seeds,
+            frame_auc=self.frame_auc.upgraded(), frame_bacc=self.frame_bacc.upgraded(),
+            video_auc=self.video_auc.upgraded(), video_bacc=self.video_bacc.upgraded(),
+            auc_over_vanilla=auc_over, bacc_over_vanilla=bacc_over,
+            auc_printed=self.auc_printed, bacc_printed=self.bacc_printed,
+        )  # fmt: skip
+
+
+class AccuracyResultV1(Struct, frozen=True, kw_only=True):
+    """accuracy/1: a score has a value and a pair of bounds."""
+
+    environment: Environment
+    protocol: str = ""
+    recipe: dict[str, Value] = {}
+    seeds: list[int] = []
+    rows: list[AccuracyRowV1]
+
+    def upgraded(self) -> AccuracyResult:
+        rows = [row.upgraded() for row in self.rows]
+        return AccuracyResult(
+            environment=self.environment,
+            protocol=self.protocol,
+            recipe=self.recipe,
+            seeds=self.seeds,
+            rows=rows,
+        )
+
+
+class PytestCpu(Struct, frozen=True, kw_only=True):
+    """The CPU as pytest-benchmark describes it."""
+
+    brand_raw: str | None = None
+    count: int | None = None
+
+
+class PytestMachine(Struct, frozen=True, kw_only=True):
+    """The machine as pytest-benchmark, and this project's benchmarks, describe it."""
+
+    machine: str | None = None
+    python_version: str | None = None
+    cpu: PytestCpu = PytestCpu()
+    device: str | None = None
+    threads: int | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    cudnn: int | None = None
+    triton: str | None = None
+    driver: str | None = None
+    onednn_max_cpu_isa: str | None = None
+
+
+class PytestStats(Struct, frozen=True, kw_only=True):
+    """Seconds, raw and in the order of the rounds; pytest-benchmark writes them if it is told to."""
+
+    data: Annotated[list[Positive], Meta(min_length=1)] | None = None
+
+
+class PytestRow(Struct, frozen=True, kw_only=True):
+    """One benchmark of pytest-benchmark."""
+
+    fullname: Name
+    stats: PytestStats
+
+
+class PytestResult(Struct, frozen=True, kw_only=True):
+    """A file of pytest-benchmark. Its rows have no network, path or conditions that could be read off."""
+
+    machine_info: PytestMachine
+    benchmarks: list[PytestRow]
+
+    def upgraded(self) -> TimingResult:
+        """Its benchmarks as timed rows without a vanilla one.
+
+        Raises:
+            ValueError: for a benchmark without raw times; says where.
+        """
+        rows = []
+        for i, benchmark in enumerate(self.benchmarks):
+            if benchmark.stats.data is None:
+                raise ValueError(
+                    f"it has no raw times - at `$.benchmarks[{i}].stats.data`; run pytest with --benchmark-save-data"
+                )
+            samples = [1e3 * seconds for seconds in benchmark.stats.data]
+            row = TimingRow(
+                backbone=benchmark.fullname, alpha=None, beta=None, path="", status="ok", samples_ms=samples, latency_ms=median_of(samples)
+            )  # fmt: skip
+            rows.append(row)
+        info = self.machine_info
+        environment = Environment(
+            machine=info.machine, python=info.python_version, processor=info.cpu.brand_raw, cpu_count=info.cpu.count,
+            packages={} if info.torch is None else {"torch": info.torch}, device=info.device, threads=info.threads,
+            cuda=info.cuda, cudnn=info.cudnn, triton=info.triton, driver=info.driver,
+            onednn_max_cpu_isa=info.onednn_max_cpu_isa,
+        )  # fmt: skip
+        return TimingResult(environment=environment, conditions=None, peak=None, unwatched="", families=[], rows=rows)

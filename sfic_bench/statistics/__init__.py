@@ -1,0 +1,1 @@
+"""Medians and shares with their intervals, and tests that control false discoveries."""

@@ -1,0 +1,104 @@
+"""Medians with intervals. Distributions of times are skewed and have outliers, so nothing here is a mean.
+
+Intervals are percentile bootstraps (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993,
+Chapter 13) with a fixed seed: the same samples always give the same interval.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from math import comb
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+RESAMPLES = 2000
+
+
+class Interval(Struct, frozen=True, kw_only=True):
+    """An estimate with its 95% interval, both in the unit of what is estimated.
+
+    Attributes:
+        low, high: the bounds; both ``None`` where no interval can be had, as for the AUC of a single image.
+
+    Raises:
+        ValueError: if one bound is missing, or the lower one lies above the upper one.
+    """
+
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two bounds or none")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"the lower bound {self.low} lies above the upper bound {self.high}")
+
+    def contains(self, value: float) -> bool:
+        """Whether ``value`` lies between the bounds; without bounds nothing does."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
+
+    @property
+    def relative_width(self) -> float:
+        """Width of the interval over the estimate; infinite without bounds."""
+        if self.low is None or self.high is None:
+            return float("inf")
+        return (self.high - self.low) / self.estimate
+
+    def is_above(self, value: float) -> bool:
+        """Whether the whole interval lies above ``value``."""
+        return self.low is not None and self.low > value
+
+
+def median_of(samples: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The median of ``samples`` with its bootstrap interval.
+
+    Raises:
+        ValueError: for no samples, or one that is not a finite number above 0.
+    """
+    values = np.asarray(samples, dtype=float)
+    if not values.size or not np.isfinite(values).all() or values.min() <= 0:
+        raise ValueError(f"expected finite samples above 0, at least one, got {list(samples)[:5]}")
+    chosen = np.random.default_rng(0).integers(values.size, size=(RESAMPLES, values.size))
+    medians = np.median(values[chosen], axis=1)
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate=float(np.median(values)), low=float(low), high=float(high))
+
+
+def relative_width(values: NDArray[np.float64]) -> float:
+    """Width of a distribution-free 95% interval of the median of ``values``, over that median.
+
+    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn &
+    Meeker, "Statistical Intervals", 1991, Section 5.2). It takes microseconds where the bootstrap takes
+    milliseconds, so that a stopping rule can ask for it while a device waits. Of fewer than six values it is their
+    whole range.
+    """
+    ordered = np.sort(values)
+    below = _rank_below(len(ordered))
+    return float((ordered[-1 - below] - ordered[below]) / np.median(ordered))
+
+
+@cache
+def _rank_below(n: int) -> int:
+    """The most order statistics to leave out on each side of ``n`` so that the rest holds the median in 95% of cases."""
+    tail, rank = Fraction(0), 0
+    while (tail := tail + Fraction(comb(n, rank), 2**n)) <= Fraction(25, 1000):
+        rank += 1
+    return max(0, rank - 1)
+
+
+def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Interval:
+    """The median of ``samples[i] / baseline[i]``.
+
+    Each pair comes from the same round, so that what slows the machine for a while slows both and
+    drops out.
+
+    Raises:
+        ValueError: if the two have different lengths, or a sample is not a finite number above 0.
+    """
+    if len(samples) != len(baseline):
+        raise ValueError(f"pairs need as many samples on both sides, got {len(samples)} and {len(baseline)}")
+    median_of(baseline)
+    return median_of(np.divide(samples, baseline).tolist(), confidence)

@@ -1,0 +1,182 @@
+"""The factor by which two sets of samples differ: a rank test, its interval, and control of false discoveries.
+
+Everything follows from the n·m ratios of a head's and a base's samples. The estimate is their median
+(Hodges & Lehmann 1963), the interval lies between two of them (Moses; Hollander, Wolfe & Chicken,
+"Nonparametric Statistical Methods", 3rd ed. 2014, Section 4.3), and the share of ratios above a bound
+is the Mann–Whitney statistic for that bound. So the interval and the p-values belong to one test, and an outlier
+moves it by one rank at most. docs/comparing.md has the assumptions. scipy.stats has the same test, and
+`tests/test_rank_test.py` compares the two; but scipy has no such interval, and takes longer to import than a comparison
+takes.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_quantile = NormalDist().inv_cdf
+
+POWER = 0.8
+"""The probability with which the test finds a difference as large as `Shifts.smallest`."""
+
+THINNED = 512
+"""The most samples that are compared; more are replaced by so many evenly spaced ones in order of size."""
+
+CORRELATED = _quantile(0.95)
+"""How many standard errors (1/√samples) a correlation in time must exceed to be allowed for."""
+
+AT_ONCE = 4_000_000
+"""How many ratios are held in memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shifts:
+    """Results of comparing many rows, with one element for each row; ratios are of head to base.
+
+    Attributes:
+        ratio: median of all ratios; above 1 if the head takes more.
+        low, high: bounds of its interval; 0 and infinity if there are too few samples.
+        p_differs: p-value of the hypothesis that the true ratio lies within the margin.
+        p_equivalent: p-value of the hypothesis that the true ratio lies outside the margin.
+        smallest: the least true ratio above 1 + margin that the test finds with probability `POWER`.
+        effective: samples of both sides together, less what their correlation in time takes away.
+    """
+
+    ratio: Floats
+    low: Floats
+    high: Floats
+    p_differs: Floats
+    p_equivalent: Floats
+    smallest: Floats
+    effective: Floats
+
+
+def shifts(base: Sequence[Floats], head: Sequence[Floats], margin: float = 0.0, confidence: float = 0.95) -> Shifts:
+    """Compare ``head[i]`` with ``base[i]`` for each row i.
+
+    Args:
+        base: samples above 0 of each row, in the order in which they were taken.
+        head: the same for the head.
+        margin: ratios that count as equal; 0.02 means from 1/1.02 to 1.02.
+        confidence: of the intervals.
+    """
+    results = {f.name: np.empty(len(base)) for f in fields(Shifts)}
+    lengths: dict[tuple[int, int], list[int]] = {}
+    for i, (b, h) in enumerate(zip(base, head, strict=True)):
+        lengths.setdefault((b.size, h.size), []).append(i)
+    for (n, m), rows in lengths.items():
+        for portion in _portions(rows, min(n, THINNED) * min(m, THINNED)):
+            part = _same_length(
+                np.stack([base[i] for i in portion]), np.stack([head[i] for i in portion]), margin, confidence
+            )
+            for f in fields(Shifts):
+                results[f.name][portion] = getattr(part, f.name)
+    return Shifts(**results)
+
+
+def _portions(rows: list[int], size: int) -> Iterator[list[int]]:
+    """``rows``, each of which has ``size`` ratios, in portions that together have at most `AT_ONCE`."""
+    step = max(1, AT_ONCE // size)
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
+
+def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -> Shifts:
+    """Compare rows that have equally many samples: ``base`` ``[rows, n]`` with ``head`` ``[rows, m]``."""
+    n, m = _effective(base, head)
+    # The standard deviation of the share of ratios above the true one, for n·m pairs of n + m values without ties.
+    deviation = np.sqrt((n + m + 1) / (12 * n * m))
+    continuity = 0.5 / (n * m)
+    ratios = _pairs(_thin(base), _thin(head))
+    count = ratios.shape[1]
+    beyond = _quantile((1 + confidence) / 2)
+    reach = beyond * deviation + continuity
+    rank = np.floor((0.5 - reach) * count).astype(int)  # how many ratios lie below the interval
+    rows = np.arange(len(ratios))
+    known = rank >= 0
+    low = np.where(known, ratios[rows, np.maximum(rank, 0)], 0.0)
+    high = np.where(known, ratios[rows, count - 1 - np.maximum(rank, 0)], np.inf)
+
+    def p_above(bound: float) -> Floats:
+        """One-sided p-value of the hypothesis that the true ratio is at most ``bound``."""
+        above = (ratios > bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1)
+        return _exceeded((above - 0.5 - continuity) / deviation)
+
+    def p_below(bound: float) -> Floats:
+        """One-sided p-value of the hypothesis that the true ratio is at least ``bound``."""
+        below = (ratios < bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1)
+        return _exceeded((below - 0.5 - continuity) / deviation)
+
+    upper, lower = 1 + margin, 1 / (1 + margin)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.where(known, (np.log(high) - np.log(low)) / (2 * beyond), np.inf)
+    return Shifts(
+        ratio=np.median(ratios, axis=1),
+        low=low,
+        high=high,
+        p_differs=np.minimum(1.0, 2 * np.minimum(p_above(upper), p_below(lower))),
+        p_equivalent=np.maximum(p_below(upper), p_above(lower)),
+        smallest=upper * np.exp((beyond + _quantile(POWER)) * spread),
+        effective=n + m,
+    )
+
+
+def _exceeded(z: Floats) -> Floats:
+    """The probability that a standard normal variable lies above ``z``."""
+    return np.array([0.5 * math.erfc(x / math.sqrt(2)) for x in z])
+
+
+def _effective(base: Floats, head: Floats) -> tuple[Floats, Floats]:
+    """The number of independent samples that hold as much information, for base and head.
+
+    It is n(1 − r)/(1 + r), where r is the correlation of a sample with the next one. A disturbance of a machine lasts
+    longer than a round, so that neighbours resemble each other (Wilks, "Statistical Methods in the Atmospheric
+    Sciences", 2nd ed. 2006, Section 5.2.4). r is that of ranks, from both sides together. If independent samples would
+    often show as large a correlation, it is taken for 0.
+    """
+    with_next, with_itself = np.zeros(len(base)), np.zeros(len(base))
+    for samples in (base, head):
+        ranks = samples.argsort(axis=1).argsort(axis=1) - (samples.shape[1] - 1) / 2
+        with_next += (ranks[:, 1:] * ranks[:, :-1]).sum(axis=1)
+        with_itself += (ranks**2).sum(axis=1)
+    n, m = base.shape[1], head.shape[1]
+    r = with_next / np.maximum(with_itself, 1)
+    r = np.where(r > CORRELATED / np.sqrt(n + m), r, 0)
+    # A run of n samples is worth at least two independent ones.
+    share = np.maximum((1 - r) / (1 + r), min(1, 2 / min(n, m)))
+    return n * share, m * share
+
+
+def _thin(samples: Floats) -> Floats:
+    """The samples of each row, sorted; at most `THINNED` of them, evenly spaced."""
+    ordered = np.sort(samples, axis=1)
+    n = ordered.shape[1]
+    if n <= THINNED:
+        return ordered
+    return ordered[:, ((np.arange(THINNED) + 0.5) * n / THINNED).astype(int)]
+
+
+def _pairs(base: Floats, head: Floats) -> Floats:
+    """All ratios of a head's sample to a base's, sorted, for each row."""
+    ratios = (head[:, :, None] / base[:, None, :]).reshape(len(base), -1)
+    ratios.sort(axis=1)
+    return ratios
+
+
+def adjusted(p: Floats) -> Floats:
+    """p-values adjusted after Benjamini & Hochberg (1995).
+
+    Of the hypotheses whose adjusted p-value lies below q, a share of at most q is rejected wrongly on average.
+    """
+    if not p.size:
+        return p
+    order = np.argsort(p)
+    scaled = p[order] * p.size / np.arange(1, p.size + 1)
+    result = np.empty_like(p)
+    result[order] = np.minimum(1.0, np.minimum.accumulate(scaled[::-1])[::-1])
+    return result

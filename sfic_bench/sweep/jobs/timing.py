@@ -1,0 +1,55 @@
+"""Timing one network beside its vanilla form."""
+
+import platform
+from dataclasses import replace
+from typing import ClassVar
+
+from msgspec import structs
+
+from sfic_bench.measure.conditions import Conditions, Device
+from sfic_bench.results.timing import TimingResult
+from sfic_bench.sweep.jobs.job import Done, Facts, Job, Workplace, plain
+
+
+class TimingJob(Job, frozen=True, kw_only=True, tag="latency"):
+    """Times of one SFIC network and its vanilla form, in the same rounds; or of a vanilla network alone."""
+
+    conditions: Conditions
+    paths: list[str]
+    max_seconds: float
+
+    order: ClassVar[int] = 0  # what takes a whole node begins while nodes are free
+    is_timed: ClassVar[bool] = True
+
+    def __str__(self) -> str:
+        c = self.conditions
+        mode = ", training" if c.training else ""
+        size = f"{c.batch_size}×{c.input_size}×{c.input_size}"
+        return f"latency of {self.network}, {size}, {c.dtype}, {c.device}{mode}"
+
+    @property
+    def device(self) -> Device:
+        return self.conditions.device
+
+    def facts(self) -> Facts:
+        return {
+            **self.network_facts(),
+            **plain(self.conditions),
+            "paths": self.paths,
+            "max_seconds": self.max_seconds,
+        }
+
+    def run(self, key: str, workplace: Workplace) -> Done:
+        from sfic_bench import timing
+        from sfic_bench.measure.sampler import Stop
+
+        vanilla = replace(self.network, alpha=None, beta=None)
+        networks = [self.network] if self.network.is_vanilla else [vanilla, self.network]
+        machine = timing.Machine.for_conditions(self.conditions)
+        stop = Stop(max_seconds=self.max_seconds)
+        result: TimingResult
+        (result,) = timing.measure(networks, self.paths, self.conditions, machine, stop)
+        if any(family.stopped_by == "interrupt" for family in result.families):
+            raise KeyboardInterrupt
+        on_node = structs.replace(result.environment, node=platform.node())
+        return Done(result=structs.replace(result, environment=on_node))

@@ -1,0 +1,117 @@
+"""Where a sweep stands: known to the process that drives it, and written down for others to read."""
+
+import os
+import platform
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from sfic_bench.sweep.engines import Running
+
+STALE_S = 30.0
+"""After so long without a word from it, a driver is taken for dead."""
+
+
+class Driver(Struct, frozen=True, kw_only=True):
+    """What the process that drives a sweep was doing when it last wrote.
+
+    Attributes:
+        host, pid: where it is.
+        started, updated: seconds since 1970.
+        over: it has ended.
+        ended: jobs that it has done.
+        seconds_left: see `SweepProgress.seconds_left`.
+        running: jobs, by key.
+    """
+
+    engine: str
+    host: str
+    pid: int
+    started: float
+    updated: float
+    over: bool
+    ended: int
+    seconds_left: float | None
+    images_per_s: float | None
+    running: dict[str, Running]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may still be at work."""
+        if self.over or time.time() - self.updated > STALE_S:
+            return False
+        return self.host != platform.node() or _is_running(self.pid)
+
+
+@dataclass(kw_only=True)
+class SweepProgress:
+    """Where a sweep stands.
+
+    Attributes:
+        total, done, failed: jobs by command; ``done`` with those that earlier sweeps have done.
+        ended: jobs of this sweep, by command.
+        spent_s: seconds that those took, by command.
+        running: by key.
+        reasons: of failed jobs, by key.
+        over: nothing more will be done.
+    """
+
+    engine: str
+    total: Counter[str]
+    done: Counter[str]
+    failed: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    spent_s: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.time)
+    running: Mapping[str, Running] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    over: bool = False
+
+    @property
+    def seconds_left(self) -> float | None:
+        """As many jobs at once as so far, each for as long as those of its command; ``None`` until one of each has ended.
+
+        Where those that run now have run for longer than others took, they are what is to be expected.
+        """
+        now, left_s, ages_s = time.time(), 0.0, defaultdict[str, list[float]](list)
+        for job in list(self.running.values()):
+            ages_s[job.command].append(now - job.since)
+        for command, count in self.total.items():
+            if left := count - self.done[command] - self.failed[command]:
+                if not self.ended[command]:
+                    return None
+                ages = ages_s[command]
+                each = max(self.spent_s[command] / self.ended[command], sum(ages) / max(len(ages), 1))
+                left_s += max(left - len(ages), 0) * each + sum(max(each - age, 0.0) for age in ages)
+        at_once = (sum(self.spent_s.values()) + sum(map(sum, ages_s.values()))) / max(now - self.started, 1e-3)
+        return left_s / max(at_once, 1e-3)
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Images a second of all trainings together."""
+        rates = [r.images_per_s for r in list(self.running.values()) if r.images_per_s is not None]
+        return sum(rates) if rates else None
+
+    def driver(self) -> Driver:
+        """What this process, which drives the sweep, is doing now."""
+        return Driver(
+            engine=self.engine, host=platform.node(), pid=os.getpid(), started=self.started, updated=time.time(),
+            over=self.over, ended=self.ended.total(), seconds_left=self.seconds_left, images_per_s=self.images_per_s,
+            running=dict(self.running),
+        )  # fmt: skip
+
+
+Watch = Callable[[SweepProgress], object]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True

@@ -1,0 +1,114 @@
+"""A network or a single layer with inputs to call it with, as the paper draws it and fused."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sfic_bench import api
+from sfic_bench.convert import cheaper
+from sfic_bench.measure.conditions import Conditions, Layout
+from sfic_bench.measure.devices import MEMORY_FORMATS
+from sfic_bench.networks.variant import Stage2Layer, Variant
+from sfic_bench.nn import Pair, Split, Stage2, scaled_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """A module and the inputs to call it with. Inputs that require a gradient get one in training."""
+
+    module: nn.Module
+    inputs: tuple[Tensor, ...]
+
+    def placed(self, device: torch.device, dtype: torch.dtype, layout: Layout = Layout.CONTIGUOUS) -> "Form":
+        """The same function with weights and inputs of its own on ``device``."""
+        memory_format = MEMORY_FORMATS[layout]
+        module = copy.deepcopy(self.module).to(device, dtype).to(memory_format=memory_format)  # type: ignore[call-overload]
+        inputs = tuple(
+            x.detach().to(device=device, dtype=dtype, memory_format=memory_format).requires_grad_(x.requires_grad)
+            for x in self.inputs
+        )
+        return replace(self, module=module, inputs=inputs)
+
+
+class Alone(nn.Module):
+    """A layer as a network of its own, whose inputs are S and F or the one tensor that joins them."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *inputs: Tensor) -> Any:
+        return self.layer(inputs[0] if len(inputs) == 1 else Pair(*inputs))
+
+
+def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
+    """``network`` as the paper draws it, in float32, with random weights and inputs (seed 0), and without dropout."""
+    device = torch.device(conditions.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if isinstance(network, Stage2Layer):
+            return _layer(network, conditions).placed(device, torch.float32)
+        shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
+        model = api.build(
+            network.backbone,
+            alpha=network.alpha,
+            beta=network.beta,
+            on_unsupported=network.on_unsupported,
+            input_size=conditions.input_size,
+        ).to(device)
+        for m in model.modules():
+            if isinstance(m, nn.Dropout):  # no step could be checked that drops at random
+                m.p = 0.0
+        _calibrate(model, torch.randn(max(2, shape[0]), *shape[1:]).to(device))
+        return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))
+
+
+def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) -> Form:
+    """The fused form of ``form``, which `drawn` made of ``network``."""
+    if isinstance(network, Variant):
+        return Form(module=api.fuse(form.module, for_training=conditions.training), inputs=form.inputs)
+    if network.is_vanilla:
+        return form
+    assert isinstance(form.module, Alone)
+    s, f = form.inputs
+    joined = s.shape[2:] == f.shape[2:] or not f.shape[1]
+    inputs = (torch.cat((s, f), 1) if f.shape[1] else s,) if joined else (s, f)
+    return Form(
+        module=Alone(cheaper(form.module.layer, joined=joined)),
+        inputs=tuple(x.detach().requires_grad_(s.requires_grad) for x in inputs),
+    )
+
+
+def _layer(layer: Stage2Layer, conditions: Conditions) -> Form:
+    channels, size = layer.channels, conditions.input_size
+    geometry: dict[str, Any] = {"padding": layer.kernel_size // 2, "bias": False}
+    shapes: list[tuple[int, ...]] = [(channels, size, size)]
+    module: nn.Module = nn.Conv2d(channels, channels, layer.kernel_size, **geometry)
+    if layer.alpha is not None and layer.beta is not None:
+        split = Split.of(channels, layer.alpha)
+        module = Alone(Stage2(split, split, layer.kernel_size, **geometry))
+        shapes = [(split.spatial, size, size), (split.frequency, *scaled_size((size, size), layer.beta))]
+    inputs = (torch.randn(conditions.batch_size, *shape) for shape in shapes)
+    # In a network a layer also hands a gradient on to the layer before.
+    return Form(
+        module=module.train(conditions.training),
+        inputs=tuple(x.requires_grad_(conditions.training) for x in inputs),
+    )
+
+
+def _calibrate(model: nn.Module, inputs: Tensor) -> None:
+    """Give BatchNorms the statistics of ``inputs`` (two at least), so that signals keep their size through the network.
+
+    With fresh statistics they die out or explode, and no error in them means anything.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = 1.0
+    with torch.no_grad():
+        model.train()(inputs)
+    for m, momentum in zip(norms, momenta, strict=True):
+        m.momentum = momentum

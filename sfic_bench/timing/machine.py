@@ -1,0 +1,75 @@
+"""The machine as a measurement uses it: a clock, its peaks, and on a CUDA device a cache to flush and a monitor."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from msgspec import structs
+
+from sfic_bench.measure.clock import Clock, CpuClock, CudaClock, l2_flush
+from sfic_bench.measure.conditions import Conditions, Device
+from sfic_bench.measure.devices import DTYPES, cuda_libraries, missing
+from sfic_bench.measure.monitor import NoMonitor, NvmlMonitor
+from sfic_bench.measure.peak import Peak
+from sfic_bench.measure.roofline import measure_peak
+from sfic_bench.results.environment import Environment, environment, version_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """The machine as a measurement uses it.
+
+    Attributes:
+        clock: times one call.
+        peak: what the machine was seen to do; ``None`` leaves the floors out.
+        flush: overwrites the L2 cache; ``None`` on a CPU.
+        monitor: watches the device; ``None`` where that is not possible, and ``unwatched`` says why.
+    """
+
+    clock: Clock
+    peak: Peak | None = None
+    flush: Callable[[], object] | None = None
+    monitor: NvmlMonitor | None = None
+    unwatched: str = ""
+
+    @classmethod
+    def for_conditions(cls, conditions: Conditions) -> "Machine":
+        """This machine under ``conditions``, its peak measured (seconds)."""
+        if lacks := missing(conditions):
+            return cls(clock=CpuClock(), unwatched=lacks)
+        device = torch.device(conditions.device)
+        with cuda_libraries(conditions.dtype):
+            if device.type == "cpu":
+                clock: Clock = CpuClock()
+                peak = measure_peak(device, DTYPES[conditions.dtype], clock)
+                return cls(clock=clock, peak=peak, unwatched="clocks and energy are read on CUDA devices")
+            clock = CudaClock(device)
+            peak = measure_peak(device, DTYPES[conditions.dtype], clock)
+        machine = cls(clock=clock, peak=peak, flush=l2_flush(device))
+        try:
+            return replace(machine, monitor=NvmlMonitor(device))
+        except NoMonitor as reason:
+            return replace(machine, unwatched=str(reason))
+
+    def environment(self, conditions: Conditions) -> Environment:
+        """The environment of this process, with the device that ``conditions`` name."""
+        software = structs.replace(environment(), threads=torch.get_num_threads())
+        if conditions.device is Device.CPU:
+            return structs.replace(
+                software,
+                cpu_capability=torch.backends.cpu.get_cpu_capability(),
+                # Convolutions on a CPU are oneDNN's, which this variable holds to older instructions.
+                onednn_max_cpu_isa=os.environ.get("ONEDNN_MAX_CPU_ISA"),
+            )
+        if not torch.cuda.is_available():
+            return software
+        return structs.replace(
+            software,
+            processor=torch.cuda.get_device_name(),
+            cuda=torch.version.cuda,
+            cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            cudnn_benchmark=True,  # see `sfic_bench.measure.devices.cuda_libraries`
+            triton=version_of("triton"),
+            driver=None if self.monitor is None else self.monitor.driver,
+        )

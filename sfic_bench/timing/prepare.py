@@ -1,0 +1,129 @@
+"""From a network to what is timed: drawn, fused, placed, made ready on an execution path, and checked."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from msgspec.structs import replace
+
+from sfic_bench.counting import Cost, count
+from sfic_bench.measure.conditions import Conditions, Layout, NumberFormat
+from sfic_bench.measure.devices import DTYPES, missing
+from sfic_bench.measure.execution import Ready, Unavailable
+from sfic_bench.measure.failures import explained
+from sfic_bench.measure.memory import held, peak_of
+from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.measure.sampler import Contender
+from sfic_bench.networks.variant import Stage2Layer, Variant
+from sfic_bench.results.fields import finite
+from sfic_bench.results.timing import TimingRow
+from sfic_bench.timing import forms
+from sfic_bench.timing.correctness import Truth, outcome
+from sfic_bench.timing.forms import Form
+from sfic_bench.timing.machine import Machine
+
+NOT_TIMED = "sampling ended before its first round"
+"""The reason of a row that is ready and correct until it has samples."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A row without samples, and what is called to take them; ``None`` where its path does not exist here or is wrong."""
+
+    row: TimingRow
+    contender: Contender | None = None
+
+
+def entries(
+    network: Variant | Stage2Layer, paths: Sequence[str], conditions: Conditions, machine: Machine
+) -> list[Entry]:
+    """Every path of ``network`` in every layout of ``conditions``; CUDA graphs with a flushed and with a warm cache.
+
+    Raises:
+        InvalidValue: if no training step is possible on so small an input.
+    """
+    rows = [_new_row(network, path, layout) for path in paths for layout in conditions.layout.each]
+    if lack := missing(conditions):
+        return [Entry(row=replace(row, reason=lack)) for row in rows]
+    try:
+        checked = _CheckedForms(network, conditions, machine)
+    except (RuntimeError, MemoryError) as error:
+        return [Entry(row=replace(row, reason=explained(error))) for row in rows]
+    prepared: list[Entry] = []
+    for row in rows:
+        ready = None
+        try:
+            row, ready = checked.ready(row)
+        except Unavailable as reason:
+            row = replace(row, reason=str(reason))
+        except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
+            row = replace(row, reason=explained(error))
+        prepared += _with_caches(row, ready, conditions, machine)
+    del checked
+    gc.collect()
+    return prepared
+
+
+def _new_row(network: Variant | Stage2Layer, path: str, layout: Layout) -> TimingRow:
+    row = TimingRow(
+        backbone=None, alpha=network.alpha, beta=network.beta, path=path, layout=layout,
+        status="unavailable", reason=NOT_TIMED,
+    )  # fmt: skip
+    if isinstance(network, Variant):
+        return replace(row, backbone=network.backbone)
+    return replace(row, layer="stage2", channels=network.channels, kernel_size=network.kernel_size)
+
+
+def _with_caches(row: TimingRow, ready: Ready | None, conditions: Conditions, machine: Machine) -> Iterator[Entry]:
+    flush = machine.flush
+    twice = flush is not None and row.path == "cuda-graph"
+    for flushed in (True, False) if twice else (conditions.flush_l2,):
+        contender = None
+        if ready is not None:
+            contender = Contender(run=ready.run, before=flush if flushed else None)
+        l2 = None if flush is None else "flushed" if flushed else "warm"
+        yield Entry(row=replace(row, l2=l2), contender=contender)
+
+
+class _CheckedForms:
+    """One network or layer as the paper draws it and fused, with what both must compute."""
+
+    def __init__(self, network: Variant | Stage2Layer, conditions: Conditions, machine: Machine) -> None:
+        self.network, self.conditions, self.machine = network, conditions, machine
+        self.drawn = forms.drawn(network, conditions)
+        self.truth = Truth.of(self.drawn, conditions)
+        self._forms: dict[bool, tuple[Form, Cost, str]] = {}
+
+    def _form(self, fused: bool) -> tuple[Form, Cost, str]:
+        """The form, its cost, and what is wrong with it in float32; worked out once for all paths and layouts."""
+        if fused not in self._forms:
+            form = forms.fused(self.network, self.drawn, self.conditions) if fused else self.drawn
+            cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
+            in_few_bits = fused and self.conditions.dtype is not NumberFormat.FP32
+            self._forms[fused] = form, cost, self.truth.complaint_of_form(form) if in_few_bits else ""
+        return self._forms[fused]
+
+    def ready(self, row: TimingRow) -> tuple[TimingRow, Ready | None]:
+        """``row`` with all that is known before it is timed, and its path made ready; ``None`` if the path is wrong."""
+        training, device = self.conditions.training, torch.device(self.conditions.device)
+        dtype = DTYPES[self.conditions.dtype]
+        path = EXECUTION_PATHS[row.path]
+        form, cost, complaint = self._form(path.fused)
+        row = replace(row, macs=cost.macs)
+        if self.machine.peak is not None:
+            floor = self.machine.peak.floor_ms(cost.work(dtype.itemsize))
+            row = replace(row, floor_ms=floor * (3 if training else 1))
+        placed = form.placed(device, dtype, row.layout)
+        ready = path.make(placed.module, placed.inputs, training)
+        errors = self.truth.errors(outcome(ready.run, placed, training))
+        row = replace(
+            row, setup_s=ready.setup_s, max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient)
+        )  # fmt: skip
+        if complaint := complaint or self.truth.complaint(errors):
+            return replace(row, status="wrong", reason=complaint), None
+        peaks = {"parameters": held(placed.module), **peak_of(ready.run, device)}
+        if ready.peak_bytes is not None:  # the call itself allocates nothing, its graph has it all
+            peaks.pop("peak_allocated", None)
+            peaks |= ready.peak_bytes
+        return replace(row, peak_bytes=peaks), ready

@@ -1,0 +1,173 @@
+"""Networks and layers timed: prepared, then all of one family in turns, and what that says of each."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+
+from sfic_bench import api
+from sfic_bench.measure.conditions import Conditions
+from sfic_bench.measure.devices import cuda_libraries
+from sfic_bench.measure.execution import forget_compiled
+from sfic_bench.measure.monitor import energy_per_call_j
+from sfic_bench.measure.sampler import Sampled, Stop, sample
+from sfic_bench.networks.variant import Stage2Layer, Variant
+from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow, vanilla_rows
+from sfic_bench.statistics.intervals import Interval, median_of, paired_ratio, relative_width
+from sfic_bench.timing.machine import Machine
+from sfic_bench.timing.prepare import entries
+
+AGAIN = "again"
+"""The contender that is vanilla once more."""
+
+
+def measure(
+    networks: Iterable[Variant | Stage2Layer],
+    paths: Sequence[str],
+    conditions: Conditions,
+    machine: Machine,
+    stop: Stop,
+) -> Iterator[TimingResult]:
+    """Time each network's or layer's variants against its vanilla form; after each family, all results so far.
+
+    The first variant of each name must be the vanilla one, as in a `Grid`. Ctrl-C while sampling
+    ends a family early, with the rounds that were finished, and no other follows.
+
+    Raises:
+        InvalidValue: for an input that is too small.
+    """
+    by_name: dict[str, list[Variant | Stage2Layer]] = {}
+    for network in networks:
+        by_name.setdefault(network.name, []).append(network)
+    result = TimingResult(
+        environment=machine.environment(conditions), conditions=conditions, peak=machine.peak,
+        unwatched=machine.unwatched, families=[], rows=[],
+    )  # fmt: skip
+    for members in by_name.values():
+        if isinstance(members[0], Variant):
+            # Names the smallest size that works, before anything is built.
+            list(api.costs([members[0]], input_size=conditions.input_size))
+        try:
+            with cuda_libraries(conditions.dtype):
+                family, rows = _FamilyRun(members, paths, conditions, machine, stop).measured()
+        finally:
+            if any(path.startswith("compiled") for path in paths):
+                forget_compiled()
+        result = replace(result, families=[*result.families, family], rows=[*result.rows, *rows])
+        yield result
+        if family.stopped_by == "interrupt":
+            return
+
+
+class _FamilyRun:
+    """One family: its rows, and what is ready to be called for some of them, by the row's place."""
+
+    def __init__(
+        self,
+        members: Sequence[Variant | Stage2Layer],
+        paths: Sequence[str],
+        conditions: Conditions,
+        machine: Machine,
+        stop: Stop,
+    ) -> None:
+        self.name, self.conditions, self.machine, self.stop = members[0].name, conditions, machine, stop
+        prepared = [entry for member in members for entry in entries(member, paths, conditions, machine)]
+        self.rows = [entry.row for entry in prepared]
+        self.contenders = {str(i): e.contender for i, e in enumerate(prepared) if e.contender is not None}
+        self.energies: dict[int, float | None] = {}
+        place = {row.key: str(i) for i, row in enumerate(self.rows)}
+        vanilla = {key: place[row.key] for key, row in vanilla_rows(self.rows).items()}
+        self.vanilla = {str(i): vanilla.get(row.vanilla_key) for i, row in enumerate(self.rows)}
+        """The contender that each is compared with: vanilla on the same path and in the same layout."""
+
+    def measured(self) -> tuple[Family, list[TimingRow]]:
+        baseline = next((name for name in self.contenders if self.rows[int(name)].is_vanilla), None)
+        again = {} if baseline is None else {AGAIN: self.contenders[baseline]}
+        monitor = self.machine.monitor
+        sampled = sample(
+            {**self.contenders, **again},
+            self.machine.clock,
+            self.stop,
+            self._widest,
+            None if monitor is None else monitor.read,
+        )
+        for name, reason in sampled.dropped.items():
+            if name != AGAIN:
+                self.rows[int(name)] = replace(self.rows[int(name)], reason=reason)
+        noise: Interval | None = None
+        if sampled.rounds:
+            self._evaluate(sampled)
+            if baseline is not None and {baseline, AGAIN} <= set(sampled.samples):
+                noise = paired_ratio(sampled.samples[AGAIN], sampled.samples[baseline])
+        family = Family(
+            name=self.name, rounds=sampled.rounds, stopped_by=sampled.stopped_by, vanilla_against_itself=noise,
+            best=list(_best(self.rows, self.conditions.flush_l2)),
+        )  # fmt: skip
+        return family, self.rows
+
+    def _widest(self, samples: Mapping[str, Sequence[float]]) -> float:
+        times = {name: np.asarray(taken) for name, taken in samples.items()}
+        widths = [0.0]
+        for name, own in times.items():
+            vanilla = self.vanilla.get(name, name)
+            if vanilla is None or vanilla not in times:
+                widths.append(relative_width(own))
+            elif vanilla != name:
+                widths.append(relative_width(own / times[vanilla]))
+        return max(widths)
+
+    def _evaluate(self, sampled: Sampled) -> None:
+        for name, times in sampled.samples.items():
+            if name == AGAIN:
+                continue
+            row, readings = self.rows[int(name)], sampled.readings.get(name, ())
+            vanilla, ratio = self.vanilla[name], None
+            if vanilla is not None and vanilla in sampled.samples and not row.is_vanilla:
+                ratio = paired_ratio(times, sampled.samples[vanilla])
+            self.rows[int(name)] = replace(
+                row, status="ok", reason="", samples_ms=list(times), latency_ms=median_of(times),
+                ratio_to_vanilla=ratio, fewer_macs_but_slower=self._is_slower(row, vanilla, ratio),
+                energy_per_image_j=self._energy(name),
+                sm_clock_mhz=[r.sm_clock_mhz for r in readings], throttled=[list(r.throttled) for r in readings],
+            )  # fmt: skip
+
+    def _is_slower(self, row: TimingRow, vanilla: str | None, ratio: Interval | None) -> bool:
+        """Whether ``row`` has fewer MACs than vanilla and takes longer for sure."""
+        macs = None if vanilla is None else self.rows[int(vanilla)].macs
+        if ratio is None or row.macs is None or macs is None:
+            return False
+        return row.macs < macs and ratio.is_above(1)
+
+    def _energy(self, name: str) -> float | None:
+        """Joules of one image, counted once for rows that call the same thing."""
+        monitor, run = self.machine.monitor, self.contenders[name].run
+        if monitor is None or not self.conditions.energy:
+            return None
+        if id(run) not in self.energies:
+            joules = energy_per_call_j(run, torch.cuda.synchronize, monitor.energy_j, self.machine.clock.now_s)
+            self.energies[id(run)] = None if joules is None else joules / self.conditions.batch_size
+        return self.energies[id(run)]
+
+
+def _best(rows: Sequence[TimingRow], flushed: bool) -> Iterator[Best]:
+    """Every SFIC form's fastest row beside vanilla's fastest, with the L2 cache as the conditions ask for it."""
+    l2 = "flushed" if flushed else "warm"
+    timed = [row for row in rows if row.latency_ms is not None and row.l2 in (None, l2)]
+
+    def median(row: TimingRow) -> float:
+        assert row.latency_ms is not None
+        return row.latency_ms.estimate
+
+    vanilla = min((row for row in timed if row.is_vanilla), key=median, default=None)
+    if vanilla is None:
+        return
+    for network in dict.fromkeys(row.network for row in timed if not row.is_vanilla):
+        row = min((row for row in timed if row.network == network), key=median)
+        yield Best(
+            backbone=row.backbone, alpha=row.alpha, beta=row.beta,
+            layer=row.layer, channels=row.channels, kernel_size=row.kernel_size,
+            path=row.path, layout=row.layout, vanilla_path=vanilla.path, vanilla_layout=vanilla.layout,
+            ratio_to_vanilla=paired_ratio(row.samples_ms, vanilla.samples_ms),
+            macs_to_vanilla=row.macs / vanilla.macs if row.macs and vanilla.macs else None,
+        )  # fmt: skip

@@ -1,0 +1,95 @@
+"""The network of a finished run: its scores of other images, and its attention maps."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from sfic_bench.data.images import UnreadableImage, load_image
+from sfic_bench.data.loader import Images, Order, batches, resized
+from sfic_bench.measure.conditions import Device
+from sfic_bench.networks.detectors.detection import two_logits
+from sfic_bench.train.augment import Augment
+from sfic_bench.train.learner import new_network
+from sfic_bench.train.loop import FABRIC_PRECISIONS
+from sfic_bench.train.predict import predict
+from sfic_bench.train.runs import Run
+from sfic_bench.train.splits import UnreadablePaths
+
+
+def load_input(path: Path, size: int) -> Tensor:
+    """The image in ``path`` as bytes 3×size×size.
+
+    Raises:
+        UnreadableImage: if the image cannot be read.
+    """
+    return torch.from_numpy(resized(load_image(path), size)).permute(2, 0, 1)
+
+
+class TrainedNetwork:
+    """The network of a finished run, on one device.
+
+    Raises:
+        UnusableRun: if the run is not finished or broken.
+    """
+
+    def __init__(self, run: Run, device: Device = Device.CPU) -> None:
+        config = run.config()
+        self.variant, self.recipe, self.run = config.variant, config.recipe, run
+        network = new_network(self.variant, self.recipe)
+        run.load_model(network)
+        precision = FABRIC_PRECISIONS[self.recipe.precision]
+        self.fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        self.model: nn.Module = self.fabric.setup(network)
+        self.augment = Augment(self.recipe).to(self.fabric.device).eval()
+
+    def predictions(
+        self, frame: pd.DataFrame, folder: Path, *, workers: int = 0, skip_unreadable: bool = False
+    ) -> tuple[pd.DataFrame, list[str]]:
+        """The readable rows of ``frame`` with a column ``score``, the probability of fake, and the unreadable paths.
+
+        Raises:
+            UnusableData: for an image that cannot be read, unless such images are skipped.
+        """
+        unreadable = UnreadablePaths(skip=skip_unreadable)
+        images = Images(frame, folder, self.recipe.input_size)
+        loader = batches(images, Order(len(frame)), self.recipe.batch_size, workers)
+        scored = predict(self.fabric, self.model, self.augment, frame, loader, unreadable.note)
+        return scored, list(unreadable)
+
+    def scores(self, paths: Sequence[Path]) -> Iterator[tuple[Path, float | None, str]]:
+        """For each image its path, its probability of fake or ``None``, and the reason why it could not be read."""
+        for path in paths:
+            try:
+                image = load_input(path, self.recipe.input_size)
+            except UnreadableImage as error:
+                yield path, None, str(error)
+            else:
+                yield path, float(self._logits(image).softmax(dim=1)[0, 1]), ""
+
+    def attention(self, images: Sequence[Tensor]) -> Tensor:
+        """The average forgery attention map of ``images``, bytes 3×S×S each: S×S, between 0 and 1.
+
+        The map is the gradient of the difference between the fake and the real logit with respect to the input, its
+        absolute value, the maximum over channels, and the mean over images. It is scaled to a maximum of 1.
+
+        Source: Guo et al. 2024, Section IV-F, Fig. 5, after Wang & Deng, "Representative forgery mining for fake face
+        detection", CVPR 2021.
+        """
+        self.model.eval()
+        total = torch.zeros(self.recipe.input_size, self.recipe.input_size)
+        for image in images:
+            values = self.augment(image[None].to(self.fabric.device)).requires_grad_()
+            logits = two_logits(self.model(values))
+            (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), values)
+            total += gradient[0].abs().amax(dim=0).float().cpu()
+        return total / total.max().clamp_min(1e-30)
+
+    @torch.no_grad()
+    def _logits(self, image: Tensor) -> Tensor:
+        self.model.eval()
+        logits = two_logits(self.model(self.augment(image[None].to(self.fabric.device))))
+        return logits.double().cpu()

@@ -1,0 +1,43 @@
+"""A clock that the tests wind, and contenders whose times it knows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+
+from sfic_bench.measure.sampler import Contender
+
+
+class FakeClock:
+    """A clock on which each call takes the time that its contender returns."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.order: list[str] = []
+
+    def now_s(self) -> float:
+        return self.seconds
+
+    def time_ms(
+        self,
+        run: Callable[[], object],
+        before: Callable[[], object] | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> float:
+        if before is not None:
+            before()
+        name, ms = cast(tuple[str, float], run())  # contenders from `takes` return their name and time
+        if meanwhile is not None:
+            meanwhile()
+        self.order.append(name)
+        self.seconds += ms / 1e3
+        return ms
+
+
+def takes(name: str, *times: float) -> Contender:
+    """A contender that takes ``times`` one after another, and then always the last of them."""
+    left = list(times)
+    return Contender(run=lambda: (name, left.pop(0) if len(left) > 1 else left[0]))
+
+
+def never(_: Mapping[str, Sequence[float]]) -> float:
+    """The width of an interval that never becomes narrow."""
+    return float("inf")

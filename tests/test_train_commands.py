@@ -1,0 +1,58 @@
+"""The commands that train networks and use trained ones."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.command import run_command
+from helpers.training import SIZE, small_splits, write_splits
+from PIL import Image
+
+from sfic_bench.train.runs import Run
+from sfic_bench.train.splits import DataSplits
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataSplits:
+    return small_splits(tmp_path)
+
+
+def test_the_commands(data: DataSplits, tmp_path: Path) -> None:
+    manifest = write_splits(data)
+    runs = tmp_path / "runs"
+    call = ["accuracy", "--runs", str(runs), "--backbone", "mobilenet", "--seeds", "1,2", "--data", str(manifest),
+            "--input-size", str(SIZE), "--epochs", "1", "--batch-size", "8", "--format", "json"]  # fmt: skip
+    status, out, _ = run_command(*call)
+    assert status == 0
+    rows = json.loads(out)["rows"]
+    assert [(r["alpha"], r["seeds"]) for r in rows] == [(None, 2), (0.5, 2)]
+    assert rows[1]["auc_over_vanilla"]["estimate"] is not None and "auc_printed" not in rows[0]
+    before = sorted((p, p.stat().st_mtime_ns) for p in runs.rglob("*") if p.is_file())
+    assert run_command(*call)[1] == out or before == sorted(
+        (p, p.stat().st_mtime_ns)
+        for p in runs.rglob("*")
+        if p.is_file() and p.name not in ("config.json", "environment.json")
+    )
+    run = runs / "noise" / "mobilenet-seed1"
+    assert {p.name for p in run.iterdir()} >= {
+        "config.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors",
+        "predictions.parquet", "result.json", "events",
+    }  # fmt: skip
+    status, out, _ = run_command("evaluate", run, "--data", manifest, "--format", "json")
+    assert status == 0
+    auc = Run(run).result().scores["frame"]["auc"]
+    assert auc is not None
+    assert json.loads(out)["scores"]["frame"]["auc"]["estimate"] == pytest.approx(auc.estimate, abs=1e-6)
+    image = data.folder / data.test["path"].iat[0]
+    status, out, _ = run_command("predict", run, image, tmp_path / "none.png", "--format", "json")
+    readable, missing = json.loads(out)["rows"]
+    assert status == 1 and 0 <= readable["fake"] <= 1
+    assert missing["fake"] is None and "none.png" in missing["reason"]
+    sfic = runs / "noise" / "mobilenet-a0.5-b1-seed1"
+    picture = tmp_path / "maps.png"
+    status, _, err = run_command("attention", run, sfic, "--data", manifest, "--counts", "1,2", "-o", picture)
+    assert status == 0, err
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > 300
+    status, _, err = run_command("train", "--data", tmp_path / "none.csv", "-o", tmp_path / "x")
+    assert status == 2 and err.count("\n") == 1 and "none.csv" in err

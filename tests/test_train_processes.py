@@ -1,0 +1,149 @@
+"""Trainings that are killed, and trainings in several processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers.training import MOBILENET, PLAIN, SIZE, pictures, recipe, small_splits, write_splits
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from sfic_bench.data.loader import Order
+from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.loop import train
+from sfic_bench.train.recipe import TrainingDevices
+from sfic_bench.train.runs import Run
+from sfic_bench.train.scores import summary
+from sfic_bench.train.splits import DataSplits
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataSplits:
+    return small_splits(tmp_path)
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_been(data: DataSplits, tmp_path: Path) -> None:
+    """Killed at many moments, among them while files are written."""
+    whole = Run(tmp_path / "whole")
+    train(MOBILENET, recipe(epochs=4), data, whole, TrainingDevices())
+    manifest = write_splits(data)
+    killed = Run(tmp_path / "killed")
+    call = [sys.executable, "-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest),
+            "--epochs", "4", "--batch-size", "8", "--input-size", str(SIZE), "--learning-rate", "1e-3",
+            "-o", str(killed.folder), "--resume"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    kills = 0
+    for delay in (0.0, 0.05, 0.3):
+        process = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        before = len(killed.epochs()) if (killed.folder / "config.json").exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and len(killed.epochs()) <= before:
+            time.sleep(0.005)
+        time.sleep(delay)
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kills >= 2
+    done = subprocess.run(call, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    a, b = (load_file(run.folder / "model.safetensors") for run in (whole, killed))
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert [e.epoch for e in killed.epochs()] == [1, 2, 3, 4]
+    assert [e.val for e in killed.epochs()] == [e.val for e in whole.epochs()]
+    assert killed.result().scores == whole.result().scores
+    assert not list(killed.folder.glob(".*"))
+
+
+def test_two_processes_score_as_one(tmp_path: Path) -> None:
+    data = DataSplits.of(pictures(tmp_path / "marked", {"train": 40, "val": 4, "test": 15}, watermark=True))
+    run = Run(tmp_path / "run")
+    # The network learns so well that no two scores are closer than rounding errors.
+    train(MOBILENET, recipe(epochs=6, decay=0.9, learning_rate=3e-4, **PLAIN), data, run, TrainingDevices())
+    expected, _ = TrainedNetwork(run).predictions(data.test, data.folder)
+    script = tmp_path / "two.py"
+    script.write_text(f"""
+import sys
+from pathlib import Path
+import pandas as pd
+from lightning_fabric import Fabric
+from sfic_bench.data.loader import Images, Order, batches
+from sfic_bench.train.augment import Augment
+from sfic_bench.train.learner import new_network
+from sfic_bench.train.predict import predict
+from sfic_bench.train.runs import Run
+from sfic_bench.train.inference import TrainedNetwork
+
+fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
+fabric.launch()
+run = Run(Path({str(run.folder)!r}))
+trained = TrainedNetwork(run)
+model = new_network(trained.variant, trained.recipe)
+run.load_model(model)
+model = fabric.setup(model)
+frame = pd.read_csv({str(tmp_path / "test.csv")!r}, keep_default_na=False)
+order = Order(len(frame), rank=fabric.global_rank, processes=fabric.world_size)
+loader = batches(Images(frame, Path({str(data.folder)!r}), {SIZE}), order, 2, 0)
+scores = predict(fabric, model, Augment(trained.recipe), frame, loader, lambda *_: None)
+scores.to_parquet(Path({str(tmp_path)!r}) / f"rank{{fabric.global_rank}}.parquet")
+""")
+    data.test.to_csv(tmp_path / "test.csv", index=False)
+    done = torchrun(str(script))
+    assert done.returncode == 0, done.stderr
+    assert np.diff(np.sort(expected["score"])).min() > 1e-6
+    for rank in range(2):  # 15 images on two processes: uneven shares
+        scored = pd.read_parquet(tmp_path / f"rank{rank}.parquet")
+        assert scored["path"].tolist() == expected["path"].tolist()
+        assert scored["score"].to_numpy() == pytest.approx(expected["score"].to_numpy(), abs=1e-6)
+        theirs, ours = summary(scored)["frame"], summary(expected)["frame"]
+        assert theirs.keys() == ours.keys()
+        for name, score in ours.items():
+            other = theirs[name]
+            assert score is not None and other is not None
+            assert other.estimate == pytest.approx(score.estimate, abs=1e-6)
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    call = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *arguments,
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment)
+
+
+def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:
+    manifest = write_splits(data)
+    done = torchrun("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), "--epochs", "1",
+                    "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2", "-o", str(tmp_path / "run"))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Run(tmp_path / "run").result().images == 7
+    assert done.stdout.count("after 1 epochs") == 1  # one of the processes speaks
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+@given(length=st.integers(1, 40), processes=st.integers(1, 4))
+def test_shares_of_an_epoch(shuffled: bool, length: int, processes: int) -> None:
+    orders = [Order(length, rank=rank, processes=processes, seed=3 if shuffled else None) for rank in range(processes)]
+    shares = [list(order) for order in orders]
+    assert [len(share) for share in shares] == [len(order) for order in orders]
+    seen = sorted(i for share in shares for i, _ in share)
+    assert len(set(seen)) == len(seen)
+    orders[0].epoch = 2
+    assert {take for _, take in orders[0]} <= {2}
+    if shuffled:
+        assert len({len(share) for share in shares}) == 1 and len(seen) > length - processes
+    else:
+        assert seen == list(range(length))
