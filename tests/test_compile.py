@@ -61,7 +61,7 @@ def test_every_layer_of_a_grid_is_compiled() -> None:
     assert [r.status for r in family.rows] == ["ok"] * 39, [r.reason for r in family.rows]
     # At β = 1 the three α are one convolution, which is compiled once but with each weights frozen.
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 39 - 2 * 2
-    assert all(r.setup_s > 0 and r.latency is not None for r in family.rows)
+    assert all(r.setup_s > 0 and r.latency_ms is not None for r in family.rows)
 
 
 def test_what_a_family_compiled_is_forgotten_after_it(monkeypatch: pytest.MonkeyPatch) -> None:

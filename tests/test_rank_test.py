@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from helpers.samples import Floats, drifting, skewed
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from samples import Floats, drifting, skewed
 from scipy import stats
 
 from sfic_bench.statistics.rank_test import THINNED, adjusted, shifts
