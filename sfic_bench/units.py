@@ -57,11 +57,6 @@ def format_count(count: int, unit: str, decimals: int = 2) -> str:
     return f"{count / _FACTOR[unit]:,.{decimals}f}"
 
 
-def format_layout(channels_last: bool) -> str:
-    """The memory layout of tensors, in words."""
-    return "channels last" if channels_last else "contiguous"
-
-
 def format_ratio(ratio: float | None) -> str:
     """α or β in as few digits as possible; an empty text for a vanilla network."""
     return "" if ratio is None else f"{ratio:g}"

@@ -1,6 +1,6 @@
 """Result files as data frames for charts and tables: one for costs, one for times, and so on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.cost import CostRow
 from sfic_bench.results.fields import label
 from sfic_bench.results.read import ResultFile
+from sfic_bench.results.timing import TimingResult
 from sfic_bench.statistics.intervals import Interval
 
 DRAWN = 200
@@ -63,14 +64,14 @@ def times(files: Sequence[ResultFile]) -> pd.DataFrame:
     The column ``line`` has the row itself with its vanilla row, for tables.
     """
     rows = []
-    for file in files:
-        for line in () if file.timing is None else compared(file.timing.rows):
+    for file, where, timing in _timed(files):
+        for line in compared(timing.rows):
             row, (name, alpha, beta, path) = line.row, line.row.key
             peak = row.peak_bytes.get("peak_allocated")
             rows.append(
                 {
                     "file": file.path.name,
-                    "setting": setting(file),
+                    "setting": where,
                     "backbone": name,
                     "alpha": alpha,
                     "beta": beta,
@@ -88,6 +89,13 @@ def times(files: Sequence[ResultFile]) -> pd.DataFrame:
                 }
             )
     return _told_apart(pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))) if rows else pd.DataFrame()
+
+
+def _timed(files: Iterable[ResultFile]) -> Iterator[tuple[ResultFile, str, TimingResult]]:
+    """The files that have times, each with its `setting`."""
+    for file in files:
+        if file.timing is not None:
+            yield file, setting(file), file.timing
 
 
 NUMBERS = ("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb")
@@ -130,10 +138,9 @@ def setting(file: ResultFile) -> str:
 def distributions(files: Sequence[ResultFile]) -> pd.DataFrame:
     """Samples in ms, long: one row a sample, at most `DRAWN` for each timed path."""
     parts = [
-        (file.path.name, setting(file), row.key[0], row.key[3], label(row.key), _spread(row.samples_ms))
-        for file in files
-        if file.timing is not None
-        for row in file.timing.rows
+        (file.path.name, where, row.key[0], row.key[3], label(row.key), _spread(row.samples_ms))
+        for file, where, timing in _timed(files)
+        for row in timing.rows
         if row.samples_ms
     ]
     columns = ["file", "setting", "backbone", "path", "row", "ms"]

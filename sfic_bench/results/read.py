@@ -4,7 +4,7 @@ Whatever cannot be used is noticed here, and the message says where in the file 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -16,8 +16,9 @@ from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key, label
+from sfic_bench.results.pytest_benchmark import PytestResult
 from sfic_bench.results.timing import TimingResult
-from sfic_bench.results.upgrade import AccuracyResultV1, PytestResult, TimingResultV1
+from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
 
 Result = CostResult | TimingResult | AccuracyResult
 """The results that can be read back, compared and shown."""
@@ -72,10 +73,17 @@ class _Header(Struct):
     benchmarks: object = UNSET
 
 
-KNOWN = ("sfic-bench/cost/1", "sfic-bench/measurement/2", "sfic-bench/accuracy/2")
+WRITTEN: Mapping[str, tuple[Kind, type[Result]]] = {
+    "sfic-bench/cost/1": ("cost", CostResult),
+    "sfic-bench/measurement/2": ("measurement", TimingResult),
+    "sfic-bench/accuracy/2": ("accuracy", AccuracyResult),
+}
 """The schemas that this version writes and reads back."""
 
-OLDER = {"sfic-bench/measurement/1": TimingResultV1, "sfic-bench/accuracy/1": AccuracyResultV1}
+OLDER: Mapping[str, tuple[Kind, type[TimingResultV1 | AccuracyResultV1]]] = {
+    "sfic-bench/measurement/1": ("measurement", TimingResultV1),
+    "sfic-bench/accuracy/1": ("accuracy", AccuracyResultV1),
+}
 """Schemas of older versions, which are upgraded when read."""
 
 
@@ -104,28 +112,21 @@ def read(path: Path) -> ResultFile:
 
 
 def _ours(path: Path, data: bytes, schema: str | UnsetType) -> ResultFile:
-    match schema:
-        case "sfic-bench/cost/1":
-            return ResultFile(path=path, kind="cost", result=_decode(path, data, CostResult))
-        case "sfic-bench/measurement/2":
-            return ResultFile(path=path, kind="measurement", result=_decode(path, data, TimingResult))
-        case "sfic-bench/measurement/1":
-            return ResultFile(
-                path=path, kind="measurement", result=_upgraded(path, _decode(path, data, TimingResultV1))
-            )
-        case "sfic-bench/accuracy/2":
-            return ResultFile(path=path, kind="accuracy", result=_decode(path, data, AccuracyResult))
-        case "sfic-bench/accuracy/1":
-            return ResultFile(path=path, kind="accuracy", result=_upgraded(path, _decode(path, data, AccuracyResultV1)))
+    if schema is not UNSET and schema in WRITTEN:
+        kind, newest = WRITTEN[schema]
+        return ResultFile(path=path, kind=kind, result=_decode(path, data, newest))
+    if schema is not UNSET and schema in OLDER:
+        kind, older = OLDER[schema]
+        return ResultFile(path=path, kind=kind, result=_upgraded(path, _decode(path, data, older)))
     raise UnreadableResult(f"{path} has {_unknown(schema)}")
 
 
 def _unknown(schema: str | UnsetType) -> str:
     """What is wrong with the ``schema`` of a file, and what to do about it."""
-    known = ", ".join(KNOWN)
+    known = ", ".join(WRITTEN)
     if schema is not UNSET:
         kind, _, version = schema.rpartition("/")
-        newest = {name.rpartition("/")[0]: int(name.rpartition("/")[2]) for name in KNOWN}
+        newest = {name.rpartition("/")[0]: int(name.rpartition("/")[2]) for name in WRITTEN}
         if kind in newest and re.fullmatch(r"\d{1,9}", version):
             age, todo = ("a newer", "update sfic-bench")
             if int(version) < newest[kind]:
@@ -138,14 +139,7 @@ def _unknown(schema: str | UnsetType) -> str:
     )
 
 
-Upgraded = TypeVar("Upgraded", TimingResult, AccuracyResult, covariant=True)
-
-
-class _Old(Protocol[Upgraded]):
-    def upgraded(self) -> Upgraded: ...
-
-
-def _upgraded(path: Path, old: _Old[Upgraded]) -> Upgraded:
+def _upgraded(path: Path, old: TimingResultV1 | AccuracyResultV1 | PytestResult) -> Result:
     try:
         return old.upgraded()
     except (ValueError, SficBenchError) as error:

@@ -1,4 +1,4 @@
-"""Result files of older schema versions, and pytest-benchmark's, as results of this version.
+"""Result files of older schema versions as results of this version.
 
 A type here is a file's shape as an older version wrote it; its ``upgraded`` says what that is now.
 """
@@ -14,7 +14,7 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Name, NetworkRow, NotFinite, Positive, Ratio, Size, Value
 from sfic_bench.results.scores import Trained
 from sfic_bench.results.timing import Best, Cache, Family, Timed, TimingResult, TimingRow
-from sfic_bench.statistics.intervals import Interval, median_of
+from sfic_bench.statistics.intervals import Interval
 
 Share = Annotated[float, Meta(ge=-1, le=1)]
 
@@ -238,72 +238,3 @@ class AccuracyResultV1(Struct, frozen=True, kw_only=True):
             seeds=self.seeds,
             rows=rows,
         )
-
-
-class PytestCpu(Struct, frozen=True, kw_only=True):
-    """The CPU as pytest-benchmark describes it."""
-
-    brand_raw: str | None = None
-    count: int | None = None
-
-
-class PytestMachine(Struct, frozen=True, kw_only=True):
-    """The machine as pytest-benchmark, and this project's benchmarks, describe it."""
-
-    machine: str | None = None
-    python_version: str | None = None
-    cpu: PytestCpu = PytestCpu()
-    device: str | None = None
-    threads: int | None = None
-    torch: str | None = None
-    cuda: str | None = None
-    cudnn: int | None = None
-    triton: str | None = None
-    driver: str | None = None
-    onednn_max_cpu_isa: str | None = None
-
-
-class PytestStats(Struct, frozen=True, kw_only=True):
-    """Seconds, raw and in the order of the rounds; pytest-benchmark writes them if it is told to."""
-
-    data: Annotated[list[Positive], Meta(min_length=1)] | None = None
-
-
-class PytestRow(Struct, frozen=True, kw_only=True):
-    """One benchmark of pytest-benchmark."""
-
-    fullname: Name
-    stats: PytestStats
-
-
-class PytestResult(Struct, frozen=True, kw_only=True):
-    """A file of pytest-benchmark. Its rows have no network, path or conditions that could be read off."""
-
-    machine_info: PytestMachine
-    benchmarks: list[PytestRow]
-
-    def upgraded(self) -> TimingResult:
-        """Its benchmarks as timed rows without a vanilla one.
-
-        Raises:
-            ValueError: for a benchmark without raw times; says where.
-        """
-        rows = []
-        for i, benchmark in enumerate(self.benchmarks):
-            if benchmark.stats.data is None:
-                raise ValueError(
-                    f"it has no raw times - at `$.benchmarks[{i}].stats.data`; run pytest with --benchmark-save-data"
-                )
-            samples = [1e3 * seconds for seconds in benchmark.stats.data]
-            row = TimingRow(
-                backbone=benchmark.fullname, alpha=None, beta=None, path="", status="ok", samples_ms=samples, latency_ms=median_of(samples)
-            )  # fmt: skip
-            rows.append(row)
-        info = self.machine_info
-        environment = Environment(
-            machine=info.machine, python=info.python_version, processor=info.cpu.brand_raw, cpu_count=info.cpu.count,
-            packages={} if info.torch is None else {"torch": info.torch}, device=info.device, threads=info.threads,
-            cuda=info.cuda, cudnn=info.cudnn, triton=info.triton, driver=info.driver,
-            onednn_max_cpu_isa=info.onednn_max_cpu_isa,
-        )  # fmt: skip
-        return TimingResult(environment=environment, conditions=None, peak=None, unwatched="", families=[], rows=rows)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -14,38 +14,28 @@ from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key
+from sfic_bench.results.read import Result
 from sfic_bench.results.timing import TimingResult, merged
 from sfic_bench.sweep.jobs import TrainJob
+from sfic_bench.sweep.jobs.job import Job
 from sfic_bench.sweep.kept import JobRecord, kept
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import Task
 
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A counted network's task and result."""
-
-    task: Task
-    result: CostResult
-    record: JobRecord
+J = TypeVar("J", bound=Job)
+R = TypeVar("R", bound=Result)
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
-    """A timed network's task and result."""
+class FinishedJob(Generic[J, R]):
+    """A job with its result and the record of how it came about."""
 
-    task: Task
-    result: TimingResult
+    job: J
+    result: R
     record: JobRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A trained network's job and result."""
-
-    job: TrainJob
-    result: AccuracyResult
-    record: JobRecord
+Scored = FinishedJob[TrainJob, AccuracyResult]
 
 
 def collect(tasks: Sequence[Task], store: Store) -> list[str]:
@@ -55,19 +45,19 @@ def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     vanilla network that it was timed beside.
     """
     keys = store.keys("results")
-    counted: list[Counted] = []
-    timed: list[Timed] = []
+    counted: list[FinishedJob[Job, CostResult]] = []
+    timed: list[FinishedJob[Job, TimingResult]] = []
     scored: list[Scored] = []
     for task in tasks:
         if task.key not in keys or (found := kept(store, task.key)) is None:
             continue
         match found.result, task.job:
-            case CostResult() as cost, _:
-                counted.append(Counted(task, cost, found.record))
-            case TimingResult() as times, _:
-                timed.append(Timed(task, times, found.record))
+            case CostResult() as cost, job:
+                counted.append(FinishedJob(job, cost, found.record))
+            case TimingResult() as times, job:
+                timed.append(FinishedJob(job, times, found.record))
             case AccuracyResult() as accuracy, TrainJob() as job:
-                scored.append(Scored(job, accuracy, found.record))
+                scored.append(FinishedJob(job, accuracy, found.record))
     files = []
     for stem, results in (
         ("cost", _costs(counted)),
@@ -104,26 +94,28 @@ def _once(rows: Iterable[Row]) -> list[Row]:
     return list(by_key.values())
 
 
-def _costs(counted: Sequence[Counted]) -> Iterator[CostResult]:
+def _costs(counted: Sequence[FinishedJob[Job, CostResult]]) -> Iterator[CostResult]:
     if counted:
         environment = _environment(counted[0].result.environment, (c.record for c in counted))
         yield CostResult(environment=environment, rows=_once(row for c in counted for row in c.result.rows))
 
 
-def _times(timed: Iterable[Timed]) -> Iterator[TimingResult]:
-    groups: dict[bytes, list[Timed]] = {}
-    for job in timed:
-        groups.setdefault(_shared(job.result), []).append(job)
+def _times(timed: Iterable[FinishedJob[Job, TimingResult]]) -> Iterator[TimingResult]:
+    groups: dict[bytes, list[FinishedJob[Job, TimingResult]]] = {}
+    for finished in timed:
+        groups.setdefault(_shared(finished.result), []).append(finished)
     for group in groups.values():
-        result = merged([_named(job) for job in group])
-        yield structs.replace(result, environment=_environment(result.environment, (job.record for job in group)))
+        result = merged([_named(finished) for finished in group])
+        yield structs.replace(
+            result, environment=_environment(result.environment, (finished.record for finished in group))
+        )
 
 
-def _named(job: Timed) -> TimingResult:
+def _named(timed: FinishedJob[Job, TimingResult]) -> TimingResult:
     """A result whose family says which network was timed on which node."""
-    network, node = str(job.task.job.network), job.record.host
-    families = [structs.replace(family, name=network, node=node) for family in job.result.families]
-    return structs.replace(job.result, families=families)
+    network, node = str(timed.job.network), timed.record.host
+    families = [structs.replace(family, name=network, node=node) for family in timed.result.families]
+    return structs.replace(timed.result, families=families)
 
 
 def _shared(result: TimingResult) -> bytes:

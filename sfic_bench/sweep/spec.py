@@ -232,9 +232,10 @@ def _needs(block: Block, cpus: float | None, gpus: float, hosts: int = 1, worker
 
 def _cost_jobs(block: CostBlock, folder: Path) -> Iterator[CostJob]:
     for network in _grid(block, folder):
+        files = _sources(network.backbone)
         for chosen in _combinations(block, ("input_size", "classes")):
             for needs in _needs(block, 1, 0):
-                job = {"network": network, **chosen, "needs": needs, "files": _sources(network.backbone)}
+                job = {"network": network, **chosen, "needs": needs, "files": files}
                 yield msgspec.convert(job, CostJob)
 
 
@@ -248,6 +249,7 @@ def _timing_jobs(block: TimingKeys, folder: Path) -> Iterator[TimingJob]:
     for network in grid:
         if network.is_vanilla and forms[network.backbone] > 1:
             continue  # it is timed beside each of its SFIC forms
+        files = _sources(network.backbone)
         for chosen in _combinations(block, _defaults(Conditions)):
             conditions = msgspec.convert(chosen, Conditions)
             on_gpu = conditions.device is Device.CUDA
@@ -260,7 +262,7 @@ def _timing_jobs(block: TimingKeys, folder: Path) -> Iterator[TimingJob]:
             for needs in _needs(block, 1 if on_gpu else None, 1 if on_gpu else 0):
                 yield TimingJob(
                     network=network, conditions=conditions, paths=paths, max_seconds=block.max_seconds, needs=needs,
-                    files=_sources(network.backbone),
+                    files=files,
                 )  # fmt: skip
 
 
@@ -274,9 +276,11 @@ def _train_jobs(block: TrainKeys, folder: Path) -> Iterator[TrainJob]:
             f"devices = {block.devices} asks for as many GPUs on a node, and gpus is {block.gpus:g}: leave gpus out"
         )
     trainings = dict.fromkeys(e.train_on for e in experiments(block.protocol, manifests(data, files, compression)))
-    grid = _grid(block, folder, default_alphas=(0.5,), default_betas=(1.0,))
+    grid = [
+        (n, files | _sources(n.backbone)) for n in _grid(block, folder, default_alphas=(0.5,), default_betas=(1.0,))
+    ]
     axes = [name for name in _defaults(Recipe) if name != "seed"]
-    for train_on, network, chosen in itertools.product(trainings, grid, list(_combinations(block, axes))):
+    for train_on, (network, read), chosen in itertools.product(trainings, grid, list(_combinations(block, axes))):
         for seed, device in itertools.product(_listed(block.seeds), _listed(block.device)):
             recipe = msgspec.convert(chosen | {"seed": seed}, Recipe)
             gpus = block.devices if device is Device.CUDA else 0
@@ -285,5 +289,5 @@ def _train_jobs(block: TrainKeys, folder: Path) -> Iterator[TrainJob]:
                     network=network, recipe=recipe, protocol=block.protocol, data=data, compression=compression,
                     train_on=train_on, accelerator=device, devices=block.devices, skip_unreadable=block.skip_unreadable,
                     threads=needs.threads if device is Device.CPU else None, needs=needs,
-                    files=files | _sources(network.backbone),
+                    files=read,
                 )  # fmt: skip

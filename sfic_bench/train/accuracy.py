@@ -1,13 +1,13 @@
 """The runs of a protocol: their folders, their predictions, and the table of their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from sfic_bench.networks.variant import Variant
-from sfic_bench.paper import accuracy_cells
+from sfic_bench.paper import PrintedAccuracy, accuracy_cells
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Metrics
@@ -81,13 +81,18 @@ def slug(name: str) -> str:
 def result(groups: Sequence[ExperimentRuns], protocol: str, recipe: Recipe, seeds: Sequence[int]) -> AccuracyResult:
     """The result file: rows as in the paper's tables, with intervals, and the paper's figures for the paper's data."""
     vanilla = {(g.variant.backbone, g.train_on, g.test_on): g.runs for g in groups if g.variant.is_vanilla}
-    rows = [_row(group, vanilla.get((group.variant.backbone, group.train_on, group.test_on))) for group in groups]
+    printed = list(accuracy_cells())
+    rows = [
+        _row(group, vanilla.get((group.variant.backbone, group.train_on, group.test_on)), printed) for group in groups
+    ]
     return AccuracyResult(
         environment=environment(), protocol=str(protocol), recipe=asdict(recipe), seeds=list(seeds), rows=rows
     )
 
 
-def _row(group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None) -> AccuracyRow:
+def _row(
+    group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None, cells: Iterable[PrintedAccuracy]
+) -> AccuracyRow:
     v = group.variant
     frame, video = (over_seeds(group.runs, level=level) for level in ("frame", "video"))
     over: Metrics = {}
@@ -95,7 +100,7 @@ def _row(group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None) -> Accur
         over = over_seeds(group.runs, vanilla)
     plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
     place = (plain, as_printed(group.train_on), as_printed(group.test_on))
-    printed = {c.metric: c.percent for c in accuracy_cells() if (c.variant, c.train_set, c.test_set) == place}
+    printed = {c.metric: c.percent for c in cells if (c.variant, c.train_set, c.test_set) == place}
     return AccuracyRow(
         backbone=v.backbone, alpha=v.alpha, beta=v.beta,
         train_on=group.train_on, test_on=group.test_on, seeds=len(group.runs),

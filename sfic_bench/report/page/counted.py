@@ -11,6 +11,7 @@ from sfic_bench.report.audit_tables import printed_table
 from sfic_bench.report.cost_tables import DEFAULT, FUSED, cost_table
 from sfic_bench.report.page.section import Section, known
 from sfic_bench.report.table import Column, Table
+from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.read import ResultFile
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def published_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     )
 
 
-def paper_section(files: Sequence[ResultFile]) -> Iterator[Section]:
+def paper_section(rows: list[AuditRow]) -> Iterator[Section]:
     """The paper's printed costs beside counted ones."""
-    rows = overview.audited(files)
     if not rows:
         return
     matches = sum(row.verdict == "match" for row in rows)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from sfic_bench.report.page.section import Section, interval, known, text
+from sfic_bench.report.cells import bounds, number
+from sfic_bench.report.page.section import Section, known
 from sfic_bench.report.table import Column, Table
 from sfic_bench.units import format_count, format_ratio
 
@@ -73,9 +74,17 @@ def _table(title: str, costs: ByNetwork, timed: ByNetwork, scored: ByNetwork) ->
             cells += ["" if cost is None else format_count(cost.params, "M")]
             cells += _cells(cost, paper=".2f", conv_linear=".2f")
         if timed:
-            cells += [*_cells(time, path="", ms=".1f"), _interval(time, "ms"), *_cells(time, peak_mb=".1f")]
+            cells += [
+                *_cells(time, path="", ms=".1f"),
+                bounds(time and time.line.row.latency_ms, ".1f"),
+                *_cells(time, peak_mb=".1f"),
+            ]
         if scored:
-            cells += [*_cells(score, auc=".1f"), _interval(score, "auc"), *_cells(score, seeds="")]
+            cells += [
+                *_cells(score, auc=".1f"),
+                bounds(score and score.line.frame_auc, ".1f", scale=100),
+                *_cells(score, seeds=""),
+            ]
         rows.append(cells)
     numbers = {
         "α",
@@ -95,8 +104,4 @@ def _table(title: str, costs: ByNetwork, timed: ByNetwork, scored: ByNetwork) ->
 
 def _cells(row: Any, **digits: str) -> list[str]:
     """Columns of ``row``, blank where there is none."""
-    return [text(getattr(row, name, None), form) for name, form in digits.items()]
-
-
-def _interval(row: Any, name: str) -> str:
-    return interval(getattr(row, f"{name}_low", None), getattr(row, f"{name}_high", None), ".1f")
+    return [number(known(getattr(row, name, None)), form) for name, form in digits.items()]

@@ -1,4 +1,4 @@
-"""The unit of a report, and the text of its cells."""
+"""The unit of a report."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,13 +34,3 @@ class Section:
 def known(value: Any) -> Any:
     """A value of a data frame; ``None`` where it has none."""
     return None if value is None or pd.isna(value) else value
-
-
-def text(value: Any, digits: str) -> str:
-    """A number as ``format`` writes it; nothing where there is none."""
-    return "" if known(value) is None else f"{value:{digits}}"
-
-
-def interval(low: Any, high: Any, digits: str) -> str:
-    """``0.98–1.02``; nothing where there is none."""
-    return "" if known(low) is None else f"{low:{digits}}–{high:{digits}}"

@@ -17,6 +17,7 @@ from sfic_bench.report.page.scored import accuracy_section
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.page.timed import slower_section, time_sections
 from sfic_bench.report.table import Column, Table
+from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import Family
 
@@ -24,7 +25,8 @@ from sfic_bench.results.timing import Family
 def sections(files: Sequence[ResultFile], comparison: Comparison | None = None) -> list[Section]:
     """Everything that ``files`` have to show, the verdict first."""
     costs, times, accuracies = overview.costs(files), overview.times(files), overview.accuracies(files)
-    parts: list[Section] = [_verdict(costs, times, files, comparison)]
+    audited = overview.audited(files)
+    parts: list[Section] = [_verdict(costs, times, audited, comparison)]
     if comparison is not None:
         parts.append(_compared(comparison))
     parts += side_by_side_section(costs, times, accuracies)
@@ -36,14 +38,14 @@ def sections(files: Sequence[ResultFile], comparison: Comparison | None = None) 
         parts += [
             cost_section(costs),
             *published_section(files),
-            *paper_section(files),
+            *paper_section(audited),
             *layer_section(files),
         ]
     return [*parts, _environment(files)]
 
 
 def _verdict(
-    costs: pd.DataFrame, times: pd.DataFrame, files: Sequence[ResultFile], comparison: Comparison | None
+    costs: pd.DataFrame, times: pd.DataFrame, audited: list[AuditRow], comparison: Comparison | None
 ) -> Section:
     """One line a check, with its outcome."""
     rows = []
@@ -54,7 +56,7 @@ def _verdict(
         wrong = int((sfic["unexplained"].fillna(0) != 0).sum())
         finding = f"{len(sfic) - wrong} of {len(sfic)} SFIC networks have vanilla's parameters, term by term"
         rows.append(["differs" if wrong else "ok", "parameters", finding])
-    if audited := overview.audited(files):
+    if audited:
         counts = count_verdicts(audited)
         finding = ", ".join(f"{n} {verdict.replace(',', ' but')}" for verdict, n in counts.items())
         rows.append(["differs" if counts["differs"] else "ok", "the paper's printed costs", finding])
