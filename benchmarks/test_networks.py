@@ -8,7 +8,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sfic_bench.measure.conditions import Conditions, Device, Layout
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout
 from sfic_bench.measure.devices import DTYPES
 from sfic_bench.measure.execution import eager
 from sfic_bench.measure.paths import EXECUTION_PATHS
@@ -30,11 +30,11 @@ def name(network: Variant) -> str:
 @pytest.mark.parametrize("path", ["reference", "fused"])
 @pytest.mark.parametrize("network", NETWORKS, ids=name)
 def test_network(benchmark: BenchmarkFixture, network: Variant, path: str, device: str) -> None:
-    conditions = Conditions(device=Device(device), batch_size=1, layout=Layout.CHANNELS_LAST)
+    conditions = Conditions(device=Device(device), batch_size=1, layout=MemoryLayout.CHANNELS_LAST)
     form = forms.drawn(network, conditions)
     if EXECUTION_PATHS[path].fused:
         form = forms.fused(network, form, conditions)
-    form = form.placed(torch.device(conditions.device), DTYPES[conditions.dtype], Layout.CHANNELS_LAST)
+    form = form.placed(torch.device(conditions.device), DTYPES[conditions.dtype], MemoryLayout.CHANNELS_LAST)
     benchmark.group = f"{network.backbone} {device}"
     benchmark.extra_info.update(alpha=network.alpha, beta=network.beta, path=path, device=device)
     run = eager(form.module, form.inputs, False).run

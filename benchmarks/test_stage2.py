@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from sfic_bench.measure.conditions import Conditions, Device, Layout
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout
 from sfic_bench.measure.devices import DTYPES, cuda_libraries
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks.grid import Grid
@@ -31,13 +31,13 @@ def test_stage2(benchmark: BenchmarkFixture, layer: Stage2Layer, path: str, devi
         device=Device(device),
         batch_size=4 if device == "cpu" else 64,
         input_size=32,
-        layout=Layout.CHANNELS_LAST,
+        layout=MemoryLayout.CHANNELS_LAST,
     )
     form = forms.drawn(layer, conditions)
     truth = Truth.of(form, conditions)
     if EXECUTION_PATHS[path].fused:
         form = forms.fused(layer, form, conditions)
-    form = form.placed(torch.device(conditions.device), DTYPES[conditions.dtype], Layout.CHANNELS_LAST)
+    form = form.placed(torch.device(conditions.device), DTYPES[conditions.dtype], MemoryLayout.CHANNELS_LAST)
     # cuDNN's default is TF32, in which a correct layer is wrong by more than 1e-3.
     with cuda_libraries(conditions.dtype):
         run = EXECUTION_PATHS[path].make(form.module, form.inputs, False).run

@@ -5,7 +5,7 @@ import types
 
 import pytest
 import torch
-from clocks import FakeClock, never, takes
+from helpers.clocks import FakeClock, never, takes
 
 from sfic_bench.measure.monitor import NoMonitor, NvmlMonitor, Reading, energy_per_call_j
 from sfic_bench.measure.sampler import Stop, sample

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 import torch
-from clocks import FakeClock, never, takes
+from helpers.clocks import FakeClock, never, takes
 
 from sfic_bench.measure.clock import CpuClock
 from sfic_bench.measure.monitor import Reading

@@ -9,7 +9,7 @@ import typer
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
 from sfic_bench.errors import InvalidValue
-from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 from sfic_bench.networks.grid import Grid
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
 from sfic_bench.networks.variant import Stage2Layer, Variant
@@ -26,7 +26,7 @@ def latency_command(
     dtype: options.DtypeOption = NumberFormat.FP32,
     batch_size: options.BatchSize = 4,
     input_size: options.InputSize = 256,
-    layout: options.LayoutOption = Layout.CONTIGUOUS,
+    layout: options.LayoutOption = MemoryLayout.CONTIGUOUS,
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,
@@ -70,7 +70,7 @@ def stage2_command(
     device: options.DeviceOption = Device.CPU,
     dtype: options.DtypeOption = NumberFormat.FP32,
     batch_size: options.BatchSize = 4,
-    layout: options.LayoutOption = Layout.CONTIGUOUS,
+    layout: options.LayoutOption = MemoryLayout.CONTIGUOUS,
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,

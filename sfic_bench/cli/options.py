@@ -7,7 +7,7 @@ import typer
 
 from sfic_bench.cli.output import Format, say
 from sfic_bench.errors import InvalidValue, UnknownName, member
-from sfic_bench.measure.conditions import Device, Layout, NumberFormat
+from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
 from sfic_bench.networks.grid import Grid, grid_of
@@ -65,7 +65,7 @@ DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.")]
 DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 LayoutOption = Annotated[
-    Layout,
+    MemoryLayout,
     typer.Option(
         "--layout",
         help="How tensors are stored; both times every path in each, in the same rounds.",

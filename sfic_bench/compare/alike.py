@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from sfic_bench.errors import SficBenchError, UnknownName
-from sfic_bench.measure.conditions import Layout
+from sfic_bench.measure.conditions import MemoryLayout
 from sfic_bench.results.read import ResultFile
 
 
@@ -35,7 +35,7 @@ def conditions_of(file: ResultFile) -> dict[str, object]:
         "dtype": conditions.dtype.value,
         "batch_size": conditions.batch_size,
         "input_size": conditions.input_size,
-        "layout": (layouts.pop() if len(layouts) == 1 else Layout.BOTH).value,
+        "layout": (layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH).value,
         "training": conditions.training,
     }
 

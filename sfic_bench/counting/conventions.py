@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from sfic_bench.counting.op import Call, Op
+from sfic_bench.counting.op import CountedCall, Op
 from sfic_bench.errors import UnknownName
 
-Rule = Callable[[Call], int | None]
+Rule = Callable[[CountedCall], int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,8 @@ class Total:
 
     Attributes:
         macs: the total.
-        terms: the MACs that add up to it, by `Call.label`.
-        unsupported: how many calls have no rule, by `Call.label`.
+        terms: the MACs that add up to it, by `CountedCall.label`.
+        unsupported: how many calls have no rule, by `CountedCall.label`.
     """
 
     macs: int
@@ -77,42 +77,42 @@ def get(name: str) -> Convention:
 # The next functions are terms that several counters share.
 
 
-def _conv_or_linear(call: Call) -> int:
+def _conv_or_linear(call: CountedCall) -> int:
     return call.macs or 0
 
 
-def _with_bias(call: Call) -> int:
+def _with_bias(call: CountedCall) -> int:
     return (call.macs or 0) + (call.elements_out if call.bias else 0)
 
 
-def _elements_in(call: Call) -> int:
+def _elements_in(call: CountedCall) -> int:
     return call.elements_in
 
 
-def _elements_out(call: Call) -> int:
+def _elements_out(call: CountedCall) -> int:
     return call.elements_out
 
 
-def _zero(_: Call) -> int:
+def _zero(_: CountedCall) -> int:
     return 0
 
 
-def _affine_doubles(call: Call) -> int:
+def _affine_doubles(call: CountedCall) -> int:
     return call.elements_in * (2 if call.bias else 1)
 
 
-def _transposed_at_output(call: Call) -> int:
+def _transposed_at_output(call: CountedCall) -> int:
     """Counts a transposed convolution as if each weight met each *output* position."""
     weights = prod(call.weight)
     return call.output[0] * prod(call.output[2:]) * weights + (call.elements_out if call.bias else 0)
 
 
-def _without_broadcasting(call: Call) -> int:
+def _without_broadcasting(call: CountedCall) -> int:
     """Counts a matrix product as if the first matrix were never repeated for several of the second."""
     return prod(call.input) * call.weight[-1]
 
 
-def _for_names(names: str, rule: Callable[[Call], int]) -> dict[str, Callable[[Call], int]]:
+def _for_names(names: str, rule: Callable[[CountedCall], int]) -> dict[str, Callable[[CountedCall], int]]:
     return dict.fromkeys(names.split(), rule)
 
 
@@ -138,15 +138,15 @@ _PTFLOPS_FUNCTIONS = {
 }
 
 
-def _ptflops_modules(call: Call) -> int | None:
+def _ptflops_modules(call: CountedCall) -> int | None:
     rule = _PTFLOPS_MODULES.get(call.module)
     return None if rule is None else rule(call) * call.parents
 
 
-def _ptflops_with_functions(interpolate: Callable[[Call], int], transposed: Rule) -> Rule:
+def _ptflops_with_functions(interpolate: Callable[[CountedCall], int], transposed: Rule) -> Rule:
     functions = {**_PTFLOPS_FUNCTIONS, "interpolate": interpolate}
 
-    def rule(call: Call) -> int | None:
+    def rule(call: CountedCall) -> int | None:
         by_module = transposed(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
         by_function = functions.get(call.kind)
         if by_function is None or not (call.in_functional or call.kind == "matmul"):
@@ -156,11 +156,11 @@ def _ptflops_with_functions(interpolate: Callable[[Call], int], transposed: Rule
     return rule
 
 
-def _transposed_at_input(call: Call) -> int | None:
+def _transposed_at_input(call: CountedCall) -> int | None:
     return _with_bias(call) * call.parents if call.module else None
 
 
-def _ptflops_modules_corrected(call: Call) -> int | None:
+def _ptflops_modules_corrected(call: CountedCall) -> int | None:
     return _transposed_at_input(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
 
 
@@ -184,7 +184,7 @@ _THOP_MODULES = {
 }
 
 
-def _thop(call: Call) -> int | None:
+def _thop(call: CountedCall) -> int | None:
     rule = _THOP_MODULES.get(call.module)
     return None if rule is None else rule(call) * call.parents**2
 
@@ -201,12 +201,12 @@ _FVCORE = {
 }
 
 
-def _fvcore(call: Call) -> int | None:
+def _fvcore(call: CountedCall) -> int | None:
     rule = _FVCORE.get(call.kind)
     return None if rule is None else rule(call)
 
 
-def _aten(call: Call) -> int | None:
+def _aten(call: CountedCall) -> int | None:
     return _with_bias(call) if call.macs else call.macs
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from sfic_bench.counting import conventions
 from sfic_bench.counting.conventions import CONVENTIONS, Total
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import Call, Op
+from sfic_bench.counting.op import CountedCall, Op
 from sfic_bench.counting.trace import trace
 
 BYTES_PER_ELEMENT = 4
@@ -38,7 +38,7 @@ class LayerCost:
 
     Attributes:
         path: qualified name of the module.
-        kind: the operation, see `sfic_bench.counting.op.Call`.
+        kind: the operation, see `sfic_bench.counting.op.CountedCall`.
         calls: how many operations these are.
         input, output: shapes of the first call's input and of the last call's output.
         params: parameter elements that the module owns itself; 0 if an earlier row has them.
@@ -111,7 +111,7 @@ class Cost:
             UnknownName: for a convention that does not exist.
         """
         rule = conventions.get(convention).rule
-        groups: dict[tuple[str, str], list[Call]] = {}
+        groups: dict[tuple[str, str], list[CountedCall]] = {}
         for path, call in self.ops:
             groups.setdefault((path, call.kind), []).append(call)
         layers, paths = [], set()

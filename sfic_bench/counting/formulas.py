@@ -61,11 +61,11 @@ def conv_skips(
         return 0
     p = (0,) * dims if isinstance(padding, str) else per_axis(padding, dims)
     outputs = conv_output(x, weight, stride, padding, dilation)[-dims:]
-    seen = 1
+    read = 1
     for i, n in enumerate(x[-dims:]):
         places = {o * s[i] - p[i] + k * d[i] for o in range(outputs[i]) for k in range(kernel[i])}
-        seen *= sum(0 <= place < n for place in places)
-    return prod(x[:-dims]) * (prod(x[-dims:]) - seen)
+        read *= sum(0 <= place < n for place in places)
+    return prod(x[:-dims]) * (prod(x[-dims:]) - read)
 
 
 def conv_transpose_output(

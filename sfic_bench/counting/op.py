@@ -1,4 +1,4 @@
-"""`Op` and `Call`: the operations that a trace consists of."""
+"""`Op` and `CountedCall`: the operations that a trace consists of."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +9,7 @@ from sfic_bench.counting.formulas import Shape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Call:
+class CountedCall:
     """One way to call one operation, as shapes.
 
     A network makes few different calls, and each of them many times. So equal calls are one object, and two calls
@@ -65,4 +65,4 @@ class Op(NamedTuple):
     """
 
     path: str
-    call: Call
+    call: CountedCall

@@ -112,7 +112,7 @@ class Difference:
     """How two conventions differ for one kind of operation.
 
     Attributes:
-        label: the kind of operation, see `sfic_bench.counting.op.Call.label`.
+        label: the kind of operation, see `sfic_bench.counting.op.CountedCall.label`.
         reference, peer: MACs that each of the two conventions counts for these operations.
         biases: elements to which these operations add a bias.
     """
@@ -144,7 +144,7 @@ class Difference:
 def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> tuple[Difference, ...]:
     """Kinds of operation for which two conventions differ on the same network, largest first."""
     ops = tuple(ops)
-    ours, theirs = total(ops, reference).terms, total(ops, peer).terms
+    reference_terms, peer_terms = total(ops, reference).terms, total(ops, peer).terms
     biases: collections.Counter[str] = collections.Counter()
     for _, call in ops:
         if call.macs and call.bias:
@@ -152,11 +152,11 @@ def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> t
     by_kind = (
         Difference(
             label=label,
-            reference=ours.get(label, 0),
-            peer=theirs.get(label, 0),
+            reference=reference_terms.get(label, 0),
+            peer=peer_terms.get(label, 0),
             biases=biases[label],
         )
-        for label in {*ours, *theirs}
+        for label in {*reference_terms, *peer_terms}
     )
     return tuple(sorted((d for d in by_kind if d.macs), key=lambda d: (-abs(d.macs), d.label)))
 

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from sfic_bench.counting.flow import Flow
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import Call, Op
+from sfic_bench.counting.op import CountedCall, Op
 from sfic_bench.counting.rules import RULES, VIEWS, Effect
 
 TorchFunction = Callable[..., object]
@@ -130,7 +130,7 @@ class Recorder(TorchFunctionMode):
         return result
 
 
-_calls: dict[tuple[object, ...], Call] = {}
+_calls: dict[tuple[object, ...], CountedCall] = {}
 """Every call that any trace has met, by function, module class and shapes."""
 
 _empties: dict[tuple[Shape, torch.dtype], Tensor] = {}
@@ -156,8 +156,8 @@ def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[object, ...]
     return tuple(key)
 
 
-def _call(func: TorchFunction, module: str, parents: int, effect: Effect) -> Call:
-    return Call(
+def _call(func: TorchFunction, module: str, parents: int, effect: Effect) -> CountedCall:
+    return CountedCall(
         kind=effect.kind,
         module=module,
         parents=parents,

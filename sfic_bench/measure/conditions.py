@@ -24,7 +24,7 @@ class NumberFormat(StrEnum):
     BF16 = "bf16"
 
 
-class Layout(StrEnum):
+class MemoryLayout(StrEnum):
     """How tensors are stored; ``both`` times every path in each layout, in the same rounds."""
 
     CONTIGUOUS = "contiguous"
@@ -32,14 +32,14 @@ class Layout(StrEnum):
     BOTH = "both"
 
     @property
-    def each(self) -> "tuple[Layout, ...]":
+    def timed_layouts(self) -> "tuple[MemoryLayout, ...]":
         """The layouts that are timed."""
-        return (Layout.CONTIGUOUS, Layout.CHANNELS_LAST) if self is Layout.BOTH else (self,)
+        return (MemoryLayout.CONTIGUOUS, MemoryLayout.CHANNELS_LAST) if self is MemoryLayout.BOTH else (self,)
 
     @property
     def words(self) -> str:
         """The layout as a table names it."""
-        return "both layouts" if self is Layout.BOTH else self.value.replace("-", " ")
+        return "both layouts" if self is MemoryLayout.BOTH else self.value.replace("-", " ")
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
@@ -62,7 +62,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     dtype: NumberFormat = NumberFormat.FP32
     batch_size: int = 4
     input_size: int = 256
-    layout: Layout = Layout.CONTIGUOUS
+    layout: MemoryLayout = MemoryLayout.CONTIGUOUS
     training: bool = False
     flush_l2: bool = True
     energy: bool = True
@@ -70,7 +70,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         force_setattr(self, "device", member(Device, self.device, "device"))
         force_setattr(self, "dtype", member(NumberFormat, self.dtype, "dtype"))
-        force_setattr(self, "layout", member(Layout, self.layout, "layout"))
+        force_setattr(self, "layout", member(MemoryLayout, self.layout, "layout"))
         for name in ("batch_size", "input_size"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 
 DTYPES = {
     NumberFormat.FP32: torch.float32,
@@ -15,7 +15,7 @@ DTYPES = {
 }
 """torch's data type of each number format."""
 
-MEMORY_FORMATS = {Layout.CONTIGUOUS: torch.contiguous_format, Layout.CHANNELS_LAST: torch.channels_last}
+MEMORY_FORMATS = {MemoryLayout.CONTIGUOUS: torch.contiguous_format, MemoryLayout.CHANNELS_LAST: torch.channels_last}
 
 
 def missing(conditions: Conditions) -> str:

@@ -1,4 +1,4 @@
-"""The best rates that a machine was seen to sustain. Imports no torch, so that results can hold them."""
+"""The highest rates that a machine sustains. This module imports no torch, so that results can hold them."""
 
 from collections.abc import Iterable
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from sfic_bench.measure.conditions import Device, Layout
+from sfic_bench.measure.conditions import Device, MemoryLayout
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import CountedNetwork, accuracy_cells, audit, cost_cells, printed_at, variants_needed
 from sfic_bench.report.cells import shape, size
@@ -126,7 +126,7 @@ def setting(file: ResultFile) -> str:
         return ", ".join(part for part in parts if part)
     layouts = {row.layout for row in timing.rows}
     parts = [
-        describe(timing.conditions, layouts.pop() if len(layouts) == 1 else Layout.BOTH),
+        describe(timing.conditions, layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH),
         machine.processor,
         f"oneDNN at most {machine.onednn_max_cpu_isa}" if machine.onednn_max_cpu_isa else "",
         f"{machine.threads} threads" if timing.conditions.device is Device.CPU else "",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sfic_bench.measure.conditions import Conditions, Device, Layout
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout
 from sfic_bench.report.cells import bounds, estimate, number, ratio, size
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.table import Table
@@ -125,7 +125,7 @@ def timing_tables(result: TimingResult) -> list[Table]:
     return tables
 
 
-def describe(conditions: Conditions, layout: Layout | None = None) -> str:
+def describe(conditions: Conditions, layout: MemoryLayout | None = None) -> str:
     """The conditions of a measurement in a line: ``inference, batch 4, 256×256, fp32, contiguous, cpu``."""
     mode = "training step" if conditions.training else "inference"
     words = (layout or conditions.layout).words

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from sfic_bench.measure.conditions import Conditions, Layout
+from sfic_bench.measure.conditions import Conditions, MemoryLayout
 from sfic_bench.measure.peak import Peak
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NotFinite, Positive, Ratio, Size, label
@@ -72,7 +72,7 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     path: str
-    layout: Layout = Layout.CONTIGUOUS
+    layout: MemoryLayout = MemoryLayout.CONTIGUOUS
     l2: Cache | None = None
     status: Literal["ok", "wrong", "unavailable"]
     reason: str = ""
@@ -96,12 +96,12 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def key(self) -> Key:
-        layout = "" if self.layout is Layout.CONTIGUOUS else f", {self.layout.words}"
+        layout = "" if self.layout is MemoryLayout.CONTIGUOUS else f", {self.layout.words}"
         l2 = "" if self.l2 is None else f", L2 {self.l2}"
         return self.name, self.alpha, self.beta, f"{self.path}{layout}{l2}"
 
     @property
-    def vanilla_key(self) -> tuple[str, str, Layout, str | None]:
+    def vanilla_key(self) -> tuple[str, str, MemoryLayout, str | None]:
         """What a row shares with the vanilla row that it is compared with."""
         return self.name, self.path, self.layout, self.l2
 
@@ -125,9 +125,9 @@ class Best(Timed, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     path: str
-    layout: Layout
+    layout: MemoryLayout
     vanilla_path: str
-    vanilla_layout: Layout
+    vanilla_layout: MemoryLayout
     ratio_to_vanilla: Interval
     macs_to_vanilla: float | None = None
 
@@ -168,7 +168,7 @@ class TimingResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="s
     rows: list[TimingRow]
 
 
-def vanilla_rows(rows: Iterable[TimingRow]) -> dict[tuple[str, str, Layout, str | None], TimingRow]:
+def vanilla_rows(rows: Iterable[TimingRow]) -> dict[tuple[str, str, MemoryLayout, str | None], TimingRow]:
     """The vanilla rows, by `TimingRow.vanilla_key`: what every other row is compared with."""
     return {row.vanilla_key: row for row in rows if row.is_vanilla}
 

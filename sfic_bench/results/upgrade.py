@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sfic_bench.measure.conditions import Conditions, Device, Layout, NumberFormat
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 from sfic_bench.measure.peak import Peak
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow, Percent
 from sfic_bench.results.environment import Environment
@@ -94,7 +94,7 @@ class BestV1(Timed, frozen=True, kw_only=True):
     def upgraded(self, rows: list[TimingRow]) -> Best:
         layout, vanilla_layout = _layout(self.channels_last), _layout(self.vanilla_channels_last)
 
-        def macs(alpha: Ratio, beta: Ratio, path: str, layout: Layout) -> int | None:
+        def macs(alpha: Ratio, beta: Ratio, path: str, layout: MemoryLayout) -> int | None:
             where = (self.name, alpha, beta, path, layout)
             return next((r.macs for r in rows if (r.name, r.alpha, r.beta, r.path, r.layout) == where), None)
 
@@ -152,7 +152,7 @@ class TimingResultV1(Struct, frozen=True, kw_only=True):
         layouts = {row.layout for row in rows}
         conditions = Conditions(
             device=device, dtype=dtype, batch_size=batch_size, input_size=input_size, training=training,
-            layout=layouts.pop() if len(layouts) == 1 else Layout.BOTH,
+            layout=layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH,
         )  # fmt: skip
         families = [family.upgraded(rows) for family in self.families]
         return TimingResult(
@@ -160,8 +160,8 @@ class TimingResultV1(Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-def _layout(channels_last: bool) -> Layout:
-    return Layout.CHANNELS_LAST if channels_last else Layout.CONTIGUOUS
+def _layout(channels_last: bool) -> MemoryLayout:
+    return MemoryLayout.CHANNELS_LAST if channels_last else MemoryLayout.CONTIGUOUS
 
 
 class ScoreV1(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sfic_bench import api
 from sfic_bench.convert import cheaper
-from sfic_bench.measure.conditions import Conditions, Layout
+from sfic_bench.measure.conditions import Conditions, MemoryLayout
 from sfic_bench.measure.devices import MEMORY_FORMATS
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.nn import Pair, Split, Stage2, scaled_size
@@ -22,7 +22,9 @@ class Form:
     module: nn.Module
     inputs: tuple[Tensor, ...]
 
-    def placed(self, device: torch.device, dtype: torch.dtype, layout: Layout = Layout.CONTIGUOUS) -> "Form":
+    def placed(
+        self, device: torch.device, dtype: torch.dtype, layout: MemoryLayout = MemoryLayout.CONTIGUOUS
+    ) -> "Form":
         """The same function with weights and inputs of its own on ``device``."""
         memory_format = MEMORY_FORMATS[layout]
         module = copy.deepcopy(self.module).to(device, dtype).to(memory_format=memory_format)  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ import torch
 from msgspec.structs import replace
 
 from sfic_bench.counting import Cost, count
-from sfic_bench.measure.conditions import Conditions, Layout, NumberFormat
+from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.devices import DTYPES, missing
 from sfic_bench.measure.execution import Ready, Unavailable
 from sfic_bench.measure.failures import explained
@@ -43,7 +43,7 @@ def entries(
     Raises:
         InvalidValue: if no training step is possible on so small an input.
     """
-    rows = [_new_row(network, path, layout) for path in paths for layout in conditions.layout.each]
+    rows = [_new_row(network, path, layout) for path in paths for layout in conditions.layout.timed_layouts]
     if lack := missing(conditions):
         return [Entry(row=replace(row, reason=lack)) for row in rows]
     try:
@@ -65,7 +65,7 @@ def entries(
     return prepared
 
 
-def _new_row(network: Variant | Stage2Layer, path: str, layout: Layout) -> TimingRow:
+def _new_row(network: Variant | Stage2Layer, path: str, layout: MemoryLayout) -> TimingRow:
     row = TimingRow(
         backbone=None, alpha=network.alpha, beta=network.beta, path=path, layout=layout,
         status="unavailable", reason=NOT_TIMED,

@@ -14,7 +14,7 @@ class Effect(NamedTuple):
     """What one call of a torch function does, as shapes and numbers of elements.
 
     Attributes:
-        kind: the operation, see `sfic_bench.counting.op.Call`.
+        kind: the operation, see `sfic_bench.counting.op.CountedCall`.
         input, output: shapes of the first tensor that goes in and of the result.
         read: elements of all tensors that the operation is given.
         weight: shape of the weight, ``()`` without one.

@@ -66,7 +66,7 @@ def _block(rows: Rows) -> tuple[Tensor, Tensor | None]:
 
 
 def _pieces(rows: Rows) -> dict[str, Piece]:
-    """Which part of the block weight and its bias each convolution's weight and bias is."""
+    """For the weight and bias of each convolution, by name, its part of the block weight or of the bias."""
     pieces: dict[str, Piece] = {}
     top = 0
     for row in rows:

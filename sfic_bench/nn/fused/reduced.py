@@ -19,7 +19,7 @@ from sfic_bench.nn.stages import ConvOptions, Stage1, Stage2, StageBase
 
 
 class ReducedStage2(Stage2):
-    """Stage 2 on a pair whose F is smaller than S: of what is reduced, only what is kept is computed.
+    """Stage 2 on a pair whose F is smaller than S, which computes only the pixels that its resizes keep.
 
     The four convolutions stay four. Joining the two that read the same branch saves no time and takes
     memory: parts of a joint result have to be copied before they can be enlarged or added.
