@@ -176,5 +176,5 @@ def test_a_killed_worker_is_no_traceback(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(extract, "take_faces", end_process)
     settings = ExtractionSettings(kind=DatasetKind.FOLDER)
     job = extract.ExtractionJob(video=tmp_path, name="a", target=tmp_path, label=1, settings=settings)
-    with pytest.raises(extract.FailedExtraction, match="it goes on where it was"):
+    with pytest.raises(extract.FailedExtraction, match="fewer --workers continues from here"):
         list(extract._in_processes([job], 1))

@@ -16,7 +16,7 @@ from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.training import train_command
 from sfic_bench.cli.training_progress import EpochLines, training_progress
 from sfic_bench.measure.conditions import Device
-from sfic_bench.train.progress import TrainingProgress
+from sfic_bench.train.loop import TrainingProgress
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 
 EPOCH_END = TrainingProgress(

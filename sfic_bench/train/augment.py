@@ -1,4 +1,4 @@
-"""From decoded bytes to the input of a network, for whole batches on the network's device."""
+"""Augmentation and normalisation of whole batches of decoded images, on the network's device."""
 
 import torch
 from kornia import augmentation

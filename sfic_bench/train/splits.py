@@ -37,8 +37,8 @@ class DataSplits:
         if self.train["label"].nunique() < 2:
             label = "fake" if self.train["label"].iat[0] else "real"
             raise UnusableData(
-                f"{self.name}: the split train has {label} images alone, such as {self.train['path'].iat[0]}; "
-                f"both are needed"
+                f"{self.name}: the split train has only {label} images, such as {self.train['path'].iat[0]}; "
+                f"both classes are needed"
             )
 
     @classmethod
