@@ -1,5 +1,6 @@
 """Training on images small enough for a few seconds each."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from helpers.training import MOBILENET, PLAIN, pictures, recipe, small_splits
 from safetensors.torch import load_file
 
 from sfic_bench.networks.variant import Variant
+from sfic_bench.results.checksums import write_with_checksum
 from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.loop import train
 from sfic_bench.train.recipe import TrainingDevices
@@ -87,7 +89,7 @@ def test_runs_are_not_mixed_up(data: DataSplits, tmp_path: Path) -> None:
     train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices())
     with pytest.raises(UnusableRun, match="--resume"):
         train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices())
-    with pytest.raises(UnusableRun, match=r"recipe was .* and is"):
+    with pytest.raises(UnusableRun, match=r"another run: recipe\.epochs was 1 and is 2; choose"):
         train(MOBILENET, recipe(epochs=2), data, run, TrainingDevices(), resume=True)
     again = train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
     assert again == run.result()
@@ -101,7 +103,9 @@ def test_weights_are_never_code(data: DataSplits, tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "owned",))
 
-    torch.save(Evil(), run.folder / "model.safetensors")
+    content = io.BytesIO()
+    torch.save(Evil(), content)
+    write_with_checksum(run.folder / "model.safetensors", content.getvalue())
     with pytest.raises(UnusableRun, match="cannot read"):
         TrainedNetwork(run)
     assert not (tmp_path / "owned").exists()

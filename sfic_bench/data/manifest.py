@@ -1,5 +1,6 @@
 """Manifests, which list a data set's images and what is known of each, in one form for every data set."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,6 +77,24 @@ class Manifest:
                 raise UnknownName(f"compression of {self.name}", name, sorted(known))
         frame = self.where(compression=(*names, "")).reset_index(drop=True)
         return replace(self, frame=frame, name=f"{self.name} {'+'.join(names)}")
+
+
+def rows_digest(frame: pd.DataFrame) -> str:
+    """The SHA-256 of the rows of a manifest: paths, labels and all other columns, in their order."""
+    return hashlib.sha256(frame.to_csv(index=False, lineterminator="\n").encode()).hexdigest()
+
+
+def sizes_digest(frame: pd.DataFrame, folder: Path) -> str:
+    """The SHA-256 of the sizes of a manifest's images in bytes: 0 for an image that is missing or made on the fly."""
+    sizes = "\n".join(str(_size(folder / path)) for path in frame["path"].astype(str))
+    return hashlib.sha256(sizes.encode()).hexdigest()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def read_manifest(path: Path) -> Manifest:

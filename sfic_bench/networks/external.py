@@ -21,6 +21,12 @@ def is_reference(name: str) -> bool:
     return ":" in name
 
 
+def file_of(name: str) -> Path | None:
+    """The file that the network ``name`` comes from; ``None`` for a registered name or a library's network."""
+    place = name.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else None
+
+
 def check_reference(name: str) -> None:
     """Raise unless ``name`` is well formed and, if it names a file, that file exists.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sfic_bench.data.manifest import rows_digest, sizes_digest
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import PrintedAccuracy, accuracy_cells
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
@@ -15,7 +16,7 @@ from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.loop import ProgressListener, train
 from sfic_bench.train.protocols import Experiment, as_printed
 from sfic_bench.train.recipe import Recipe, TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import over_seeds
 
 
@@ -51,13 +52,23 @@ def train_and_test(
     finished = train(variant, recipe, experiment.data, run, devices, resume=True, listener=listener)
     unreadable = list(finished.unreadable)
     manifest, name = experiment.test_manifest, _predictions_name(experiment)
-    if manifest is not None and not (run.folder / name).exists():
-        scored, skipped = TrainedNetwork(run, devices.device).predictions(
-            manifest.frame, manifest.folder, workers=devices.workers, skip_unreadable=devices.skip_unreadable
-        )
-        run.save_predictions(scored, name)
-        unreadable += skipped
-    return unreadable
+    if manifest is None:
+        return unreadable
+    digests = {"rows": rows_digest(manifest.frame), "sizes": sizes_digest(manifest.frame, manifest.folder)}
+    if (run.folder / name).exists():
+        if run.predictions(name).attrs.get("digests", digests) != digests:
+            raise UnusableRun(
+                f"{run.folder / name} has the scores of other images than those of {manifest.name} now: remove it to score "
+                "them again, or choose another folder"
+            )
+        return unreadable
+    network = TrainedNetwork(run, devices.device, backbone=variant.backbone)
+    scored, skipped = network.predictions(
+        manifest.frame, manifest.folder, workers=devices.workers, skip_unreadable=devices.skip_unreadable
+    )
+    scored.attrs["digests"] = digests
+    run.save_predictions(scored, name)
+    return unreadable + skipped
 
 
 def predictions(run: Run, experiment: Experiment) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What a trained network makes of images: its scores, and its attention maps."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -14,10 +15,13 @@ from sfic_bench.data.images import UnreadableImage, load_image
 from sfic_bench.data.loader import Batch, Images, Order, batches, resized
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks.detectors.detection import two_logits
+from sfic_bench.networks.external import file_of
+from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
+from sfic_bench.train.config import RunConfig, network_digest
 from sfic_bench.train.learner import new_fabric, new_network
 from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.splits import UnreadablePaths
 
 
@@ -62,12 +66,48 @@ def predict(
     return scored[scored["score"].notna()].reset_index(drop=True)
 
 
-class TrainedNetwork:
-    """The network of a finished run, on one device; an `UnusableRun` error if the run is not finished or broken."""
+def _with_backbone(config: RunConfig, run: Run, backbone: str | None, trust_code: bool) -> Variant:
+    """The run's network, from the file that the caller names, if it comes from a file."""
+    name = config.variant.backbone
+    if backbone is None:
+        if file_of(name) is not None and not trust_code:
+            raise UnusableRun(
+                f"{run.folder} has a network from the file of code {name}, which is not run by itself: read it, then name it "
+                "with --backbone FILE.py:FUNCTION, or add --trust-code"
+            )
+        backbone = name
+    elif name != backbone and (file_of(name) is None or file_of(backbone) is None):
+        raise UnusableRun(f"{run.folder} has the network {name}, not {backbone}")
+    if not trust_code and config.network_file not in (None, network_digest(backbone)):
+        raise UnusableRun(
+            f"{backbone} has changed since {run.folder} was trained; add --trust-code to use it all the same"
+        )
+    return replace(config.variant, backbone=backbone)
 
-    def __init__(self, run: Run, device: Device = Device.CPU) -> None:
+
+class TrainedNetwork:
+    """The network of a finished run, on one device.
+
+    A run may name a file of Python code that defines its network, and a run may come from a stranger. Such a file is run
+    only if the caller names it, too, or trusts it.
+
+    Args:
+        run: the run.
+        device: the device.
+        backbone: the network's name as the caller knows it; ``None`` for what the run says.
+        trust_code: whether a file that only the run names may be run.
+
+    Raises:
+        UnusableRun: if the run is not finished, if a file of it is damaged, if it has another network than ``backbone``,
+            or if it names a file of code that is not trusted.
+    """
+
+    def __init__(
+        self, run: Run, device: Device = Device.CPU, *, backbone: str | None = None, trust_code: bool = False
+    ) -> None:
+        run.check()
         config = run.config()
-        self.variant, self.recipe, self.run = config.variant, config.recipe, run
+        self.variant, self.recipe, self.run = _with_backbone(config, run, backbone, trust_code), config.recipe, run
         network = new_network(self.variant, self.recipe)
         run.load_model(network)
         self.fabric = new_fabric(self.recipe, TrainingDevices(device=device))

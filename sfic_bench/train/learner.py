@@ -61,7 +61,9 @@ class Learner:
         self.fabric, self.recipe = fabric, recipe
         self.network = new_network(variant, recipe)
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.999))
-        self.finished_epochs = run.load_checkpoint(self.network, optimiser) if run.has_checkpoint else 0
+        self.finished_epochs = 0
+        if run.has_checkpoint:
+            self.finished_epochs = run.load_checkpoint(self.network, optimiser, recipe.epochs)
         self.model, self.optimiser = fabric.setup(self.network, optimiser)
         self.needs_masks = isinstance(self.network, Detector)
         if self.needs_masks:

@@ -21,10 +21,11 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
+from sfic_bench.train.config import RunConfig
 from sfic_bench.train.inference import predict
 from sfic_bench.train.learner import Learner, new_fabric
 from sfic_bench.train.recipe import Recipe, TrainingDevices
-from sfic_bench.train.runs import Run, RunConfig
+from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
 from sfic_bench.train.splits import DataSplits, UnreadablePaths, UnusableData
 
@@ -80,9 +81,7 @@ def train(
     fabric = new_fabric(recipe, devices)
     fabric.launch()
     if fabric.global_rank == 0:
-        images = {"train": len(data.train), "val": len(data.val), "test": len(data.test)}
-        config = RunConfig(variant=variant, recipe=recipe, data=data.name, images=images)
-        run.begin(config, environment(), resume=resume)
+        run.begin(RunConfig.of(variant, recipe, data), environment(), resume=resume)
     fabric.barrier()
     if run.is_finished:
         return run.result()

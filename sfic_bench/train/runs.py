@@ -6,51 +6,58 @@
 - ``model.safetensors`` has the weights after training;
 - ``predictions.parquet`` has a row for each tested image;
 - ``result.json`` has the scores. It is written last: a run that has it is finished;
-- ``events/`` has files for TensorBoard.
+- ``SHA256SUMS`` has a checksum of each of these files, which is checked whenever one of them is read;
+- ``events/`` has files for TensorBoard, which sfic-bench never reads.
 """
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 import torch
-from msgspec import DecodeError, Struct, json, to_builtins
-from safetensors import SafetensorError, safe_open
+from msgspec import DecodeError, json
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sfic_bench.errors import InvalidValue, SficBenchError
-from sfic_bench.networks.variant import Variant
+from sfic_bench.errors import InvalidValue, SficBenchError, first_line
 from sfic_bench.networks.weights import load
+from sfic_bench.results.checksums import (
+    SUMS,
+    DamagedFile,
+    add_checksums,
+    check_files,
+    has_checksums,
+    read_with_checksum,
+    settle,
+    write_with_checksum,
+)
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+from sfic_bench.results.files import UnwritableOutput, remove_unfinished
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
-from sfic_bench.results.write import write_result
-from sfic_bench.train.recipe import Recipe
+from sfic_bench.results.write import to_json
+from sfic_bench.train.config import RunConfig, RunConfigV1
 
 
 class UnusableRun(SficBenchError):
     """A run's folder that cannot be used, or not for this purpose."""
 
 
-class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
-    """Network, recipe and data of a run.
+FILES = (
+    "config.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors",
+    "predictions*.parquet", "result.json",
+)  # fmt: skip
+"""The files of a run that have checksums."""
 
-    Attributes:
-        data: the manifest's name.
-        images: number of images of each split.
-    """
+ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
+"""The names under which Adam keeps its state of a parameter: a count, and two tensors of the parameter's shape."""
 
-    variant: Variant
-    recipe: Recipe
-    data: str
-    images: dict[str, int]
-
-
-Document = TypeVar("Document")
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,53 +81,72 @@ class Run:
         """Create the folder, or check that it holds the beginning of the same run.
 
         Raises:
-            UnusableRun: if the folder holds a run and ``resume`` is false, or if it holds another run; the message
-                names the keys that differ.
+            UnusableRun: if the folder holds a run and ``resume`` is false, or if it holds another run, or a damaged
+                file; the message names what differs.
             UnwritableOutput: if the folder cannot be made.
         """
-        path = self.folder / "config.json"
-        if path.exists():
-            old, new = self._read("config.json", dict[str, object]), to_builtins(config)
-            differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-            if differing:
-                values = "; ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in differing)
-                raise UnusableRun(f"{self.folder} holds another run: {values}; choose another folder")
+        if (self.folder / "config.json").exists():
+            if differences := config.differences_from(self.config()):
+                raise UnusableRun(f"{self.folder} holds another run: {'; '.join(differences)}; choose another folder")
             if not resume:
                 hint = "add --resume to continue it, or choose another folder"
                 raise UnusableRun(f"{self.folder} holds this run already: {hint}")
+            self.check()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UnwritableOutput(f"cannot make {self.folder}: {error.strerror or error}") from None
         remove_unfinished(self.folder)
-        write_result(path, config)
-        write_result(self.folder / "environment.json", environment)
+        if not has_checksums(self.folder):
+            add_checksums(self.folder, FILES)
+        if not self.is_finished:
+            self._write("config.json", to_json(config).encode())
+            self._write("environment.json", to_json(environment).encode())
+
+    def check(self) -> None:
+        """Check that no file of the run is damaged.
+
+        Raises:
+            UnusableRun: for a damaged file, which it names.
+        """
+        try:
+            check_files(self.folder, FILES)
+        except (DamagedFile, OSError) as error:
+            raise UnusableRun(str(error)) from None
 
     def config(self) -> RunConfig:
-        """Network, recipe and data of the run."""
-        return self._read("config.json", RunConfig)
+        """Network, recipe and data of the run, whichever version began it."""
+        decoder: json.Decoder[RunConfig | RunConfigV1] = json.Decoder(RunConfig | RunConfigV1)
+        config = self._decode("config.json", decoder.decode)
+        if isinstance(config, RunConfigV1):
+            return config.upgraded()
+        if not has_checksums(self.folder):
+            raise UnusableRun(
+                f"{self.folder} has no {SUMS}, without which damage would not be seen; restore it from a copy"
+            )
+        return config
 
     def result(self) -> Trained:
         """The scores of a finished run, whichever version wrote them."""
         try:
-            return self._read("result.json", Trained)
+            return self._decode("result.json", json.Decoder(Trained).decode)
         except UnusableRun:
-            return self._read("result.json", TrainedV1).upgraded()
+            return self._decode("result.json", json.Decoder(TrainedV1).decode).upgraded()
 
     def finish(self, result: Trained) -> None:
         """Keep the result, with which the run is finished."""
-        write_result(self.folder / "result.json", result)
+        self._write("result.json", to_json(result).encode())
+        settle(self.folder)
 
     def epochs(self) -> list[EpochRow]:
         """The metrics of each finished epoch."""
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
+        if not (self.folder / "metrics.jsonl").exists():
             return []
-        return json.Decoder(EpochRow).decode_lines(path.read_bytes())
+        return self._decode("metrics.jsonl", json.Decoder(EpochRow).decode_lines)
 
     def save_epochs(self, epochs: Sequence[EpochRow]) -> None:
         """Keep the metrics of each finished epoch."""
-        write_bytes_atomically(self.folder / "metrics.jsonl", json.Encoder().encode_lines(epochs))
+        self._write("metrics.jsonl", json.Encoder().encode_lines(epochs))
 
     def save_events(self, epoch: EpochRow) -> None:
         """Add the metrics of an epoch to the event files, if TensorBoard is installed; later epochs are discarded."""
@@ -145,22 +171,34 @@ class Run:
             tensors |= {f"optimiser.{number}.{k}": v for k, v in state.items()}
         self._save("checkpoint.safetensors", tensors, epoch)
 
-    def load_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Load what `save_checkpoint` kept into both; returns the number of finished epochs."""
-        tensors, epoch = self._tensors("checkpoint.safetensors")
+    def load_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
+        """Load what `save_checkpoint` kept into both; returns the number of finished epochs, at most ``epochs``."""
+        name = "checkpoint.safetensors"
+        tensors, epoch = self._tensors(name)
+        if not 1 <= epoch <= epochs:
+            raise UnusableRun(f"{self.folder / name} is of epoch {epoch}; expected 1 to {epochs}")
         weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self._load(model, weights, "checkpoint.safetensors")
-        states: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            if name.startswith("optimiser."):
-                _, number, key = name.split(".", 2)
-                states.setdefault(int(number), {})[key] = tensor
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-        for parameter, state in optimiser.state.items():
-            for key, tensor in state.items():
+        self._load(model, weights, name)
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+        states = {
+            number: {key: tensors.get(f"optimiser.{number}.{key}", torch.empty(0)) for key in ADAM_STATE}
+            for number in range(len(parameters))
+            if f"optimiser.{number}.step" in tensors  # a parameter that no gradient reaches has no state
+        }
+        if not states:
+            raise UnusableRun(f"{self.folder / name} has no state of the optimiser")
+        for number, state in states.items():
+            for key in ADAM_STATE[1:]:
+                if state[key].shape != parameters[number].shape:
+                    shape = list(state[key].shape)
+                    raise UnusableRun(
+                        f"{self.folder / name}: the optimiser's {key} of parameter {number} has the shape {shape}; expected "
+                        f"{list(parameters[number].shape)}"
+                    )
                 # Steps are slow unless the state has the memory format of the parameter.
-                if tensor.shape == parameter.shape:
-                    state[key] = torch.empty_like(parameter).copy_(tensor)
+                state[key] = torch.empty_like(parameters[number]).copy_(state[key])
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
         return epoch
 
     def save_model(self, model: nn.Module, epoch: int) -> None:
@@ -173,29 +211,21 @@ class Run:
 
     def save_predictions(self, predictions: pd.DataFrame, name: str = "predictions.parquet") -> None:
         """Keep the scores of tested images."""
-        write_bytes_atomically(self.folder / name, predictions.to_parquet(index=False))
+        self._write(name, predictions.to_parquet(index=False))
 
     def predictions(self, name: str = "predictions.parquet") -> pd.DataFrame:
         """The tested rows of a manifest, with a column ``score``."""
-        try:
-            return pd.read_parquet(self.folder / name)
-        except (OSError, ValueError) as error:
-            raise UnusableRun(f"cannot read {self.folder / name}: {error}") from None
+        return self._decode(name, lambda data: pd.read_parquet(io.BytesIO(data)))
 
     def _save(self, name: str, tensors: Mapping[str, Tensor], epoch: int) -> None:
         data = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, {"epoch": str(epoch)})
-        write_bytes_atomically(self.folder / name, data)
+        self._write(name, data)
 
     def _tensors(self, name: str) -> tuple[dict[str, Tensor], int]:
-        path = self.folder / name
-        try:
-            with safe_open(path, "pt") as file:
-                names = file.keys()
-                return {k: file.get_tensor(k) for k in names}, int((file.metadata() or {})["epoch"])
-        except FileNotFoundError:
-            raise UnusableRun(f"{self.folder} has no {name}: train first, with `sfic-bench train`") from None
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise UnusableRun(f"cannot read {path}: {error}") from None
+        return self._decode(name, _tensors_and_epoch)
+
+    def _write(self, name: str, data: bytes) -> None:
+        write_with_checksum(self.folder / name, data)
 
     def _load(self, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
         try:
@@ -203,12 +233,22 @@ class Run:
         except InvalidValue as error:
             raise UnusableRun(str(error)) from None
 
-    def _read(self, name: str, type: type[Document]) -> Document:
+    def _decode(self, name: str, decoder: Callable[[bytes], Content]) -> Content:
+        """What ``decoder`` makes of the undamaged content of a file."""
         path = self.folder / name
         try:
-            return json.decode(path.read_bytes(), type=type)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UnusableRun(f"{self.folder} has no {name} ({reason}); expected a run's folder") from None
-        except (DecodeError, UnicodeDecodeError, SficBenchError) as error:
-            raise UnusableRun(f"cannot read {path}: {error}") from None
+            return decoder(read_with_checksum(path))
+        except FileNotFoundError:
+            raise UnusableRun(f"{self.folder} has no {name}; expected the folder of a trained network") from None
+        except DamagedFile as error:
+            raise UnusableRun(str(error)) from None
+        except (OSError, ValueError, DecodeError, SafetensorError, SficBenchError) as error:
+            raise UnusableRun(f"cannot read {path}: {first_line(error)}") from None
+
+
+def _tensors_and_epoch(data: bytes) -> tuple[dict[str, Tensor], int]:
+    length = int.from_bytes(data[:8], "little")
+    header = json.decode(data[8 : 8 + length], type=dict[str, object])
+    metadata = header.get("__metadata__")
+    epoch = metadata.get("epoch") if isinstance(metadata, dict) else None
+    return load_tensors(data), int(str(epoch))

@@ -5,15 +5,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from msgspec import Struct
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.loader import Batch
-from sfic_bench.data.manifest import Manifest
+from sfic_bench.data.manifest import Manifest, rows_digest, sizes_digest
 from sfic_bench.errors import SficBenchError
 
 
 class UnusableData(SficBenchError):
     """Images that cannot be read, or a split that a network cannot be trained or tested with."""
+
+
+class DataDigests(Struct, frozen=True, kw_only=True):
+    """What tells one set of images from another.
+
+    Attributes:
+        rows: the SHA-256 of the manifest's rows: paths, labels, splits and what else is known of each image.
+        sizes: the SHA-256 of the sizes of all image files.
+    """
+
+    rows: str
+    sizes: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +53,16 @@ class DataSplits:
                 f"{self.name}: the split train has only {label} images, such as {self.train['path'].iat[0]}; "
                 f"both classes are needed"
             )
+
+    @property
+    def images(self) -> dict[str, int]:
+        """The number of images of each split."""
+        return {split.value: len(getattr(self, split)) for split in SplitName}
+
+    def digests(self) -> DataDigests:
+        """What tells these images from others, whatever their manifest is called."""
+        rows = pd.concat([self.train, self.val, self.test])
+        return DataDigests(rows=rows_digest(rows), sizes=sizes_digest(rows, self.folder))
 
     @classmethod
     def of(cls, manifest: Manifest) -> "DataSplits":

@@ -1,0 +1,78 @@
+"""What determines a run: network, recipe and data, by their content."""
+
+import hashlib
+from collections.abc import Mapping
+
+from msgspec import Struct, to_builtins
+
+from sfic_bench.networks.external import file_of
+from sfic_bench.networks.variant import Variant
+from sfic_bench.train.recipe import Recipe
+from sfic_bench.train.splits import DataDigests, DataSplits
+
+CHANGED = {
+    "digests.rows": "the images' paths or labels have changed",
+    "digests.sizes": "the sizes of the image files have changed",
+    "network_file": "the file that defines the network has changed",
+}
+"""What is said of a digest that differs, instead of the digests themselves."""
+
+
+class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/2"):
+    """All that determines a run: network, recipe and data.
+
+    Attributes:
+        data: the manifest's name.
+        images: number of images of each split.
+        digests: what tells the images from others; ``None`` where an older version began the run.
+        network_file: the SHA-256 of the file that a network comes from; ``None`` for one from a library.
+    """
+
+    variant: Variant
+    recipe: Recipe
+    data: str
+    images: dict[str, int]
+    digests: DataDigests | None = None
+    network_file: str | None = None
+
+    @classmethod
+    def of(cls, variant: Variant, recipe: Recipe, data: DataSplits) -> "RunConfig":
+        """What determines the training of ``variant`` by ``recipe`` with ``data``."""
+        return cls(
+            variant=variant, recipe=recipe, data=data.name, images=data.images, digests=data.digests(),
+            network_file=network_digest(variant.backbone),
+        )  # fmt: skip
+
+    def differences_from(self, old: "RunConfig") -> list[str]:
+        """What is another than in ``old``, in words; a digest that an older version did not write differs from none."""
+        facts, old_facts = _flat(to_builtins(self)), _flat(to_builtins(old))
+        keys = [key for key in facts if facts[key] != old_facts.get(key)]
+        if old.digests is None:
+            keys = [key for key in keys if key not in CHANGED]
+        return [CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys]
+
+
+class RunConfigV1(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
+    """A run's configuration until run/1, which has no digests."""
+
+    variant: Variant
+    recipe: Recipe
+    data: str
+    images: dict[str, int]
+
+    def upgraded(self) -> RunConfig:
+        return RunConfig(variant=self.variant, recipe=self.recipe, data=self.data, images=self.images)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Nested values by their joined keys, such as ``recipe.epochs``."""
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return flat
+
+
+def network_digest(backbone: str) -> str | None:
+    """The SHA-256 of the file that ``backbone`` comes from; ``None`` for a network that does not come from a file."""
+    file = file_of(backbone)
+    return None if file is None or not file.is_file() else hashlib.sha256(file.read_bytes()).hexdigest()
