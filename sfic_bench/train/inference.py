@@ -1,4 +1,4 @@
-"""What a trained network makes of images: its scores, and its attention maps."""
+"""Inference with a trained network: the scores of images, and attention maps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -55,7 +55,7 @@ Document = TypeVar("Document")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run by its folder, which need not exist.
+    """A run, given by its folder, which need not exist.
 
     Every method that reads raises `UnusableRun` for a file that is missing, broken, or of another network.
     """
@@ -97,7 +97,7 @@ class Run:
         write_result(self.folder / "environment.json", environment)
 
     def config(self) -> RunConfig:
-        """Network, recipe and data of the run."""
+        """The network, recipe and data of the run."""
         return self._read("config.json", RunConfig)
 
     def result(self) -> Trained:
