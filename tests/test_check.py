@@ -31,7 +31,7 @@ def test_check_of_what_is_good(tmp_path: Path) -> None:
     assert [(b.split, b.real, b.fake, b.real_videos, b.fake_videos) for b in findings.balance] == [
         ("train", 1, 1, 1, 1), ("val", 1, 1, 1, 1), ("test", 1, 1, 1, 1),
     ]  # fmt: skip
-    assert findings.notes == ("who is in a video is not known for mine",)
+    assert findings.notes == ("the names of videos do not say who is in them for mine",)
 
 
 def test_check_names_bad_files(tmp_path: Path) -> None:
@@ -57,11 +57,11 @@ def test_check_of_classes_and_splits(tmp_path: Path) -> None:
     assert (findings.empty, findings.one_class) == (("test",), ("val",))
     assert [(p.what, p.path, p.detail) for p in findings.problems] == [
         ("empty split", "m.csv", "test has no images"),
-        ("one class", "m.csv", "val has fake images alone"),
+        ("one class", "m.csv", "val has only fake images"),
     ]
     only_test = check(manifest_of(tmp_path, *lines[4:]))  # there is nothing to train, so nothing lacks
     assert only_test.empty == ("train", "val") and only_test.problems == ()
-    assert only_test.notes[0] == "m.csv has test images alone: there is nothing to train on"
+    assert only_test.notes[0] == "m.csv has only test images: there is nothing to train on"
 
 
 def test_check_finds_leaks(tmp_path: Path) -> None:

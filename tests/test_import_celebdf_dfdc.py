@@ -118,14 +118,14 @@ def test_dfdc_preview(tmp_path: Path) -> None:
         (
             "metadata.json",
             {"a.mp4": {"label": "fake"}},
-            "the label of a.mp4 must be REAL or FAKE, got 'fake'",
+            "the label of a.mp4 must be one of REAL, FAKE, got 'fake'",
         ),
         ("metadata.json", {"a.mp4": {"label": "FAKE", "split": "x"}}, "the split of a.mp4 must be one of"),
         ("metadata.json", {"../a.mp4": {"label": "FAKE"}}, "got '../a.mp4'"),
         ("metadata.json", ["a.mp4"], "expected a JSON object"),
         ("labels.csv", "file,label\na.mp4,1\n", "expected the columns filename and label, got file, label"),
-        ("labels.csv", "filename,label\na.mp4,FAKE\n", "must be 0 or 1, got 'FAKE'"),
-        ("dataset.json", {"a/b.mp4": {"label": "FAKE", "set": "train"}}, "must be real or fake, got 'FAKE'"),
+        ("labels.csv", "filename,label\na.mp4,FAKE\n", "must be one of 0, 1, got 'FAKE'"),
+        ("dataset.json", {"a/b.mp4": {"label": "FAKE", "set": "train"}}, "must be one of real, fake, got 'FAKE'"),
         ("readme.txt", "", "has no labels"),
     ],
 )

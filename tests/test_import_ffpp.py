@@ -61,8 +61,12 @@ def test_ffpp_split_files_may_be_in_a_folder(ffpp: Path) -> None:
     ("name", "content", "message"),
     [
         ("val.json", [["100", "071"]], "val.json: 071 is in train.json, too"),
-        ("val.json", [["100"]], 'expected pairs such as ["071", "054"], got [\'100\']'),
-        ("val.json", {"100": "101"}, "expected a list of pairs"),
+        (
+            "val.json",
+            [["100"]],
+            'expected pairs such as ["071", "054"]; Expected `array` of length 2',
+        ),
+        ("val.json", {"100": "101"}, "Expected `array`, got `object`"),
         ("val.json", "[", "val.json is no JSON"),
         ("test.json", [["300", "301"]], "no split file has 201_200"),
     ],

@@ -66,7 +66,7 @@ def test_released_lists_need_their_polarity(tmp_path: Path) -> None:
     [
         ({"train.txt": "a.png 2"}, "line 1: expected 'PATH LABEL' with a label 0 or 1, got 'a.png 2'"),
         ({"train.txt": "a.png"}, "got 'a.png'"),
-        ({"train.txt": "a.png 1\n\na.png 0"}, "train.txt, line 3: a.png is in"),
+        ({"train.txt": "a.png 1\n\na.png 0"}, "train.txt, line 3: a.png is also in"),
         ({"train.txt": "a.png 1", "test.txt": "a.png 1"}, "by another split or label"),
         ({"train_test.txt": "a.png 1"}, "more than one of train, val, test"),
         ({"list.txt": "a.png 1"}, "has no lists"),
@@ -133,9 +133,9 @@ def test_deepfakebench(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ({"D": {"mystery": {"train": {}}}}, "class 'mystery' does not say whether it is real or fake"),
-        ({"D": {"X_fake": {"training": {}}}}, "expected train, val and test, got 'training'"),
-        ({"D": {"X_fake": {"train": {"v": {"label": "X_fake"}}}}}, "D, X_fake, train, v: expected frames"),
-        ({"D": ["X_fake"]}, "expected a JSON object, got list"),
+        ({"D": {"X_fake": {"training": {}}}}, "train, val or test → video; Invalid enum value 'training'"),
+        ({"D": {"X_fake": {"train": {"v": {"label": "X_fake"}}}}}, "D, X_fake, train: expected videos with frames"),
+        ({"D": ["X_fake"]}, "Expected `object`, got `array`"),
         ({"D": {"X_fake": {"train": {}}}}, "no images where deepfakebench keeps them"),
     ],
 )

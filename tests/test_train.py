@@ -76,7 +76,7 @@ def test_data_that_cannot_be_trained_with(data: DataSplits, tmp_path: Path) -> N
     with pytest.raises(UnusableData, match="the split test is empty"):
         DataSplits.of(manifest)
     real = data.train[data.train["label"] == 0]
-    with pytest.raises(UnusableData, match=r"real images alone, such as train000\.png"):
+    with pytest.raises(UnusableData, match=r"only real images, such as train000\.png"):
         DataSplits(train=real, val=data.val, test=data.test, folder=data.folder, name="x")
 
 

@@ -77,9 +77,8 @@ from lightning_fabric import Fabric
 from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.train.augment import Augment
 from sfic_bench.train.learner import new_network
-from sfic_bench.train.predict import predict
 from sfic_bench.train.runs import Run
-from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.inference import TrainedNetwork, predict
 
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()

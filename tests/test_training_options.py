@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sfic_bench.cli.training_progress import EpochLines, training_progress
 from sfic_bench.measure.conditions import Device
-from sfic_bench.train.progress import TrainingProgress
+from sfic_bench.train.loop import TrainingProgress
 from sfic_bench.train.recipe import Precision, TrainingDevices
 
 EPOCH_END = TrainingProgress(

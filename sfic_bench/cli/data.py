@@ -194,8 +194,8 @@ def extract_command(
         f"wrote {summary.written:,} faces of {summary.videos:,} videos to {output}; "
         f"{summary.skipped:,} were there already"
     )
-    if summary.without:
-        say(f"{summary.without:,} frames have no face: see {output / LOG}")
+    if summary.faceless:
+        say(f"{summary.faceless:,} frames have no face: see {output / LOG}")
     if unreadable := summary.unreadable:
         say(f"{len(unreadable):,} videos cannot be read, the first {unreadable[0]}: see {output / LOG}")
         raise typer.Exit(1)

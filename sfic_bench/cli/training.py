@@ -114,8 +114,8 @@ def evaluate_command(
     out = Output(format=format, path=output)
     with training_room():
         from sfic_bench.train.inference import TrainedNetwork
-        from sfic_bench.train.predict import summary_of
         from sfic_bench.train.runs import Run
+        from sfic_bench.train.scores import summary
 
         manifest = manifest_of(data, compression)
         rows = manifest.where(split=split)
@@ -125,7 +125,7 @@ def evaluate_command(
         predictions, unreadable = trained.predictions(
             rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
         )
-        scores = summary_of(predictions)
+        scores = summary(predictions)
     result = ScoresResult(
         environment=environment(), run=str(run), data=manifest.name, split=split.value,
         images=len(predictions), unreadable=unreadable, scores=scores,

@@ -12,7 +12,7 @@ from sfic_bench.cli.output import say
 from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
-    from sfic_bench.train.progress import ProgressListener, TrainingProgress
+    from sfic_bench.train.loop import ProgressListener, TrainingProgress
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Self-blended forgeries: an image pasted into itself after a small change, through a soft mask.
+"""Self-blended forgeries: a slightly changed copy of an image is pasted into it through a soft mask.
 
 Source: Shiohara & Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022, Section 3. Differences: the
 mask is a jittered ellipse around the middle, since landmarks are not known, and the changes are four separate methods,
@@ -29,9 +29,12 @@ def _tone(image: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _filter(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Blur or sharpen the image."""
+    change: ImageFilter.Filter
     if rng.random() < 0.5:
-        return _filtered(image, ImageFilter.GaussianBlur(rng.uniform(0.7, 1.5)))
-    return _filtered(image, ImageFilter.UnsharpMask(radius=1.5, percent=int(rng.uniform(120, 250)), threshold=0))
+        change = ImageFilter.GaussianBlur(rng.uniform(0.7, 1.5))
+    else:
+        change = ImageFilter.UnsharpMask(radius=1.5, percent=int(rng.uniform(120, 250)), threshold=0)
+    return np.asarray(Image.fromarray(image).filter(change))
 
 
 def _resample(image: Pixels, rng: np.random.Generator) -> Pixels:
@@ -42,16 +45,11 @@ def _resample(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _recompress(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Compress the image coarsely as a JPEG."""
-    return jpeg(image, int(rng.integers(12, 35)))
-
-
 METHODS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "tone": _tone,
     "filter": _filter,
     "resample": _resample,
-    "recompress": _recompress,
+    "recompress": lambda image, rng: jpeg(image, int(rng.integers(12, 35))),
 }
 """What each method does to the copy of the image before it is pasted."""
 
@@ -81,10 +79,8 @@ def _displaced(image: Pixels, rng: np.random.Generator) -> Pixels:
     dy, dx = rng.uniform(-0.03, 0.03, 2) * (height, width)
     cy, cx = height / 2, width / 2
     inverse = (1 / scale, 0, cx - (cx + dx) / scale, 0, 1 / scale, cy - (cy + dy) / scale)
-    moved = Image.fromarray(image).transform(
-        (width, height), Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR
-    )
-    return np.asarray(moved)
+    size, bilinear = (width, height), Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(image).transform(size, Image.Transform.AFFINE, inverse, bilinear))
 
 
 def _mask(height: int, width: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -103,10 +99,6 @@ def _smooth(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
     coarse = Image.fromarray(rng.normal(size=(7, 6)).astype(np.float32))
     noise = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=float)
     return np.asarray(noise / (np.abs(noise).max() + 1e-12) * 0.06 * min(height, width))
-
-
-def _filtered(image: Pixels, filter: ImageFilter.Filter) -> Pixels:
-    return np.asarray(Image.fromarray(image).filter(filter))
 
 
 def _bytes(values: NDArray[np.floating]) -> Pixels:

@@ -1,9 +1,9 @@
-"""The check of a manifest before it is used: unusable files, splits that leak, and missing classes."""
+"""The check of a manifest before it is used, for unusable files, splits that leak, and missing classes."""
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -19,14 +19,12 @@ CHUNK = 1024
 """The number of images that are handed to the threads at a time."""
 
 ProblemName = Literal[
-    "missing file",
-    "unreadable file",
-    "one class",
-    "empty split",
-    "video in splits",
-    "identity in splits",
-    "identical files",
-]
+    "missing file", "unreadable file", "one class", "empty split",
+    "video in splits", "identity in splits", "identical files",
+]  # fmt: skip
+
+Place = tuple[str, str, str, str]
+"""Where a video, a person or a file's content occurs: data set, name, split and path."""
 
 
 class Balance(Struct, frozen=True, kw_only=True):
@@ -52,8 +50,7 @@ class SharedBySplits(Struct, frozen=True, kw_only=True):
     Attributes:
         name: the name of the video or person, or a hash of the content.
         dataset: the data set; empty for a file's content.
-        splits: the splits that have it.
-        paths: its first path in each of ``splits``.
+        splits: the splits, and in ``paths`` the first path in each of them.
     """
 
     name: str
@@ -74,13 +71,10 @@ class Findings(Struct, frozen=True, kw_only=True):
     """The result of `check`.
 
     Attributes:
-        manifest: the manifest's name.
-        images: the number of its rows.
+        images: the number of rows.
         balance: the balance of each split, also of an empty one.
         missing: paths without a file.
-        unreadable: files that are no usable images.
         one_class: splits with only real or only fake images, on which no AUC exists.
-        empty: splits without images.
         videos: videos in more than one split.
         identities: people in more than one split, where the names of videos say who is in them.
         identical: byte-identical files in more than one split.
@@ -116,26 +110,26 @@ class Findings(Struct, frozen=True, kw_only=True):
         if SplitName.TRAIN not in self.empty:
             for split in self.empty:
                 yield Problem(what="empty split", path=self.manifest, detail=f"{split} has no images")
-        counts = {b.split: b for b in self.balance}
-        for split in self.one_class:
-            label = "fake" if counts[split].fake else "real"
-            yield Problem(what="one class", path=self.manifest, detail=f"{split} has {label} images alone")
-        for shared in self.videos:
-            yield _shared("video in splits", f"{shared.dataset} {shared.name}", shared)
-        for shared in self.identities:
-            yield _shared("identity in splits", f"{shared.dataset} {shared.name}", shared)
+        for balance in self.balance:
+            if balance.split in self.one_class:
+                detail = f"{balance.split} has only {'fake' if balance.fake else 'real'} images"
+                yield Problem(what="one class", path=self.manifest, detail=detail)
+        leaks: tuple[tuple[ProblemName, tuple[SharedBySplits, ...]], ...] = (
+            ("video in splits", self.videos),
+            ("identity in splits", self.identities),
+        )
+        for what, leaking in leaks:
+            for shared in leaking:
+                detail = f"{shared.dataset} {shared.name} in {' and '.join(shared.splits)}"
+                yield Problem(what=what, path=shared.paths[0], detail=detail)
         for shared in self.identical:
-            others = ", ".join(f"{p} ({s})" for s, p in zip(shared.splits[1:], shared.paths[1:], strict=True))
-            detail = f"in {shared.splits[0]}, has the same bytes as {others}"
+            copies = ", ".join(f"{p} ({s})" for s, p in zip(shared.splits[1:], shared.paths[1:], strict=True))
+            detail = f"in {shared.splits[0]}, has the same bytes as {copies}"
             yield Problem(what="identical files", path=shared.paths[0], detail=detail)
 
 
 class DataCheckResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/data-check/2"):
-    """What ``data check`` writes: the findings, and the problems that follow from them.
-
-    Attributes:
-        counts: number of problems by name.
-    """
+    """What ``data check`` writes: the findings, and the problems that follow from them, also counted by name."""
 
     findings: Findings
     counts: dict[ProblemName, int]
@@ -145,10 +139,6 @@ class DataCheckResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag
     def of(cls, findings: Findings) -> "DataCheckResult":
         problems = findings.problems
         return cls(findings=findings, counts=dict(Counter(problem.what for problem in problems)), problems=problems)
-
-
-def _shared(what: ProblemName, name: str, shared: SharedBySplits) -> Problem:
-    return Problem(what=what, path=shared.paths[0], detail=f"{name} in {' and '.join(shared.splits)}")
 
 
 def check(manifest: Manifest, *, progress: Callable[[str], None] | None = None, workers: int | None = None) -> Findings:
@@ -161,23 +151,22 @@ def check(manifest: Manifest, *, progress: Callable[[str], None] | None = None, 
     """
     frame = manifest.frame
     paths: list[str] = frame["path"].astype(str).tolist()
-    splits: list[str] = frame["split"].tolist()
     missing: list[str] = []
     unreadable: list[UnreadableFile] = []
-    by_hash: dict[bytes, dict[str, str]] = {}  # by content, the first path in each split
-    for path, split, result in zip(paths, splits, _read(manifest.folder, paths, workers), strict=True):
-        if isinstance(result, bytes):
-            if result:
-                by_hash.setdefault(result, {}).setdefault(split, path)
-        elif isinstance(result, MissingImage):
+    hashes: list[Place] = []
+    for path, split, outcome in zip(paths, frame["split"], _read(manifest.folder, paths, workers), strict=True):
+        if isinstance(outcome, MissingImage):
             missing.append(path)
-        else:
-            unreadable.append(UnreadableFile(path=path, reason=result.reason))
+        elif isinstance(outcome, UnreadableImage):
+            unreadable.append(UnreadableFile(path=path, reason=outcome.reason))
+        elif outcome:
+            hashes.append(("", outcome, split, path))
         if progress is not None:
             progress(path)
     balance = tuple(_balance(manifest, split.value) for split in SplitName)
     empty = tuple(b.split for b in balance if not b.real and not b.fake)
-    by_video, by_identity = _first_paths(manifest)
+    rows = frame.drop_duplicates(["dataset", "video", "split"]).itertuples()
+    places: list[Place] = [(row.dataset, row.video, row.split, row.path) for row in rows]
     return Findings(
         manifest=manifest.name,
         images=len(frame),
@@ -186,26 +175,26 @@ def check(manifest: Manifest, *, progress: Callable[[str], None] | None = None, 
         unreadable=tuple(unreadable),
         one_class=tuple(b.split for b in balance if bool(b.real) != bool(b.fake)),
         empty=empty,
-        videos=_in_several(by_video),
-        identities=_in_several(by_identity),
-        identical=_in_several({("", digest.hex()): first for digest, first in by_hash.items()}),
+        videos=_in_several(places),
+        identities=_in_several(_places_of_people(places)),
+        identical=_in_several(hashes),
         notes=_notes(manifest, empty),
     )
 
 
-def _read(folder: Path, paths: list[str], workers: int | None) -> Iterator[bytes | UnreadableImage]:
-    """For each path, in order, a hash of the file, or the error; no bytes for an image that is made on the fly."""
+def _read(folder: Path, paths: list[str], workers: int | None) -> Iterator[str | UnreadableImage]:
+    """For each path, in order, a hash of the file, or the error; an empty hash for an image that is made on the fly."""
 
-    def digest(path: str) -> bytes | UnreadableImage:
+    def digest(path: str) -> str | UnreadableImage:
         if path.startswith(ON_THE_FLY):
-            return b""
+            return ""
         file = folder / path
         try:
             data = read_image(file)
             decode_image(data, file)
         except UnreadableImage as error:
             return error
-        return hashlib.blake2b(data, digest_size=16).digest()
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
 
     # Pillow releases the interpreter's lock while it decodes, so that threads are enough.
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
@@ -225,41 +214,34 @@ def _balance(manifest: Manifest, split: str) -> Balance:
     )
 
 
-FirstPaths = dict[tuple[str, str], dict[str, str]]
-"""By data set and name, the first path in each split."""
+def _places_of_people(places: Iterable[Place]) -> Iterator[Place]:
+    for dataset, video, split, path in places:
+        original_dataset, people = identities(dataset, video)
+        yield from ((original_dataset, person, split, path) for person in people)
 
 
-def _first_paths(manifest: Manifest) -> tuple[FirstPaths, FirstPaths]:
-    """The first paths of videos, and those of people."""
-    videos: FirstPaths = {}
-    people: FirstPaths = {}
-    columns = ["dataset", "video", "split"]
-    for row in manifest.frame.drop_duplicates(columns).itertuples():
-        videos.setdefault((row.dataset, row.video), {})[row.split] = row.path
-        dataset, persons = identities(row.dataset, row.video)
-        for person in persons:
-            people.setdefault((dataset, person), {}).setdefault(row.split, row.path)
-    return videos, people
-
-
-def _in_several(first_paths: FirstPaths) -> tuple[SharedBySplits, ...]:
+def _in_several(places: Iterable[Place]) -> tuple[SharedBySplits, ...]:
+    """What occurs in more than one split."""
+    first_paths: dict[tuple[str, str], dict[str, str]] = {}
+    for dataset, name, split, path in places:
+        first_paths.setdefault((dataset, name), {}).setdefault(split, path)
     shared = []
-    for (dataset, name), paths in first_paths.items():
-        splits = tuple(split.value for split in SplitName if split in paths)
-        if len(splits) > 1:
-            in_order = tuple(paths[split] for split in splits)
-            shared.append(SharedBySplits(name=name, dataset=dataset, splits=splits, paths=in_order))
+    for (dataset, name), path_in in first_paths.items():
+        if len(path_in) > 1:
+            splits = tuple(split.value for split in SplitName if split in path_in)
+            paths = tuple(path_in[split] for split in splits)
+            shared.append(SharedBySplits(name=name, dataset=dataset, splits=splits, paths=paths))
     return tuple(shared)
 
 
 def _notes(manifest: Manifest, empty: tuple[str, ...]) -> tuple[str, ...]:
     notes = []
     if SplitName.TRAIN in empty:
-        others = " and ".join(split for split in SplitName if split not in empty)
-        notes.append(f"{manifest.name} has {others} images alone: there is nothing to train on")
+        splits = " and ".join(split for split in SplitName if split not in empty)
+        notes.append(f"{manifest.name} has only {splits} images: there is nothing to train on")
     if count := int(manifest.frame["path"].astype(str).str.startswith(ON_THE_FLY).sum()):
         notes.append(f"{count:,} images are made on the fly and were not read")
     unknown = [d for d in manifest.frame["dataset"].unique() if not identities(d, "")[0]]
     if unknown:
-        notes.append(f"who is in a video is not known for {', '.join(map(str, unknown))}")
+        notes.append(f"the names of videos do not say who is in them for {', '.join(map(str, unknown))}")
     return tuple(notes)

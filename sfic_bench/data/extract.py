@@ -1,4 +1,4 @@
-"""Faces out of a data set's videos, into a folder that the importer of the same kind of data set reads.
+"""The extraction of faces from a data set's videos, into a folder that the importer of the same kind reads.
 
 Processes work in parallel, each on one video at a time. Existing images are skipped, so that an interrupted run
 continues where it stopped; an image is either complete or absent. ``extract.json`` keeps the settings, and
@@ -20,18 +20,16 @@ from pathlib import Path
 from sfic_bench.data import faces
 from sfic_bench.data.faces import UnreadableVideo
 from sfic_bench.data.importers import IMPORTERS, BadLayout
-from sfic_bench.data.importers.layout import read_json
+from sfic_bench.data.importers.layout import Video, read_json
 from sfic_bench.data.sampling import ExtractionSettings
 from sfic_bench.errors import InvalidValue, SficBenchError
 from sfic_bench.results.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
 
-NO_FACE, NO_FRAME = "no face", "the video ends before this frame"
-
 
 class FailedExtraction(SficBenchError):
-    """An extraction that cannot go on."""
+    """An extraction that cannot continue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +37,16 @@ class ExtractionJob:
     """One video to take faces out of.
 
     Attributes:
-        video: the file.
-        name: its path in the data set.
+        name: the video's path in the data set.
         target: the folder of its images.
-        label: 1 for fake.
-        settings: how faces are taken.
-        without: indices of frames that are known to have no face.
+        faceless: indices of frames that are known to have no face.
     """
 
-    video: Path
+    video: Video
     name: str
     target: Path
-    label: int
     settings: ExtractionSettings
-    without: frozenset[int] = frozenset()
+    faceless: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,40 +57,35 @@ class ExtractionOutcome:
         name: the video's path in the data set.
         written: number of new images.
         skipped: number of images that existed before.
-        without: frames newly known to have no face, each with the reason.
+        faceless: frames newly known to have no face, each with the reason.
         problem: why the video cannot be read; empty if it can.
     """
 
     name: str
     written: int = 0
     skipped: int = 0
-    without: tuple[tuple[int, str], ...] = ()
+    faceless: tuple[tuple[int, str], ...] = ()
     problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractionSummary:
-    """The result of an extraction over all videos.
+    """The result of an extraction over all videos, with the counts of `ExtractionOutcome`.
 
     Attributes:
-        videos: number of videos.
-        written: number of new images.
-        skipped: number of images that existed before.
-        without: number of frames without a face, also of earlier runs.
+        faceless: number of frames without a face, also of earlier runs.
         unreadable: names of the videos that cannot be read, sorted.
     """
 
     videos: int
     written: int
     skipped: int
-    without: int
+    faceless: int
     unreadable: tuple[str, ...]
 
 
 def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[ExtractionJob]:
-    """The jobs of an extraction.
-
-    The folder ``out`` is created, with the settings and with copies of the files that the importer needs.
+    """The jobs of an extraction into ``out``, which is created with the settings and with what the importer needs.
 
     Raises:
         MissingDependency: without PyAV, dlib or Pillow.
@@ -117,29 +106,24 @@ def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[Extracti
         if (other := targets.setdefault(video.frames, video.path)) != video.path:
             raise BadLayout(f"{other} and {video.path} would have their frames in one folder; rename one")
     _prepare(folder, out, settings, importer.annotations)
-    without: dict[str, set[int]] = {}
-    for entry in _logged(out / LOG):
+    faceless: dict[str, set[int]] = {}
+    for entry in _log_entries(out / LOG):
         if isinstance(frame := entry.get("frame"), int):
-            without.setdefault(str(entry.get("video")), set()).add(frame)
+            faceless.setdefault(str(entry.get("video")), set()).add(frame)
     return [
         ExtractionJob(
-            video=video.path,
+            video=video,
             name=(name := video.path.relative_to(folder).as_posix()),
             target=out / video.frames,
-            label=video.label,
             settings=settings,
-            without=frozenset(without.get(name, ())),
+            faceless=frozenset(faceless.get(name, ())),
         )
         for video in videos
     ]
 
 
 def extract(
-    jobs: Sequence[ExtractionJob],
-    out: Path,
-    *,
-    workers: int | None = None,
-    progress: Callable[[str], None] | None = None,
+    jobs: Sequence[ExtractionJob], out: Path, *, workers: int | None, progress: Callable[[str], None]
 ) -> ExtractionSummary:
     """Take the faces of all ``jobs``, and log frames without a face and videos that cannot be read.
 
@@ -155,18 +139,18 @@ def extract(
     """
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     outcomes = []
-    known = {e.get("video"): e.get("problem") for e in _logged(out / LOG) if "frame" not in e}
-    _end_line(out / LOG)
+    logged_problems = {e.get("video"): e.get("problem") for e in _log_entries(out / LOG) if "frame" not in e}
+    if (out / LOG).exists() and not (out / LOG).read_bytes().endswith(b"\n"):
+        _append(out / LOG, "\n")  # ends a line that was cut off, so that the next one is whole
     for outcome in map(take_faces, jobs) if workers == 1 else _in_processes(jobs, workers):
-        _log(out / LOG, outcome, known.get(outcome.name))
+        _log(out / LOG, outcome, logged_problems.get(outcome.name))
         outcomes.append(outcome)
-        if progress is not None:
-            progress(outcome.name)
+        progress(outcome.name)
     return ExtractionSummary(
         videos=len(jobs),
         written=sum(outcome.written for outcome in outcomes),
         skipped=sum(outcome.skipped for outcome in outcomes),
-        without=sum(len(job.without) for job in jobs) + sum(len(outcome.without) for outcome in outcomes),
+        faceless=sum(len(job.faceless) for job in jobs) + sum(len(outcome.faceless) for outcome in outcomes),
         unreadable=tuple(sorted(outcome.name for outcome in outcomes if outcome.problem)),
     )
 
@@ -177,51 +161,47 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
     Raises:
         UnwritableOutput: if an image cannot be written.
     """
-    written, problem, skipped = 0, "", 0
-    without: list[tuple[int, str]] = []
+    written, skipped, problem = 0, 0, ""
+    faceless: list[tuple[int, str]] = []
     settings = job.settings
     try:
-        indices = settings.sampling(job.label).indices(faces.count_frames(job.video))
+        indices = settings.sampling(job.video.label).indices(faces.count_frames(job.video.path))
         files = {index: job.target / f"{index:06}{settings.format.suffix}" for index in indices}
         skipped = sum(file.exists() for file in files.values())
-        left = {i for i, file in files.items() if i not in job.without and not file.exists()}
+        left = {index for index, file in files.items() if index not in job.faceless and not file.exists()}
         if left:
             job.target.mkdir(parents=True, exist_ok=True)
-            for index, image in faces.frames(job.video, frozenset(left)):
+            for index, image in faces.frames(job.video.path, frozenset(left)):
                 left.discard(index)
                 box = faces.largest_face(image, settings.upsample)
                 if box is None:
-                    without.append((index, NO_FACE))
+                    faceless.append((index, "no face"))
                     continue
                 data = faces.crop(image, box, enlarge=settings.enlarge, size=settings.size, format=settings.format)
                 write_bytes_atomically(files[index], data)
                 written += 1
-            without += [(index, NO_FRAME) for index in sorted(left)]
+            faceless += [(index, "the video ends before this frame") for index in sorted(left)]
     except UnreadableVideo as error:
         problem = str(error)
     except OSError as error:
         raise UnwritableOutput(f"cannot write {job.target}: {error.strerror or error}") from None
-    return ExtractionOutcome(name=job.name, written=written, skipped=skipped, without=tuple(without), problem=problem)
+    return ExtractionOutcome(name=job.name, written=written, skipped=skipped, faceless=tuple(faceless), problem=problem)
 
 
 def _in_processes(jobs: Sequence[ExtractionJob], workers: int) -> Iterator[ExtractionOutcome]:
-    # Processes are spawned, since a fork would copy locks that other threads hold.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_die_quietly)
+    # Processes are spawned, since a fork would copy locks that other threads hold. Ctrl-C ends each at once and without
+    # a traceback; the files that they leave half-written have temporary names.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
     try:
-        for done in as_completed([pool.submit(take_faces, job) for job in jobs]):
-            yield done.result()
+        for future in as_completed([pool.submit(take_faces, job) for job in jobs]):
+            yield future.result()
     except BrokenProcessPool:
         raise FailedExtraction(
-            "a worker was killed, perhaps for want of memory; run the same command with fewer --workers: "
-            "it goes on where it was"
+            "a worker process was killed, perhaps because memory ran out; the same command with fewer --workers "
+            "continues from here"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _die_quietly() -> None:
-    # Ctrl-C ends a worker at once and without a traceback. Half-written files have temporary names.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _prepare(folder: Path, out: Path, settings: ExtractionSettings, annotations: Sequence[str]) -> None:
@@ -234,20 +214,19 @@ def _prepare(folder: Path, out: Path, settings: ExtractionSettings, annotations:
                 shutil.copyfile(path, copy)
     except OSError as error:
         raise UnwritableOutput(f"cannot write {out}: {error.strerror or error}") from None
-    now = dataclasses.asdict(settings)
+    values = dataclasses.asdict(settings)
     if (out / SETTINGS).exists():
-        before = read_json(out / SETTINGS)
-        before = before if isinstance(before, dict) else {}
-        for key, value in now.items():
-            if before.get(key) != value:
+        old_values = read_json(out / SETTINGS, dict[str, object], "the settings of an extraction")
+        for key, value in values.items():
+            if old_values.get(key) != value:
                 raise InvalidValue(
-                    f"{out} has faces made with {key} {before.get(key)}, now {value}; name another folder, "
-                    f"or give the same options to go on"
+                    f"{out} has faces made with {key} {old_values.get(key)}, now {value}; name another folder, "
+                    f"or give the same options to continue"
                 )
-    write_atomically(out / SETTINGS, json.dumps(now, indent=1) + "\n")
+    write_atomically(out / SETTINGS, json.dumps(values, indent=1) + "\n")
 
 
-def _logged(path: Path) -> Iterator[dict[str, object]]:
+def _log_entries(path: Path) -> Iterator[dict[str, object]]:
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -259,20 +238,12 @@ def _logged(path: Path) -> Iterator[dict[str, object]]:
             yield entry
 
 
-def _end_line(path: Path) -> None:
-    """End a last line that was cut off, so that the next one is whole."""
-    if path.exists() and not path.read_bytes().endswith(b"\n"):
-        _append(path, "\n")
-
-
-def _log(path: Path, outcome: ExtractionOutcome, known: object) -> None:
-    """Append what is new about a video; ``known`` is the problem that is already logged for it, if there is any."""
-    entries: list[dict[str, object]] = [
-        {"video": outcome.name, "frame": index, "problem": problem} for index, problem in outcome.without
-    ]
-    if outcome.problem and outcome.problem != known:
-        entries.append({"video": outcome.name, "problem": outcome.problem})
-    _append(path, "".join(json.dumps(entry) + "\n" for entry in entries))
+def _log(path: Path, outcome: ExtractionOutcome, logged_problem: object) -> None:
+    """Append what is new about a video, for which ``logged_problem`` may be in the log already."""
+    entries: list[dict[str, object]] = [{"frame": index, "problem": reason} for index, reason in outcome.faceless]
+    if outcome.problem and outcome.problem != logged_problem:
+        entries.append({"problem": outcome.problem})
+    _append(path, "".join(json.dumps({"video": outcome.name, **entry}) + "\n" for entry in entries))
 
 
 def _append(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Faces of one video: its frames, the place of the face, and the crop.
+"""The faces of one video: decoding its frames, finding the face in each, and cropping it.
 
 Source: the paper crops with the face_recognition library, whose default is dlib's frontal face detector (King, JMLR
 2009) on the image enlarged once.
@@ -6,6 +6,7 @@ Source: the paper crops with the face_recognition library, whose default is dlib
 
 import io
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,7 @@ from sfic_bench.errors import MissingDependency, SficBenchError, first_line
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-
-MISSING = "taking faces out of videos needs PyAV, dlib and Pillow: pip install 'sfic-bench[faces]'"
+    from av.video.stream import VideoStream
 
 
 class UnreadableVideo(SficBenchError):
@@ -40,11 +40,10 @@ def square(box: tuple[int, int, int, int], height: int, width: int, enlarge: flo
 
 
 def largest_face(image: Pixels, upsample: int) -> tuple[int, int, int, int] | None:
-    """The largest face in ``image``, H×W×3: left, top, right, bottom, the last two exclusive; it may reach outside.
+    """The largest face in ``image``, H×W×3 in RGB: left, top, right, bottom, the last two exclusive.
 
-    Args:
-        image: RGB.
-        upsample: how often the image is doubled first, to find faces below 80 pixels; 1 in face_recognition.
+    The box may reach outside the image. ``upsample`` says how often the image is doubled first, to find faces below 80
+    pixels; face_recognition doubles it once.
     """
     faces = _detector()(np.ascontiguousarray(image), upsample)
     boxes = [(f.left(), f.top(), f.right() + 1, f.bottom() + 1) for f in faces]
@@ -71,7 +70,9 @@ def check_installed() -> None:
         import dlib  # noqa: F401
         import PIL  # noqa: F401
     except ImportError:
-        raise MissingDependency(MISSING) from None
+        raise MissingDependency(
+            "taking faces out of videos needs PyAV, dlib and Pillow: pip install 'sfic-bench[faces]'"
+        ) from None
 
 
 def count_frames(path: Path) -> int:
@@ -80,16 +81,8 @@ def count_frames(path: Path) -> int:
     Raises:
         UnreadableVideo: if the file is no video or has no frames.
     """
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        count: int = stream.frames
-        if not count:
-            import av
-
-            try:
-                count = sum(packet.size > 0 for packet in container.demux(stream))
-            except (av.FFmpegError, ValueError) as error:
-                raise UnreadableVideo(f"{path}: {first_line(error)}") from None
+    with _video_stream(path) as (container, stream):
+        count: int = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
     if not count:
         raise UnreadableVideo(f"{path}: no frames")
     return count
@@ -103,21 +96,15 @@ def frames(path: Path, indices: Collection[int]) -> Iterator[tuple[int, Pixels]]
     Raises:
         UnreadableVideo: where the video cannot be decoded any further.
     """
-    import av
-
     last = max(indices, default=-1)
-    with _opened(path) as container:
-        stream = container.streams.video[0]
+    with _video_stream(path) as (container, stream):
         stream.codec_context.thread_count = 1  # one process runs on each core
-        try:
-            for index, frame in enumerate(container.decode(stream)):
-                if index > last:
-                    return
-                if index in indices:
-                    degrees = getattr(frame, "rotation", 0)  # older releases of PyAV lack it
-                    yield index, upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), degrees)
-        except (av.FFmpegError, ValueError) as error:
-            raise UnreadableVideo(f"{path}: {first_line(error)}") from None
+        for index, frame in enumerate(container.decode(stream)):
+            if index > last:
+                return
+            if index in indices:
+                degrees = getattr(frame, "rotation", 0)  # older releases of PyAV lack it
+                yield index, upright(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), degrees)
 
 
 def upright(image: Pixels, degrees: float) -> Pixels:
@@ -125,17 +112,18 @@ def upright(image: Pixels, degrees: float) -> Pixels:
     return np.ascontiguousarray(np.rot90(image, round(degrees / 90)))
 
 
-def _opened(path: Path) -> "InputContainer":
+@contextmanager
+def _video_stream(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
+    """An opened video and its first stream; errors of the decoder become `UnreadableVideo`."""
     import av
 
     try:
-        container: InputContainer = av.open(str(path))
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UnreadableVideo(f"{path}: no video stream")
+            yield container, container.streams.video[0]
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableVideo(f"{path}: {first_line(error)}") from None
-    if not container.streams.video:
-        container.close()
-        raise UnreadableVideo(f"{path}: no video stream")
-    return container
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,4 @@
-"""Image files as pixels of one form, H×W×3, RGB, 8 bits; a file that cannot be read gives an error that names it.
-
-Every file is brought into that form:
+"""Image files decoded to pixels of one form, H×W×3, RGB, 8 bits.
 
 - Palette, greyscale and CMYK images are converted to RGB.
 - Grey values of 16 bits are divided by 257, which takes 65535 to 255, and never clipped. Of 16 bits in colour the upper
@@ -9,8 +7,8 @@ Every file is brought into that form:
 - An EXIF orientation is applied.
 - Of several pictures in one file (GIF, TIFF, WebP) the first is taken.
 
-A file that cannot be read is not tried a second time: a broken file stays broken, and a loader that tries again and
-again hangs. Wrong pixels that decode, such as those after a flipped bit inside a JPEG, cannot be recognised.
+A file that cannot be read is not tried a second time, since a loader that tries again and again hangs. Wrong pixels
+that decode, such as those after a flipped bit inside a JPEG, cannot be recognised.
 """
 
 import io
@@ -38,12 +36,7 @@ MAX_PIXELS = 89_478_485
 
 
 class UnreadableImage(SficBenchError):
-    """A file that is no usable image.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong with it.
-    """
+    """A file that is no usable image; ``reason`` says what is wrong with it."""
 
     def __init__(self, path: Path, reason: str) -> None:
         # Both are arguments of the exception, so that it can be pickled on its way out of a worker process.
@@ -63,20 +56,14 @@ def load_image(path: Path) -> Pixels:
 
     Raises:
         MissingImage: if there is no such file.
-        UnreadableImage: for an empty, truncated, corrupt or huge file, for pixels without a known range, and for a
-            folder.
+        UnreadableImage: for an empty, truncated, corrupt or huge file, a folder, and pixels without a known range.
         MissingDependency: without Pillow.
     """
     return decode_image(read_image(path), path)
 
 
 def read_image(path: Path) -> bytes:
-    """The bytes of ``path``, which are not decoded.
-
-    Raises:
-        MissingImage: if there is no such file.
-        UnreadableImage: if it cannot be read.
-    """
+    """The bytes of ``path``; an `UnreadableImage`, or its kind `MissingImage`, if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -86,12 +73,7 @@ def read_image(path: Path) -> bytes:
 
 
 def decode_image(data: bytes, path: Path) -> Pixels:
-    """The image in the bytes ``data`` of a file, H×W×3, RGB; errors name the file ``path``.
-
-    Raises:
-        UnreadableImage: under the same conditions as `load_image`.
-        MissingDependency: without Pillow.
-    """
+    """The image in the bytes ``data`` of a file, H×W×3, RGB; errors are those of `load_image` and name ``path``."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -123,16 +105,12 @@ def _rgb(image: "PillowImage", path: Path) -> Pixels:
     if image.mode == "F":
         raise UnreadableImage(path, "its pixels are floating point numbers, whose range is not known")
     if image.mode.startswith("I"):
-        return np.repeat(_eight_bits(np.asarray(image), path)[:, :, None], 3, axis=2)
+        grey = np.asarray(image)  # of 16 bits, which Pillow may hold in 32
+        low, high = int(grey.min()), int(grey.max())
+        if low < 0 or high > 0xFFFF:
+            raise UnreadableImage(path, f"grey values from {low} to {high}, expected 16 bits, from 0 to 65535")
+        return np.repeat(np.rint(grey / 257).astype(np.uint8)[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return np.array(image.convert("RGB"))
-
-
-def _eight_bits(values: NDArray[np.integer], path: Path) -> Pixels:
-    """Grey ``values`` of 16 bits, which Pillow may hold in 32, divided by 257."""
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 0xFFFF:
-        raise UnreadableImage(path, f"grey values from {low} to {high}, expected 16 bits, from 0 to 65535")
-    return np.rint(values / 257).astype(np.uint8)

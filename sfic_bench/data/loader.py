@@ -1,4 +1,4 @@
-"""Images of a manifest in batches, in an order that seed and epoch determine."""
+"""Loading the images of a manifest in batches, in an order that seed and epoch determine."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,7 @@ from sfic_bench.data.orl import load_orl
 
 @dataclass(frozen=True, slots=True)
 class UnreadableItem:
-    """A row whose image could not be read, and the reason.
-
-    It is a value and not an exception, since an exception loses its type on its way out of a worker process.
-    """
+    """A row whose image could not be read; no exception, since that would lose its type on leaving a worker process."""
 
     index: int
     reason: str
@@ -29,10 +26,9 @@ class UnreadableItem:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image with its label.
+    """The image in one row, numbered ``index``, of a table.
 
     Attributes:
-        index: number of its row in the frame.
         image: bytes 3×S×S.
         label: 1 for fake.
         mask: S×S, 1 where the image was manipulated, else 0; ``None`` if masks are not loaded.
@@ -45,7 +41,7 @@ class Item:
 
 
 ItemKey = tuple[int, int]
-"""Number of a row, and its take: a forgery that is made on the fly differs from take to take, a file does not."""
+"""The number of a row, and its take. A forgery that is made on the fly differs from take to take, a file does not."""
 
 
 class Images(Dataset[Item | UnreadableItem]):
@@ -79,7 +75,9 @@ class Images(Dataset[Item | UnreadableItem]):
         except UnreadableImage as error:
             return UnreadableItem(index, str(error))
         tensor = torch.from_numpy(resized(image, self.size)).permute(2, 0, 1).contiguous()
-        return Item(index, tensor, self.labels[index], None if mask is None else self._resized(mask))
+        if mask is None:
+            return Item(index, tensor, self.labels[index], None)
+        return Item(index, tensor, self.labels[index], torch.from_numpy(resized(mask, self.size, nearest=True)))
 
     def _load(self, index: int, take: int) -> tuple[Pixels, Pixels | None]:
         path = self.paths[index]
@@ -93,28 +91,23 @@ class Images(Dataset[Item | UnreadableItem]):
             return image, np.zeros(image.shape[:2], np.uint8)
         return image, (load_image(self.folder / self.masks[index])[:, :, 0] > 127).astype(np.uint8)
 
-    def _resized(self, mask: Pixels) -> Tensor:
-        size = (self.size, self.size)
-        return torch.from_numpy(np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)))
 
-
-def resized(image: Pixels, size: int) -> Pixels:
-    """``image`` resized to ``size`` × ``size``, whatever its aspect ratio."""
+def resized(image: Pixels, size: int, *, nearest: bool = False) -> Pixels:
+    """``image``, H×W×3 or H×W, resized bilinearly or by nearest neighbour to ``size`` × ``size``."""
     if image.shape[:2] == (size, size):
         return np.ascontiguousarray(image)
-    return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    resampling = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
+    return np.array(Image.fromarray(image).resize((size, size), resampling))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """N images that could be read, and those of the same batch that could not.
+    """N images that could be read, and the rows of the same batch whose images could not.
 
     Attributes:
-        indices: numbers of their rows in the frame, N.
-        images: bytes N×3×S×S.
+        indices, images: numbers of their rows, N, and bytes N×3×S×S.
         labels: N; 1 for fake.
         masks: N×S×S; ``None`` if masks are not loaded.
-        unreadable: rows that are in none of the tensors.
     """
 
     indices: Tensor
@@ -140,11 +133,11 @@ def _collate(items: Sequence[Item | UnreadableItem]) -> Batch:
 
 
 class Order(Sampler[ItemKey]):
-    """The share of an epoch that one of several processes has; the epoch is the take of each image.
+    """The share of an epoch that one of several processes loads; the epoch is the take of each image.
 
     The process of ``rank`` has every ``processes``-th image from the ``rank``-th on. Without a seed nothing is
     shuffled, left out or repeated, so that every image is scored once. With a seed all shares are equally long, since
-    processes that train together take their steps together: up to ``processes`` − 1 images are left out, different
+    processes that train together take their steps together; up to ``processes`` − 1 images are left out, different
     ones in each epoch.
     """
 

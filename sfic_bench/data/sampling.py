@@ -1,8 +1,4 @@
-"""The settings of `sfic_bench.data.extract`: from which frames of a video faces are taken, and how they are cropped.
-
-Source: the paper's protocol. FaceForensics++: 50 frames of a real video and 16 of a fake, at an interval of 2. DFDC:
-35 at an interval of 2 and 5 at 10. Celeb-DF: 100 and 16 at 2. Images have 256×256 pixels.
-"""
+"""The settings of `sfic_bench.data.extract`: from which frames of a video faces are taken, and how they are cropped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,11 +29,12 @@ class Sampling:
 
     def indices(self, frames: int) -> tuple[int, ...]:
         """The chosen indices, from 0, of a video with this many ``frames``; all candidates if they are too few."""
-        steps = len(range(0, frames, self.interval))
-        if self.first or steps <= self.count:
-            return tuple(range(0, frames, self.interval))[: self.count]
+        candidates = range(0, frames, self.interval)
+        if self.first or len(candidates) <= self.count:
+            return tuple(candidates[: self.count])
         # The middle of each of `count` equal parts.
-        return tuple(self.interval * ((2 * i + 1) * steps // (2 * self.count)) for i in range(self.count))
+        middles = ((2 * part + 1) * len(candidates) // (2 * self.count) for part in range(self.count))
+        return tuple(candidates[middle] for middle in middles)
 
 
 SAMPLING: Mapping[DatasetKind, tuple[Sampling, Sampling]] = {
@@ -47,7 +44,7 @@ SAMPLING: Mapping[DatasetKind, tuple[Sampling, Sampling]] = {
     # The paper has no plain folders. Both classes have the frames of FaceForensics++'s fakes, so that they are alike.
     DatasetKind.FOLDER: (Sampling(interval=2, count=16), Sampling(interval=2, count=16)),
 }
-"""The paper's choice of frames of real and of fake videos, by kind of data set."""
+"""The frames of real and of fake videos by kind of data set, as in the paper's protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +52,12 @@ class ExtractionSettings:
     """How faces are taken out of the videos of a data set.
 
     Attributes:
-        kind: the kind of data set.
         real: which frames of real videos are used; the paper's if not given.
         fake: which frames of fakes are used; the paper's if not given.
         size: height and width of an image, pixels.
         enlarge: width of the crop over that of the detector's box. The paper's crops have no background;
             FaceForensics++'s own crops are 1.3 times as wide as the box.
         upsample: how often a frame is doubled before the search; 1 finds faces from 40 pixels on.
-        format: the format of the image files.
 
     Raises:
         UnknownName: for an unknown kind or format. The plain strings are understood too.

@@ -1,6 +1,6 @@
-"""The runs of a protocol: their folders, their predictions, and the table of their scores."""
+"""The runs of a protocol: where they are kept, what they predict, and the table of their scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Metrics
 from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.progress import ProgressListener
+from sfic_bench.train.loop import ProgressListener, train
 from sfic_bench.train.protocols import Experiment, as_printed
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
@@ -82,16 +81,14 @@ def result(groups: Sequence[ExperimentRuns], protocol: str, recipe: Recipe, seed
     """The result file: rows as in the paper's tables, with intervals, and the paper's figures for the paper's data."""
     vanilla = {(g.variant.backbone, g.train_on, g.test_on): g.runs for g in groups if g.variant.is_vanilla}
     printed = list(accuracy_cells())
-    rows = [
-        _row(group, vanilla.get((group.variant.backbone, group.train_on, group.test_on)), printed) for group in groups
-    ]
+    rows = [_row(g, vanilla.get((g.variant.backbone, g.train_on, g.test_on)), printed) for g in groups]
     return AccuracyResult(
         environment=environment(), protocol=str(protocol), recipe=asdict(recipe), seeds=list(seeds), rows=rows
     )
 
 
 def _row(
-    group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None, cells: Iterable[PrintedAccuracy]
+    group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None, cells: Sequence[PrintedAccuracy]
 ) -> AccuracyRow:
     v = group.variant
     frame, video = (over_seeds(group.runs, level=level) for level in ("frame", "video"))

@@ -1,4 +1,4 @@
-"""The images whose attention maps are drawn, and the maps as a picture."""
+"""The choice of images whose attention maps are drawn, and the picture of the maps."""
 
 import io
 from collections.abc import Sequence

@@ -1,48 +1,74 @@
-"""The network of a finished run: its scores of other images, and its attention maps."""
+"""Inference with a trained network: the scores of images, and attention maps."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from sfic_bench.data.images import UnreadableImage, load_image
-from sfic_bench.data.loader import Images, Order, batches, resized
+from sfic_bench.data.loader import Batch, Images, Order, batches, resized
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks.detectors.detection import two_logits
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.learner import new_network
-from sfic_bench.train.loop import FABRIC_PRECISIONS
-from sfic_bench.train.predict import predict
+from sfic_bench.train.learner import new_fabric, new_network
+from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run
 from sfic_bench.train.splits import UnreadablePaths
 
 
 def load_input(path: Path, size: int) -> Tensor:
-    """The image in ``path`` as bytes 3×size×size.
-
-    Raises:
-        UnreadableImage: if the image cannot be read.
-    """
+    """The image in ``path`` as bytes 3×size×size, or an `UnreadableImage` error."""
     return torch.from_numpy(resized(load_image(path), size)).permute(2, 0, 1)
 
 
-class TrainedNetwork:
-    """The network of a finished run, on one device.
+@torch.no_grad()
+def predict(
+    fabric: Fabric,
+    model: nn.Module,
+    augment: Augment,
+    frame: pd.DataFrame,
+    loader: DataLoader[Batch],
+    note_unreadable: Callable[[Batch, pd.DataFrame], object],
+) -> pd.DataFrame:
+    """The readable rows of ``frame``, each once and in every process, with a column ``score``, the probability of fake.
 
-    Raises:
-        UnusableRun: if the run is not finished or broken.
+    Args:
+        fabric: Lightning Fabric, whose processes share the images.
+        model: the network, set up by ``fabric``; it and ``augment`` are put into evaluation mode.
+        augment: makes the network's input of images.
+        frame: rows of a manifest, of which ``loader`` loads this process's share.
+        loader: the loader.
+        note_unreadable: called with each batch and ``frame``.
     """
+    model.eval()
+    augment.eval()
+    scores = torch.full((len(frame),), float("nan"), dtype=torch.float64, device=fabric.device)
+    for batch in loader:
+        note_unreadable(batch, frame)
+        if len(batch):
+            logits = two_logits(model(augment(batch.images.to(fabric.device))))
+            scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
+    if fabric.world_size > 1:
+        # Only one process has the score of an image, and the others have NaN.
+        scores = cast(Tensor, fabric.all_gather(scores)).nanmean(dim=0)
+    scored = frame.assign(score=scores.cpu().numpy())
+    return scored[scored["score"].notna()].reset_index(drop=True)
+
+
+class TrainedNetwork:
+    """The network of a finished run, on one device; an `UnusableRun` error if the run is not finished or broken."""
 
     def __init__(self, run: Run, device: Device = Device.CPU) -> None:
         config = run.config()
         self.variant, self.recipe, self.run = config.variant, config.recipe, run
         network = new_network(self.variant, self.recipe)
         run.load_model(network)
-        precision = FABRIC_PRECISIONS[self.recipe.precision]
-        self.fabric = Fabric(accelerator=device, devices=1, precision=precision)
+        self.fabric = new_fabric(self.recipe, TrainingDevices(device=device))
         self.model: nn.Module = self.fabric.setup(network)
         self.augment = Augment(self.recipe).to(self.fabric.device).eval()
 
@@ -62,13 +88,16 @@ class TrainedNetwork:
 
     def scores(self, paths: Sequence[Path]) -> Iterator[tuple[Path, float | None, str]]:
         """For each image its path, its probability of fake or ``None``, and the reason why it could not be read."""
+        self.model.eval()
         for path in paths:
             try:
                 image = load_input(path, self.recipe.input_size)
             except UnreadableImage as error:
                 yield path, None, str(error)
-            else:
-                yield path, float(self._logits(image).softmax(dim=1)[0, 1]), ""
+                continue
+            with torch.no_grad():
+                logits = two_logits(self.model(self.augment(image[None].to(self.fabric.device))))
+            yield path, float(logits.double().softmax(dim=1)[0, 1]), ""
 
     def attention(self, images: Sequence[Tensor]) -> Tensor:
         """The average forgery attention map of ``images``, bytes 3×S×S each: S×S, between 0 and 1.
@@ -87,9 +116,3 @@ class TrainedNetwork:
             (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), values)
             total += gradient[0].abs().amax(dim=0).float().cpu()
         return total / total.max().clamp_min(1e-30)
-
-    @torch.no_grad()
-    def _logits(self, image: Tensor) -> Tensor:
-        self.model.eval()
-        logits = two_logits(self.model(self.augment(image[None].to(self.fabric.device))))
-        return logits.double().cpu()

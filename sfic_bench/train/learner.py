@@ -1,6 +1,7 @@
 """A network that learns: its first weights, its optimiser and its loss."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,8 +15,21 @@ from sfic_bench.data.loader import Batch
 from sfic_bench.networks.detectors.detection import Detector, two_logits
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.recipe import Recipe
+from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
+
+FABRIC_PRECISIONS: Mapping[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    Precision.FP32: "32-true", Precision.BF16: "bf16-mixed", Precision.FP16: "16-mixed"
+}  # fmt: skip
+"""The names that Lightning Fabric gives to the precisions."""
+
+
+def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:
+    """An instance of Lightning Fabric for these devices, with the recipe's precision."""
+    return Fabric(
+        accelerator=devices.device, devices=devices.devices, num_nodes=devices.hosts,
+        precision=FABRIC_PRECISIONS[recipe.precision],
+    )  # fmt: skip
 
 
 def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
@@ -25,12 +39,9 @@ def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
     """
     torch.manual_seed(recipe.seed)
     network = api.build(
-        variant.backbone,
-        alpha=variant.alpha,
-        beta=variant.beta,
-        on_unsupported=variant.on_unsupported,
+        variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported,
         input_size=recipe.input_size,
-    )
+    )  # fmt: skip
     if recipe.fused and not variant.is_vanilla:
         network = fuse(network, for_training=True)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -41,9 +52,8 @@ class Learner:
 
     Attributes:
         network: the network itself, whose state dict has its own names.
-        model: the network as Fabric calls it, with the gradients of all processes.
-        optimiser: Adam as Fabric calls it.
-        augment: makes the network's input of images.
+        model, optimiser: the network and Adam as Fabric calls them, with the gradients of all processes.
+        needs_masks: whether the loss needs to know where images were manipulated.
         finished_epochs: number of epochs that the run's checkpoint has; 0 without a checkpoint.
     """
 
@@ -53,18 +63,14 @@ class Learner:
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.999))
         self.finished_epochs = run.load_checkpoint(self.network, optimiser) if run.has_checkpoint else 0
         self.model, self.optimiser = fabric.setup(self.network, optimiser)
-        if isinstance(self.network, Detector):
+        self.needs_masks = isinstance(self.network, Detector)
+        if self.needs_masks:
             # Fabric joins the gradients of several processes only after the forward methods that it knows.
             self.model.mark_forward_method("forward_with_labels")
         self.augment = Augment(recipe).to(fabric.device)
 
-    @property
-    def needs_masks(self) -> bool:
-        """Whether the loss needs to know where images were manipulated."""
-        return isinstance(self.network, Detector)
-
     def start_epoch(self, epoch: int) -> None:
-        """Set learning rate, training mode and random numbers for an epoch, which is counted from 1."""
+        """Set the learning rate, the training mode and the random numbers of an epoch, which is counted from 1."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate_in(epoch)
         # Each process draws its own augmentation, and that of an epoch does not depend on earlier epochs.
@@ -81,17 +87,13 @@ class Learner:
         self.optimiser.step()
         return loss.detach()
 
-    def mean_over_processes(self, value: Tensor) -> float:
-        """The mean of a number that every process has."""
-        return float(cast(Tensor, self.fabric.all_reduce(value, reduce_op="mean")))
-
     def _loss(self, batch: Batch) -> Tensor:
         device = self.fabric.device
         images, labels = batch.images.to(device), batch.labels.to(device)
         if not isinstance(self.network, Detector):
             return F.cross_entropy(two_logits(self.model(self.augment(images))), labels)
         assert batch.masks is not None
-        values, masks = self.augment.moved(images, batch.masks.to(device))
+        values, masks = self.augment.augmented(images, batch.masks.to(device))
         assert masks is not None
         detection = self.model.forward_with_labels(self.augment.normalised(values), labels)
         return self.network.loss(detection, values, labels, masks)

@@ -1,37 +1,62 @@
 """Training and scoring on any device, one or several, with Lightning Fabric.
 
-The same seed gives the same weights on a CPU: order, augmentation and dropout follow from seed and epoch alone, so
-that a run that is resumed after epoch k equals a run that was never interrupted.
+The same seed gives the same weights on a CPU: order, augmentation and dropout depend only on seed and epoch, so that
+a run that is resumed after epoch k equals a run that was never interrupted.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Literal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
 
+import numpy as np
 import pandas as pd
+import torch
 from lightning_fabric import Fabric
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sfic_bench.data.loader import Batch, Images, Order, batches
+from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
-from sfic_bench.train.epoch import decoding_rate, train_epoch
-from sfic_bench.train.events import write_events
-from sfic_bench.train.learner import Learner
-from sfic_bench.train.predict import predict, summary_of
-from sfic_bench.train.progress import ProgressListener
-from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
+from sfic_bench.train.inference import predict
+from sfic_bench.train.learner import Learner, new_fabric
+from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run, RunConfig
-from sfic_bench.train.scores import METRIC_NAMES, metrics
-from sfic_bench.train.splits import DataSplits, UnreadablePaths
+from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
+from sfic_bench.train.splits import DataSplits, UnreadablePaths, UnusableData
 
-FABRIC_PRECISIONS: Mapping[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    Precision.FP32: "32-true",
-    Precision.BF16: "bf16-mixed",
-    Precision.FP16: "16-mixed",
-}
-"""Lightning Fabric's names of our precisions."""
+RATED_BATCHES = 8
+"""The number of batches over which the loader's rate is measured."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingProgress:
+    """The state of a training after a step, and once more after the validation at the end of an epoch.
+
+    Attributes:
+        epoch, step: the current epoch, and its last step, both counted from 1.
+        epochs, steps: number of epochs, and of steps in each.
+        loss: loss of the last step; at the end of an epoch its mean over the epoch.
+        images_per_s: images a second since the epoch began, over all devices.
+        auc: AUC of the last validation; ``None`` before the first or without validation images.
+        is_epoch_end: whether the epoch's validation is over.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    images_per_s: float
+    auc: float | None
+    is_epoch_end: bool = False
+
+
+ProgressListener = Callable[[TrainingProgress], object]
+"""A function that a training calls with its progress, only in its first process."""
 
 
 def train(
@@ -48,14 +73,11 @@ def train(
 
     Raises:
         UnusableRun: see `Run.begin`.
-        UnusableData: for an image that cannot be read, unless such images are skipped.
+        UnusableData: if fewer than two training images or no test image can be read, and for any image that cannot be
+            read, unless such images are skipped.
+        InvalidValue: if the loss is no finite number.
     """
-    fabric = Fabric(
-        accelerator=devices.device,
-        devices=devices.devices,
-        num_nodes=devices.hosts,
-        precision=FABRIC_PRECISIONS[recipe.precision],
-    )
+    fabric = new_fabric(recipe, devices)
     fabric.launch()
     if fabric.global_rank == 0:
         images = {"train": len(data.train), "val": len(data.val), "test": len(data.test)}
@@ -64,65 +86,97 @@ def train(
     fabric.barrier()
     if run.is_finished:
         return run.result()
-    return _Training(fabric, variant, recipe, data, run, devices, listener).result()
+    first_process_listener = listener if fabric.global_rank == 0 else None
+    return _Training(fabric, variant, recipe, data, run, devices, first_process_listener).result()
 
 
+@dataclass
 class _Training:
     """The training of one run in this process."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        variant: Variant,
-        recipe: Recipe,
-        data: DataSplits,
-        run: Run,
-        devices: TrainingDevices,
-        listener: ProgressListener | None,
-    ) -> None:
-        self.fabric, self.recipe, self.data, self.run = fabric, recipe, data, run
-        self.workers = devices.workers
-        self.listener = listener if fabric.global_rank == 0 else None
-        self.unreadable = UnreadablePaths(skip=devices.skip_unreadable)
-        self.learner = Learner(fabric, variant, recipe, run)
-        self.order = self._order(data.train, seed=recipe.seed)
-        self.loader = self._loader(data.train, self.order, masks=self.learner.needs_masks)
+    fabric: Fabric
+    variant: Variant
+    recipe: Recipe
+    data: DataSplits
+    run: Run
+    devices: TrainingDevices
+    listener: ProgressListener | None
+
+    def __post_init__(self) -> None:
+        self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
+        self.learner = Learner(self.fabric, self.variant, self.recipe, self.run)
+        self.order = self._order(self.data.train, seed=self.recipe.seed)
+        self.loader = self._loader(self.data.train, self.order, masks=self.learner.needs_masks)
 
     def result(self) -> Trained:
-        finished = self.learner.finished_epochs
-        epochs = [epoch for epoch in self.run.epochs() if epoch.epoch <= finished]
-        decoded = None
-        if finished < self.recipe.epochs:
-            decoded = decoding_rate(self.loader, self.fabric.world_size)
-        for epoch in range(finished + 1, self.recipe.epochs + 1):
-            auc = epochs[-1].val["auc"] if epochs else None
-            self.order.epoch = epoch
-            trained = train_epoch(self.learner, self.data, self.loader, epoch, auc, self.unreadable, self.listener)
+        learner, run, is_first = self.learner, self.run, self.fabric.global_rank == 0
+        epochs = [epoch for epoch in run.epochs() if epoch.epoch <= learner.finished_epochs]
+        decoding_rate = self._decoding_rate() if learner.finished_epochs < self.recipe.epochs else None
+        for epoch in range(learner.finished_epochs + 1, self.recipe.epochs + 1):
+            trained = self._train_epoch(epoch, epochs[-1].val["auc"] if epochs else None)
             scores = self._validation_scores()
-            epochs.append(
-                EpochRow(
-                    epoch=epoch, loss=trained.loss, images_per_s=trained.images_per_s, loader_images_per_s=decoded,
-                    val=scores,
-                )
+            row = EpochRow(
+                epoch=epoch, loss=trained.loss, images_per_s=trained.images_per_s, loader_images_per_s=decoding_rate,
+                val=scores,
             )  # fmt: skip
-            if self.fabric.global_rank == 0:
-                self.run.save_epochs(epochs)
-                write_events(self.run.folder / "events", epochs[-1])
-                self.run.save_checkpoint(self.learner.network, self.learner.optimiser, epoch)
+            epochs.append(row)
+            if is_first:
+                run.save_epochs(epochs)
+                run.save_events(row)
+                run.save_checkpoint(learner.network, learner.optimiser, epoch)
             if self.listener is not None:
                 self.listener(replace(trained, auc=scores["auc"], is_epoch_end=True))
             self.fabric.barrier()
         predictions = self._predictions(self.data.test)
         result = Trained(
             epochs=self.recipe.epochs, images=len(predictions), unreadable=sorted(self.unreadable),
-            scores=summary_of(predictions),
+            scores=summary(predictions),
         )  # fmt: skip
-        if self.fabric.global_rank == 0:
-            self.run.save_model(self.learner.network, self.recipe.epochs)
-            self.run.save_predictions(predictions)
-            self.run.finish(result)
+        if is_first:
+            run.save_model(learner.network, self.recipe.epochs)
+            run.save_predictions(predictions)
+            run.finish(result)
         self.fabric.barrier()
         return result
+
+    def _train_epoch(self, epoch: int, auc: float | None) -> TrainingProgress:
+        """Train for one epoch, counted from 1; returns its mean loss over all processes and its speed.
+
+        The progress of each step repeats ``auc``, that of the last validation.
+        """
+        self.order.epoch = epoch
+        self.learner.start_epoch(epoch)
+        losses, images, started = [], 0, time.perf_counter()
+
+        def progress(step: int, loss: float) -> TrainingProgress:
+            return TrainingProgress(
+                epoch=epoch, epochs=self.recipe.epochs, step=step, steps=len(self.loader), loss=loss,
+                images_per_s=images / (time.perf_counter() - started), auc=auc,
+            )  # fmt: skip
+
+        for step, batch in enumerate(self.loader, 1):
+            self.unreadable.note(batch, self.data.train)
+            if len(batch) < 2:  # BatchNorm has no variance of one image
+                continue
+            losses.append(self.learner.step(batch))
+            images += len(batch) * self.fabric.world_size
+            if self.listener is not None:
+                self.listener(progress(step, float(losses[-1])))
+        if not losses:
+            raise UnusableData(f"{self.data.name}: fewer than two images of the split train can be read")
+        mean_loss = float(cast(Tensor, self.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")))
+        if not np.isfinite(mean_loss):
+            raise InvalidValue(f"the loss became {mean_loss} in epoch {epoch}: try a lower --learning-rate")
+        return progress(len(self.loader), mean_loss)
+
+    def _decoding_rate(self) -> float:
+        """Images a second that the loaders of all processes decode, measured over a few batches without training."""
+        started, images = time.perf_counter(), 0
+        for step, batch in enumerate(self.loader, 1):
+            images += len(batch)
+            if step == RATED_BATCHES:
+                break
+        return images * self.fabric.world_size / (time.perf_counter() - started)
 
     def _validation_scores(self) -> dict[str, float | None]:
         if not len(self.data.val):
@@ -136,10 +190,9 @@ class _Training:
         return predict(self.fabric, self.learner.model, self.learner.augment, frame, loader, self.unreadable.note)
 
     def _order(self, frame: pd.DataFrame, *, seed: int | None) -> Order:
-        fabric = self.fabric
-        return Order(len(frame), rank=fabric.global_rank, processes=fabric.world_size, seed=seed)
+        return Order(len(frame), rank=self.fabric.global_rank, processes=self.fabric.world_size, seed=seed)
 
     def _loader(self, frame: pd.DataFrame, order: Order, *, masks: bool) -> DataLoader[Batch]:
         images = Images(frame, self.data.folder, self.recipe.input_size, masks=masks)
         batch_size = max(1, self.recipe.batch_size // self.fabric.world_size)
-        return batches(images, order, batch_size, self.workers)
+        return batches(images, order, batch_size, self.devices.workers)

@@ -1,4 +1,4 @@
-"""The experiments of the paper's protocols, as selections of rows that are trained on and tested."""
+"""The experiments of the paper's protocols: which rows of manifests are trained on and which are tested."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +11,9 @@ from sfic_bench.train.recipe import EvaluationProtocol
 from sfic_bench.train.splits import DataSplits
 
 PAPER_NAMES = {
-    "c23": "HQ",
-    "c40": "LQ",
-    "Deepfakes": "DF",
-    "Face2Face": "FF",
-    "FaceSwap": "FS",
-    "NeuralTextures": "NT",
-    "Celeb-DF v2": "CelebDF",
-}
+    "c23": "HQ", "c40": "LQ", "Celeb-DF v2": "CelebDF",
+    "Deepfakes": "DF", "Face2Face": "FF", "FaceSwap": "FS", "NeuralTextures": "NT",
+}  # fmt: skip
 """The paper's names of compressions, methods and data sets, by the names in manifests."""
 
 
@@ -38,7 +33,7 @@ class Experiment:
         train_on: name of the data that networks are trained on.
         test_on: name of the data that they are tested on.
         data: the rows to train and validate with, and to test if there is no ``test_manifest``.
-        test_manifest: rows of other data to test; ``None`` if the test split of ``data`` is tested.
+        test_manifest: rows of other data to test, if not the test split of ``data``.
     """
 
     train_on: str
@@ -48,11 +43,7 @@ class Experiment:
 
 
 def experiments(protocol: str, manifests: Sequence[Manifest]) -> list[Experiment]:
-    """The experiments of a protocol, for each data set and compression that ``manifests`` have.
-
-    Args:
-        protocol: one of `EvaluationProtocol`.
-        manifests: the data.
+    """The experiments of a protocol, one of `EvaluationProtocol`, for each data set and compression of ``manifests``.
 
     Raises:
         UnknownName: for an unknown protocol.
@@ -94,15 +85,11 @@ def _domains(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def _left_out(name: str, data: DataSplits) -> Iterator[Experiment]:
-    """For each method an experiment that trains without it and tests it alone, beside real images."""
+    """For each method an experiment that trains without it and tests only its fakes, beside real images."""
     for method in sorted(set(data.train["method"]) - {""}):
         short_name = PAPER_NAMES.get(method, method)
         label = f"{name} without {short_name}"
-        rest = replace(
-            data,
-            train=data.train[data.train["method"] != method],
-            val=data.val[data.val["method"] != method],
-            test=data.test[data.test["method"].isin(["", method])],
-            name=label,
-        )
+        train, val = (rows[rows["method"] != method] for rows in (data.train, data.val))
+        test = data.test[data.test["method"].isin(["", method])]
+        rest = replace(data, train=train, val=val, test=test, name=label)
         yield Experiment(train_on=label, test_on=f"{name} {short_name}", data=rest)

@@ -1,4 +1,4 @@
-"""How networks are trained and tested. Imports no torch, so that the command line can name the choices."""
+"""The settings by which networks are trained and tested; no torch is imported, since every command reads them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,13 +38,11 @@ class Recipe:
 
     Source: Guo et al. 2024, Section IV-A: Adam (0.9, 0.999), 1e-4 halved after each epoch, 20 epochs, batches of 64,
     seed 7, horizontal flips, rotation (±10° in the released code), perspective, ImageNet normalisation, faces at
-    256×256. The paper does not give the strength of the perspective; here corners move by up to `perspective` of half
-    the image.
+    256×256. The paper gives no strength of the perspective; corners move by up to `perspective` of half the image.
 
     Attributes:
         batch_size: images a step, over all devices together.
-        learning_rate: learning rate of the first epoch.
-        decay: factor by which each epoch changes the learning rate.
+        learning_rate, decay: learning rate of the first epoch, and the factor by which each epoch changes it.
         input_size: height and width, pixels.
         flip: probability of a horizontal flip.
         rotation: largest angle, degrees, either way.
@@ -93,14 +91,13 @@ class TrainingDevices:
     """The devices that a network is trained on, and how images reach them.
 
     Attributes:
-        device: the kind of device.
         devices: number of devices of one host.
         hosts: number of hosts; with more than one, torchrun has started the processes on each.
         workers: number of processes that decode images, for each device.
         skip_unreadable: continue without images that cannot be read.
 
     Raises:
-        UnknownName: for an unknown kind of device. The plain strings are understood too.
+        UnknownName: for an unknown kind of device; the plain strings are understood too.
     """
 
     device: Device = Device.CPU

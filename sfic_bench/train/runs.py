@@ -25,11 +25,7 @@ from sfic_bench.errors import InvalidValue, SficBenchError
 from sfic_bench.networks.variant import Variant
 from sfic_bench.networks.weights import load
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.files import (
-    UnwritableOutput,
-    remove_unfinished,
-    write_bytes_atomically,
-)
+from sfic_bench.results.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
 from sfic_bench.results.write import write_result
@@ -59,7 +55,10 @@ Document = TypeVar("Document")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run by its folder, which need not exist."""
+    """A run, given by its folder, which need not exist.
+
+    Every method that reads raises `UnusableRun` for a file that is missing, broken, or of another network.
+    """
 
     folder: Path
 
@@ -81,15 +80,14 @@ class Run:
         """
         path = self.folder / "config.json"
         if path.exists():
-            old, new = self._config_values(), to_builtins(config)
+            old, new = self._read("config.json", dict[str, object]), to_builtins(config)
             differing = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
             if differing:
                 values = "; ".join(f"{key} was {old.get(key)!r} and is {new.get(key)!r}" for key in differing)
                 raise UnusableRun(f"{self.folder} holds another run: {values}; choose another folder")
             if not resume:
-                raise UnusableRun(
-                    f"{self.folder} holds this run already: add --resume to go on, or choose another folder"
-                )
+                hint = "add --resume to continue it, or choose another folder"
+                raise UnusableRun(f"{self.folder} holds this run already: {hint}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -98,23 +96,12 @@ class Run:
         write_result(path, config)
         write_result(self.folder / "environment.json", environment)
 
-    def _config_values(self) -> dict[str, object]:
-        return self._read("config.json", dict[str, object])
-
     def config(self) -> RunConfig:
-        """Network, recipe and data of the run.
-
-        Raises:
-            UnusableRun: if the folder holds no run of this version.
-        """
+        """The network, recipe and data of the run."""
         return self._read("config.json", RunConfig)
 
     def result(self) -> Trained:
-        """The scores of a finished run, whichever version wrote them.
-
-        Raises:
-            UnusableRun: if the run is not finished, or the file is broken.
-        """
+        """The scores of a finished run, whichever version wrote them."""
         try:
             return self._read("result.json", Trained)
         except UnusableRun:
@@ -135,6 +122,22 @@ class Run:
         """Keep the metrics of each finished epoch."""
         write_bytes_atomically(self.folder / "metrics.jsonl", json.Encoder().encode_lines(epochs))
 
+    def save_events(self, epoch: EpochRow) -> None:
+        """Add the metrics of an epoch to the event files, if TensorBoard is installed; later epochs are discarded."""
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        values = {
+            "loss": epoch.loss, "images_per_s": epoch.images_per_s, "loader_images_per_s": epoch.loader_images_per_s,
+            **{f"val/{name}": value for name, value in epoch.val.items()},
+        }  # fmt: skip
+        writer = SummaryWriter(str(self.folder / "events"), purge_step=epoch.epoch)
+        for name, value in values.items():
+            if value is not None:
+                writer.add_scalar(name, value, epoch.epoch)
+        writer.close()
+
     def save_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
         """Keep weights, buffers and the optimiser's state after ``epoch`` epochs in one file."""
         tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -143,17 +146,10 @@ class Run:
         self._save("checkpoint.safetensors", tensors, epoch)
 
     def load_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Load what `save_checkpoint` kept into both; returns the number of finished epochs.
-
-        Raises:
-            UnusableRun: for a file that is broken or belongs to another network.
-        """
+        """Load what `save_checkpoint` kept into both; returns the number of finished epochs."""
         tensors, epoch = self._tensors("checkpoint.safetensors")
         weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        try:
-            load(model, weights, str(self.folder / "checkpoint.safetensors"))
-        except InvalidValue as error:
-            raise UnusableRun(str(error)) from None
+        self._load(model, weights, "checkpoint.safetensors")
         states: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimiser."):
@@ -172,27 +168,15 @@ class Run:
         self._save("model.safetensors", model.state_dict(), epoch)
 
     def load_model(self, model: nn.Module) -> None:
-        """Load the weights after training into ``model``.
-
-        Raises:
-            UnusableRun: if the file is missing, broken, or belongs to another network.
-        """
-        tensors, _ = self._tensors("model.safetensors")
-        try:
-            load(model, tensors, str(self.folder / "model.safetensors"))
-        except InvalidValue as error:
-            raise UnusableRun(str(error)) from None
+        """Load the weights after training into ``model``."""
+        self._load(model, self._tensors("model.safetensors")[0], "model.safetensors")
 
     def save_predictions(self, predictions: pd.DataFrame, name: str = "predictions.parquet") -> None:
         """Keep the scores of tested images."""
         write_bytes_atomically(self.folder / name, predictions.to_parquet(index=False))
 
     def predictions(self, name: str = "predictions.parquet") -> pd.DataFrame:
-        """The tested rows of a manifest, with a column ``score``.
-
-        Raises:
-            UnusableRun: if the file cannot be read.
-        """
+        """The tested rows of a manifest, with a column ``score``."""
         try:
             return pd.read_parquet(self.folder / name)
         except (OSError, ValueError) as error:
@@ -213,13 +197,18 @@ class Run:
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise UnusableRun(f"cannot read {path}: {error}") from None
 
+    def _load(self, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
+        try:
+            load(model, weights, str(self.folder / name))
+        except InvalidValue as error:
+            raise UnusableRun(str(error)) from None
+
     def _read(self, name: str, type: type[Document]) -> Document:
         path = self.folder / name
         try:
             return json.decode(path.read_bytes(), type=type)
         except OSError as error:
-            raise UnusableRun(
-                f"{self.folder} has no {name} ({error.strerror or error}); expected a run's folder"
-            ) from None
+            reason = error.strerror or error
+            raise UnusableRun(f"{self.folder} has no {name} ({reason}); expected a run's folder") from None
         except (DecodeError, UnicodeDecodeError, SficBenchError) as error:
             raise UnusableRun(f"cannot read {path}: {error}") from None

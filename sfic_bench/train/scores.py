@@ -1,4 +1,4 @@
-"""How well scores separate fake from real images and videos. Everything is a function of predictions, without state."""
+"""How well scores separate fake from real images and videos; all metrics are functions of a run's predictions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,15 +6,11 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    binary_roc,
-    binary_stat_scores,
-)
+from torchmetrics.functional import classification
 
 from sfic_bench.results.scores import Metrics
 from sfic_bench.statistics.intervals import Interval
+from sfic_bench.train.splits import UnusableData
 
 RESAMPLES = 1000
 """The number of draws of a bootstrap."""
@@ -27,37 +23,27 @@ Array = NDArray[np.float64]
 def metrics(score: Array, label: Array) -> dict[str, float | None]:
     """Every metric of `METRIC_NAMES`; all are ``None`` if only one class is present.
 
-    Args:
-        score: probability that an image is fake, N values in [0, 1].
-        label: 1 for fake, 0 for real, N values.
-
     ``bacc`` is the mean of both classes' accuracies at a threshold of 0.5. ``eer`` is the rate at which misses and
     false alarms are equal. ``tpr_at_fpr_X`` is the largest rate of detected fakes with a rate of false alarms of at
     most X.
+
+    Args:
+        score: probability that an image is fake, N values in [0, 1].
+        label: 1 for fake, 0 for real, N values.
     """
     predicted, target = torch.tensor(score), torch.tensor(label).long()
     if not 0 < target.sum() < len(target):
         return dict.fromkeys(METRIC_NAMES)
-    tp, fp, tn, fn, _ = binary_stat_scores(predicted, target, threshold=0.5).tolist()
-    fpr, tpr, _ = binary_roc(predicted, target)
+    tp, fp, tn, fn, _ = classification.binary_stat_scores(predicted, target, threshold=0.5).tolist()
+    fpr, tpr, _ = classification.binary_roc(predicted, target)
+    excess = (fpr.double() - (1 - tpr.double())).numpy()  # of false alarms over misses, which rises from −1 to 1
     return {
-        "auc": float(binary_auroc(predicted, target)),
+        "auc": float(classification.binary_auroc(predicted, target)),
         "bacc": (tp / (tp + fn) + tn / (tn + fp)) / 2,
-        "ap": float(binary_average_precision(predicted, target)),
-        "eer": _equal_error(fpr.double().numpy(), tpr.double().numpy()),
+        "ap": float(classification.binary_average_precision(predicted, target)),
+        "eer": float(np.interp(0, excess, fpr.double().numpy())),
         **{f"tpr_at_fpr_{name}": float(tpr[fpr <= float(name)].max()) for name in ("1e-2", "1e-3")},
     }
-
-
-def _equal_error(fpr: Array, tpr: Array) -> float:
-    """The equal error rate, on the line between the two points of the ROC where the rates cross."""
-    difference = fpr - (1 - tpr)  # rises from −1 to 1
-    at = int(np.argmax(difference >= 0))
-    if at == 0:
-        return float(fpr[0])
-    before, after = difference[at - 1], difference[at]
-    share = -before / (after - before)
-    return float(fpr[at - 1] + share * (fpr[at] - fpr[at - 1]))
 
 
 def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
@@ -67,13 +53,17 @@ def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
 
     Args:
         predictions: one row an image, with columns ``score``, ``label``, ``dataset`` and ``video``.
+
+    Raises:
+        UnusableData: if there are no rows, since no image could be read.
     """
+    if not len(predictions):
+        raise UnusableData("no image of the split could be read")
     clustered = ClusteredScores([predictions])
     scores: dict[str, Metrics] = {}
     for level, (score, label) in clustered.levels.items():
         draws = clustered.bootstrap(level)
-        values = metrics(score[0], label)
-        scores[level] = {name: _with_interval(value, draws.get(name)) for name, value in values.items()}
+        scores[level] = {name: _with_interval(v, draws.get(name)) for name, v in metrics(score[0], label).items()}
     return scores
 
 
@@ -132,16 +122,13 @@ class ClusteredScores:
         """`RESAMPLES` values of each metric, drawn with a fixed seed; NaN where a draw has only one class."""
         scores, label = self.levels[level]
         rng = np.random.default_rng(0)
-        draws: dict[str, list[float]] = {"auc": [], "bacc": []}
+        draws = []
         for _ in range(RESAMPLES):
             chosen = rng.integers(len(self.members), size=len(self.members))
             runs = rng.integers(len(scores), size=len(scores))
             images = np.concatenate([self.members[i] for i in chosen]) if level == "frame" else chosen
-            means = _mean([fast_metrics(scores[run][images], label[images]) for run in runs])
-            for name, values in draws.items():
-                value = means[name]
-                values.append(float("nan") if value is None else value)
-        return {name: np.array(values) for name, values in draws.items()}
+            draws.append(_mean([fast_metrics(scores[run][images], label[images]) for run in runs]))
+        return {name: np.array([draw[name] for draw in draws], dtype=float) for name in ("auc", "bacc")}
 
 
 def _mean(runs: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:

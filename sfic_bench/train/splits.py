@@ -37,8 +37,8 @@ class DataSplits:
         if self.train["label"].nunique() < 2:
             label = "fake" if self.train["label"].iat[0] else "real"
             raise UnusableData(
-                f"{self.name}: the split train has {label} images alone, such as {self.train['path'].iat[0]}; "
-                f"both are needed"
+                f"{self.name}: the split train has only {label} images, such as {self.train['path'].iat[0]}; "
+                f"both classes are needed"
             )
 
     @classmethod
@@ -49,7 +49,7 @@ class DataSplits:
 
 
 class UnreadablePaths:
-    """The paths of images that could not be read and are left out, in the order in which they were met.
+    """The paths of images that could not be read and are left out, in the order of loading.
 
     Args:
         skip: leave such images out; otherwise the first one is an error.

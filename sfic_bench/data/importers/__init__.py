@@ -1,7 +1,9 @@
-"""Importers, which make a manifest's table of a data set's folder. In every table a fake has the label 1."""
+"""The importers, which turn the folder of a data set into the table of a manifest, where the label of a fake is 1."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +13,7 @@ from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, lists,
 from sfic_bench.data.importers.layout import BadLayout, Video
 from sfic_bench.errors import InvalidValue, member
 
-__all__ = ["IMPORTERS", "BadLayout", "Importer", "Video", "identities", "import_dataset"]
+__all__ = ["IMPORTERS", "BadLayout", "identities", "import_dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +21,13 @@ class Importer:
     """How one kind of data set is read.
 
     Attributes:
-        load: makes the table of a folder; its paths are absolute or relative to the folder.
-        options: keyword arguments that ``load`` takes.
+        load: makes the table of a folder; its paths are absolute or relative to the folder. Its parameters besides the
+            folder are the options of the kind.
         videos: lists the videos that faces can be taken out of; ``None`` if the data set has only images.
         annotations: patterns of files that an import needs beside the frames.
     """
 
     load: Callable[..., pd.DataFrame]
-    options: frozenset[str] = frozenset()
     videos: Callable[[Path], list[Video]] | None = None
     annotations: tuple[str, ...] = ()
 
@@ -37,11 +38,19 @@ IMPORTERS: Mapping[DatasetKind, Importer] = {
     DatasetKind.DFDC: Importer(load=dfdc.load, videos=dfdc.list_videos, annotations=dfdc.ANNOTATIONS),
     DatasetKind.CELEBDF: Importer(load=celebdf.load, videos=celebdf.list_videos, annotations=celebdf.ANNOTATIONS),
     DatasetKind.HFF: Importer(load=lists.load_hff),
-    DatasetKind.RELEASED: Importer(load=lists.load_released, options=frozenset(("fake_label",))),
+    DatasetKind.RELEASED: Importer(load=lists.load_released),
     DatasetKind.DEEPFAKEBENCH: Importer(load=deepfakebench.load),
-    DatasetKind.FOLDER: Importer(load=plain.load, options=frozenset(("split",)), videos=plain.list_videos),
+    DatasetKind.FOLDER: Importer(load=plain.load, videos=plain.list_videos),
 }
 """The importer of each kind of data set."""
+
+PEOPLE_IN_NAMES = {
+    ffpp.DATASET: r"(\d{3})(?:_(\d{3}))?\Z",  # 071, or target_source as in 071_054
+    ffpp.DFD: r"(\d{2})(?:_(\d{2}))?__",  # 01__hugging_happy, or 01_02__hugging_happy__YVGY8LOK
+    "Celeb-DF": r"(id\d+)(?:_(id\d+))?_\d+\Z",  # id0_0003, or target and source as in id0_id1_0003
+    "orl": r"([^-]*)",  # s01-real-hq
+}
+"""By data set, a pattern for the last part of a video's name, whose groups are the people in the video."""
 
 
 def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None) -> pd.DataFrame:
@@ -50,8 +59,8 @@ def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, sp
     Args:
         kind: one of `DatasetKind`.
         folder: the data set's folder; for ``deepfakebench`` it may be a single file.
-        fake_label: for ``released``: the label that means fake.
-        split: for ``folder``: the split of its images, one of `SplitName`.
+        fake_label: the label that means fake, for ``released``.
+        split: the split of all images, one of `SplitName`, for ``folder``.
 
     Raises:
         UnknownName: for an unknown kind or split.
@@ -60,35 +69,24 @@ def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, sp
     """
     kind = member(DatasetKind, kind, "kind of data set")
     importer = IMPORTERS[kind]
-    options = {
-        "fake_label": fake_label,
-        "split": None if split is None else member(SplitName, split, "split"),
-    }
+    options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
-        if name not in importer.options:
-            raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, which says it itself")
+        if name not in signature(importer.load).parameters:
+            raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
     if not (folder.is_dir() or (kind is DatasetKind.DEEPFAKEBENCH and folder.is_file())):
         raise BadLayout(f"there is no folder {folder}")
     return importer.load(folder, **given)
 
 
 def identities(dataset: str, video: str) -> tuple[str, tuple[str, ...]]:
-    """The people in a video as far as its name identifies them, after the data set whose people they are.
+    """The data set whose people are in a video, and these people, as far as the video's name identifies them.
 
     Both are empty for data sets whose names of videos do not identify anybody.
     """
-    for start, people in (
-        (ffpp.DATASET, ffpp.identities),
-        (ffpp.DFD, ffpp.dfd_identities),
-        ("Celeb-DF", celebdf.identities),
-        ("orl", _orl),
-    ):
+    for start, pattern in PEOPLE_IN_NAMES.items():
         # The data set's name may be followed by a version or a remark; DFDC is another data set than DFD.
         if dataset == start or dataset.startswith(f"{start} "):
-            return start, people(video)
+            people = re.match(pattern, video.rpartition("/")[2])
+            return start, tuple(filter(None, people.groups())) if people else ()
     return "", ()
-
-
-def _orl(video: str) -> tuple[str, ...]:
-    return (video.partition("-")[0],)

@@ -1,7 +1,7 @@
 """The JSON files of DeepfakeBench.
 
 Source: Yan et al., "DeepfakeBench", NeurIPS 2023, and its repository SCLBD/DeepfakeBench: data set → class (FF-real,
-FF-DF, CelebDFv2_fake, …) → train, val or test → compression (FaceForensics++ alone) → video → {label, frames, masks}.
+FF-DF, CelebDFv2_fake, …) → train, val or test → compression (only FaceForensics++) → video → {label, frames, masks}.
 """
 
 from collections.abc import Iterator
@@ -9,25 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from msgspec import Struct, ValidationError, convert
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers.layout import COMPRESSIONS, BadLayout, ManifestBuilder, read_json
 
-DATASETS = {"FF": "FF++", "FaceForensics++": "FF++", "FaceShifter": "FF++", "DeepFakeDetection": "DFD"}
-DATASETS |= {f"Celeb-DF-v{n}": f"Celeb-DF v{n}" for n in (1, 2)}
-"""The names that the other importers give to the same data sets."""
-
 METHODS = {
-    "FF-DF": "Deepfakes",
-    "FF-F2F": "Face2Face",
-    "FF-FS": "FaceSwap",
-    "FF-NT": "NeuralTextures",
-    "FF-FH": "FaceShifter",
-    "DFD_fake": "DeepFakeDetection",
-    "CelebDFv1_fake": "Celeb-synthesis",
-    "CelebDFv2_fake": "Celeb-synthesis",
-}
+    "FF-DF": "Deepfakes", "FF-F2F": "Face2Face", "FF-FS": "FaceSwap", "FF-NT": "NeuralTextures",
+    "FF-FH": "FaceShifter", "DFD_fake": "DeepFakeDetection",
+    "CelebDFv1_fake": "Celeb-synthesis", "CelebDFv2_fake": "Celeb-synthesis",
+}  # fmt: skip
 """Methods by class; the name of any other class of fakes is its method."""
+
+DATASETS = {"FF": "FF++", "FaceForensics++": "FF++", "FaceShifter": "FF++", "DeepFakeDetection": "DFD"}
+DATASETS |= {name: "FF++" for name in METHODS if name.startswith("FF-")}
+DATASETS |= {f"Celeb-DF-v{version}": f"Celeb-DF v{version}" for version in (1, 2)}
+"""The names that the other importers give to the same data sets."""
 
 SOURCES = {"FF-real": "youtube", "DFD_real": "actors"}
 """Where the videos of a class of real ones are from."""
@@ -35,14 +32,23 @@ SOURCES = {"FF-real": "youtube", "DFD_real": "actors"}
 PRECEDENCE = (SplitName.TEST, SplitName.TRAIN, SplitName.VAL)
 """A video in several splits stays in the first of these, so that nothing that is tested is trained on."""
 
+FORM = "DeepfakeBench's data set → class → train, val or test → video"
 
-@dataclass(frozen=True, slots=True)
-class _ListedVideo:
-    dataset: str
-    class_name: str
+
+class FramesAndMasks(Struct, frozen=True):
+    """What a file says of a video."""
+
+    frames: tuple[str, ...]
+    masks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchVideo:
+    """A video that a file lists, with the columns of its rows."""
+
+    label: int
     split: SplitName
-    compression: str
-    name: str
+    columns: dict[str, str]
     frames: list[str]
     masks: list[str]
 
@@ -52,7 +58,7 @@ def load(folder: Path) -> pd.DataFrame:
 
     These files list many videos twice: Celeb-DF's test videos are also in ``train`` and ``val``, and DFDC's training
     videos are also in ``val``. Such a video is in ``test`` if any file says so, else in ``train``; a note says how
-    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes. They start from
+    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes, and start from
     ``folder``, from the folder around it, or from ``rgb`` in either, whichever has the first image.
 
     Raises:
@@ -62,33 +68,22 @@ def load(folder: Path) -> pd.DataFrame:
     base = folder.parent if folder.is_file() else folder
     if not files:
         raise BadLayout(f"{folder} has no JSON files; expected those of DeepfakeBench, such as FF-DF.json")
-    listed = [video for file in files for video in _videos(file, read_json(file))]
+    listed = [video for file in files for video in _videos(file)]
     manifest = ManifestBuilder(base, "")
-    root = _root(base, next((v.frames[0] for v in listed if v.frames), ""))
+    root = _root(base, next((video.frames[0] for video in listed if video.frames), ""))
     split_of: dict[str, SplitName] = {}  # by frame
     moved = 0
-    for video in sorted(listed, key=lambda v: PRECEDENCE.index(v.split)):
-        label = _label(video.class_name)
-        method = METHODS.get(video.class_name, video.class_name)
-        middle = f"{video.compression}/" if video.compression else ""
+    for video in sorted(listed, key=lambda video: PRECEDENCE.index(video.split)):
         is_moved = False
-        masks = {frame.rpartition("/")[2]: frame for frame in video.masks}
+        masks = {mask.rpartition("/")[2]: mask for mask in video.masks}
         for frame in video.frames:
             if frame in split_of:
                 is_moved |= split_of[frame] != video.split
                 continue
             split_of[frame] = video.split
             mask = masks.get(frame.rpartition("/")[2], "")
-            manifest.add(
-                root + frame,
-                label,
-                mask=root + mask if mask and label else "",
-                method=method,
-                video=f"{SOURCES.get(video.class_name, method)}/{middle}{video.name}",
-                split=video.split.value,
-                compression=video.compression,
-                dataset=video.dataset,
-            )
+            mask = root + mask if mask and video.label else ""
+            manifest.add(root + frame, video.label, mask=mask, split=video.split, **video.columns)
         moved += is_moved
     if moved:
         manifest.notes.append(f"{moved:,} videos are in several splits; test keeps them, else train")
@@ -106,51 +101,39 @@ def _label(class_name: str) -> int:
     )
 
 
-def _videos(file: Path, value: object) -> Iterator[_ListedVideo]:
-    for dataset, classes in _items(value, file):
-        for class_name, splits in _items(classes, file, dataset):
-            _label(class_name)
-            for split, inner in _items(splits, file, dataset, class_name):
-                if split not in set(SplitName):
-                    raise BadLayout(f"{file}, {dataset}, {class_name}: expected train, val and test, got {split!r}")
+def _videos(file: Path) -> Iterator[BenchVideo]:
+    datasets = read_json(file, dict[str, dict[str, dict[SplitName, dict[str, object]]]], FORM)
+    for dataset, classes in datasets.items():
+        for class_name, splits in classes.items():
+            label = _label(class_name)
+            method = METHODS.get(class_name, class_name)
+            source = SOURCES.get(class_name, method)
+            for split, inner in splits.items():
                 # DeepfakeBench's DFDC.json has a single video where the videos of the split should be. The test split
                 # has this video, too.
-                if isinstance(inner, dict) and isinstance(inner.get("frames"), list):
+                if isinstance(inner.get("frames"), list):
                     continue
-                groups: dict[str, object] = {"": inner}
-                if isinstance(inner, dict) and inner and all(key in COMPRESSIONS for key in inner):
-                    groups = inner
+                groups: dict[str, object] = inner if inner and set(inner) <= set(COMPRESSIONS) else {"": inner}
                 for compression, videos in groups.items():
-                    place = (dataset, class_name, split, *filter(None, [compression]))
-                    for name, video in _items(videos, file, *place):
-                        yield _ListedVideo(
-                            _dataset(dataset),
-                            class_name,
-                            SplitName(split),
-                            compression,
-                            name,
-                            frames=_paths(video, "frames", file, *place, name),
-                            masks=_paths(video, "masks", file, *place, name),
+                    place = ", ".join(filter(None, (str(file), dataset, class_name, split, compression)))
+                    columns = {
+                        "dataset": DATASETS.get(dataset, dataset), "method": method, "compression": compression
+                    }  # fmt: skip
+                    for name, video in _frames_and_masks(videos, place).items():
+                        yield BenchVideo(
+                            label=label,
+                            split=split,
+                            columns={**columns, "video": "/".join(filter(None, (source, compression, name)))},
+                            frames=sorted(frame.replace("\\", "/") for frame in video.frames),
+                            masks=sorted(mask.replace("\\", "/") for mask in video.masks),
                         )
 
 
-def _items(value: object, file: Path, *place: str) -> list[tuple[str, object]]:
-    """Keys and values of a JSON object; ``place`` says where in ``file`` it is."""
-    if not isinstance(value, dict):
-        raise BadLayout(f"{', '.join((str(file), *place))}: expected a JSON object, got {type(value).__name__}")
-    return list(value.items())
-
-
-def _paths(video: object, key: str, file: Path, *place: str) -> list[str]:
-    """The paths that a video's object lists under ``key``. The list of masks may be missing."""
-    paths = video.get(key, [] if key == "masks" else None) if isinstance(video, dict) else None
-    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
-        raise BadLayout(f"{', '.join((str(file), *place))}: expected {key}, a list of paths")
-    return sorted(path.replace("\\", "/") for path in paths)
-
-
-def _dataset(name: str) -> str:
-    return DATASETS.get(name) or ("FF++" if name in METHODS and name.startswith("FF-") else name)
+def _frames_and_masks(videos: object, place: str) -> dict[str, FramesAndMasks]:
+    try:
+        return convert(videos, dict[str, FramesAndMasks])
+    except ValidationError as error:
+        raise BadLayout(f"{place}: expected videos with frames, a list of paths; {error}") from None
 
 
 def _root(base: Path, frame: str) -> str:

@@ -7,23 +7,14 @@ training set has ``dfdc_train_part_N/metadata.json`` {file: {label: REAL or FAKE
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from sfic_bench.data.choices import SplitName
-from sfic_bench.data.importers.layout import (
-    UNKNOWN,
-    BadLayout,
-    ManifestBuilder,
-    Video,
-    frames_beside,
-    frames_of,
-    read_json_object,
-    read_text,
-)
+from sfic_bench.data.importers import layout
 
 DATASET, PREVIEW = "DFDC", "DFDC preview"
 
@@ -35,16 +26,10 @@ ANNOTATIONS = ("dataset.json", *METADATA, *LABELS)
 SPLIT_NAMES = {split.value: split for split in SplitName} | {"validation": SplitName.VAL}
 """Splits by the names that the files give them."""
 
+Listed = tuple[Path, int, dict[str, str]]
+"""A listed video: its file, its label, and the columns split, method and dataset of its rows."""
 
-@dataclass(frozen=True, kw_only=True)
-class _ListedVideo:
-    """A video that a file lists."""
-
-    path: Path
-    label: int
-    split: SplitName
-    method: str = UNKNOWN
-    dataset: str = DATASET
+Value = TypeVar("Value")
 
 
 def load(folder: Path) -> pd.DataFrame:
@@ -55,94 +40,78 @@ def load(folder: Path) -> pd.DataFrame:
     Raises:
         BadLayout: without frames, without any file of labels, and for an invalid label.
     """
-    manifest = ManifestBuilder(folder, DATASET)
-    for video in _listed(folder):
-        manifest.add_frames(
-            frames_of(video.path),
-            video.label,
-            method=video.method,
-            video=video.path.relative_to(folder).with_suffix("").as_posix(),
-            split=video.split.value,
-            dataset=video.dataset,
-        )
+    manifest = layout.ManifestBuilder(folder, DATASET)
+    for path, label, columns in _listed_videos(folder):
+        name = path.with_suffix("")
+        frames = name if name.is_dir() else layout.frames_beside(path)
+        manifest.add_frames(frames, label, video=name.relative_to(folder).as_posix(), **columns)
     return manifest.table("dfdc")
 
 
-def list_videos(folder: Path) -> list[Video]:
+def list_videos(folder: Path) -> list[layout.Video]:
     """All listed videos whose files exist."""
     return [
-        Video(path=video.path, frames=frames_beside(video.path).relative_to(folder), label=video.label)
-        for video in _listed(folder)
-        if video.path.is_file()
+        layout.Video(path=path, frames=layout.frames_beside(path).relative_to(folder), label=label)
+        for path, label, _ in _listed_videos(folder)
+        if path.is_file()
     ]
 
 
-def _listed(folder: Path) -> Iterator[_ListedVideo]:
+def _listed_videos(folder: Path) -> Iterator[Listed]:
     preview = folder / "dataset.json"
     if preview.is_file():
-        yield from _preview(preview)
+        yield from _in_json(preview, is_preview=True)
         return
     labels = sorted(path for pattern in LABELS for path in folder.glob(pattern))
     metadata = sorted(path for pattern in METADATA for path in folder.glob(pattern))
     if not labels and not metadata:
-        raise BadLayout(
+        raise layout.BadLayout(
             f"{folder} has no labels: expected dfdc_train_part_N/metadata.json, labels.csv (test) "
             f"or dataset.json (preview)"
         )
     for path in labels:
-        yield from _test(path)
-    tested = {path.parent for path in labels}
+        yield from _in_csv(path)
+    test_folders = {path.parent for path in labels}
     for path in metadata:
-        if path.parent not in tested:  # the metadata.json of the test set has another form
-            yield from _training(path)
+        if path.parent not in test_folders:  # the metadata.json of the test set has another form
+            yield from _in_json(path, is_preview=False)
 
 
-def _training(path: Path) -> Iterator[_ListedVideo]:
-    for file, facts in read_json_object(path).items():
-        label = _label(path, file, facts.get("label"), {"REAL": 0, "FAKE": 1})
-        split = _split(path, file, facts.get("split", "train"))
-        yield _ListedVideo(path=_inside(path.parent, file, path), label=label, split=split)
+def _in_json(path: Path, *, is_preview: bool) -> Iterator[Listed]:
+    """The videos in the metadata of a part of the training set, or in the preview's list."""
+    labels = {"real": 0, "fake": 1} if is_preview else {"REAL": 0, "FAKE": 1}
+    videos = layout.read_json(path, dict[str, dict[str, object]], "a JSON object with an object for each video")
+    for file, facts in videos.items():
+        video = _inside(path.parent, file, path)
+        label = _meaning(facts.get("label"), labels, f"{path}: the label of {file}")
+        split_name = facts.get("set") if is_preview else facts.get("split", "train")
+        split = _meaning(split_name, SPLIT_NAMES, f"{path}: the split of {file}")
+        method, dataset = (Path(file).parts[0], PREVIEW) if is_preview else (layout.UNKNOWN, DATASET)
+        yield video, label, {"split": split, "method": method, "dataset": dataset}
 
 
-def _test(path: Path) -> Iterator[_ListedVideo]:
-    # The videos are in the folder test beside labels.csv, or in its own folder.
+def _in_csv(path: Path) -> Iterator[Listed]:
+    """The videos of the test set, which are in the folder ``test`` beside its labels, or in the labels' own folder."""
     inner = path.parent / "test"
     base = inner if inner.is_dir() else path.parent
-    reader = csv.DictReader(io.StringIO(read_text(path)))
-    if not {"filename", "label"} <= set(reader.fieldnames or ()):
-        raise BadLayout(f"{path}: expected the columns filename and label, got {', '.join(reader.fieldnames or ())}")
+    reader = csv.DictReader(io.StringIO(layout.read_text(path)))
+    columns = reader.fieldnames or ()
+    if not {"filename", "label"} <= set(columns):
+        raise layout.BadLayout(f"{path}: expected the columns filename and label, got {', '.join(columns)}")
     for row in reader:
-        label = _label(path, row["filename"], row["label"], {"0": 0, "1": 1})
-        yield _ListedVideo(path=_inside(base, row["filename"], path), label=label, split=SplitName.TEST)
-
-
-def _preview(path: Path) -> Iterator[_ListedVideo]:
-    for file, facts in read_json_object(path).items():
-        label = _label(path, file, facts.get("label"), {"real": 0, "fake": 1})
-        split = _split(path, file, facts.get("set"))
-        yield _ListedVideo(
-            path=_inside(path.parent, file, path),
-            label=label,
-            split=split,
-            method=Path(file).parts[0],
-            dataset=PREVIEW,
-        )
+        label = _meaning(row["label"], {"0": 0, "1": 1}, f"{path}: the label of {row['filename']}")
+        yield _inside(base, row["filename"], path), label, {"split": SplitName.TEST, "method": layout.UNKNOWN}
 
 
 def _inside(base: Path, file: str, path: Path) -> Path:
     """The path of ``file``, a name that ``path`` lists, in the folder ``base``."""
     if not file or Path(file).is_absolute() or ".." in Path(file).parts:
-        raise BadLayout(f"{path}: expected files in {base}, got {file!r}")
+        raise layout.BadLayout(f"{path}: expected files in {base}, got {file!r}")
     return base / file
 
 
-def _label(path: Path, file: str, name: object, labels: dict[str, int]) -> int:
-    if not isinstance(name, str) or name not in labels:
-        raise BadLayout(f"{path}: the label of {file} must be {' or '.join(labels)}, got {name!r}")
-    return labels[name]
-
-
-def _split(path: Path, file: str, name: object) -> SplitName:
-    if not isinstance(name, str) or name not in SPLIT_NAMES:
-        raise BadLayout(f"{path}: the split of {file} must be one of {', '.join(SPLIT_NAMES)}, got {name!r}")
-    return SPLIT_NAMES[name]
+def _meaning(name: object, meanings: Mapping[str, Value], place: str) -> Value:
+    """The meaning of a label's or a split's ``name`` at a ``place`` of a file."""
+    if not isinstance(name, str) or name not in meanings:
+        raise layout.BadLayout(f"{place} must be one of {', '.join(meanings)}, got {name!r}")
+    return meanings[name]

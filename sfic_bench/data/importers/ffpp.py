@@ -5,7 +5,6 @@ Source: Rössler et al., "FaceForensics++", ICCV 2019, and the repository ondyar
 each. A fake has the name target_source. ``train.json``, ``val.json`` and ``test.json`` list pairs of ids.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sfic_bench.data.choices import SplitName
-from sfic_bench.data.importers.layout import (
-    COMPRESSIONS,
-    BadLayout,
-    ManifestBuilder,
-    Video,
-    read_json,
-    subfolders,
-    videos,
-)
+from sfic_bench.data.importers import layout
 
 DATASET, DFD = "FF++", "DFD"
 
@@ -35,11 +26,8 @@ DFD_FOLDERS = ("actors", "DeepFakeDetection")
 
 PAPER_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
-SEED = 7
-"""The paper's seed."""
-
-TRAIN_TO_TEST = (5, 1)
-"""The paper's split of its 120,000 images."""
+SEED, TRAIN_TO_TEST = 7, (5, 1)
+"""The seed and the proportions of the paper's split of its 120,000 images."""
 
 ANNOTATIONS = tuple(f"{folder}{split}.json" for folder in ("", "splits/") for split in SplitName)
 """Files beside the videos that an import needs."""
@@ -54,18 +42,18 @@ def load(folder: Path) -> pd.DataFrame:
     Raises:
         BadLayout: without the split files or frames, and for a video that no split has.
     """
-    frame_folders = list(_frames(folder))
+    frame_folders = list(_frame_folders(folder))
     split_of = _official_split(folder)
-    manifest = ManifestBuilder(folder, DATASET)
-    for frames, label, method, compression in frame_folders:
-        is_dfd = method in DFD_FOLDERS
+    manifest = layout.ManifestBuilder(folder, DATASET)
+    for frames, label, columns in frame_folders:
+        is_dfd = columns["method"] in DFD_FOLDERS
         split = SplitName.TEST if is_dfd else split_of.get(frames.name)
         if split is None:
-            raise BadLayout(
+            raise layout.BadLayout(
                 f"{frames}: no split file has {frames.name}; expected an id such as 071 or a pair such as 071_054 "
                 f"from train.json, val.json or test.json"
             )
-        _add(manifest, frames, label, method, compression, split, DFD if is_dfd else DATASET)
+        manifest.add_frames(frames, label, split=split, dataset=DFD if is_dfd else DATASET, **columns)
     return manifest.table("ffpp")
 
 
@@ -73,16 +61,16 @@ def load_image_level(folder: Path) -> pd.DataFrame:
     """The paper's data: real images and fakes by four methods, split 5:1 image by image, so that it leaks.
 
     Frames of one video, and one face in several videos, are on both sides, so that scores on this split say little
-    about new videos. Neither the paper nor its code has validation images: 5 of 6 images are ``train``, and 1 is
-    ``test``. The sixth image is drawn separately for real and for fake images, with seed 7, from the paths in order.
+    about new videos. As in the paper, there are no validation images: 5 of 6 images are ``train``, and 1 is ``test``.
+    That one is drawn separately for real and for fake images, with seed 7, from the paths in order.
 
     Raises:
         BadLayout: without frames.
     """
-    manifest = ManifestBuilder(folder, LEAKING)
-    for frames, label, method, compression in _frames(folder):
-        if method in ("youtube", *PAPER_METHODS):
-            _add(manifest, frames, label, method, compression, SplitName.TRAIN, LEAKING)
+    manifest = layout.ManifestBuilder(folder, LEAKING)
+    for frames, label, columns in _frame_folders(folder):
+        if columns["method"] in ("youtube", *PAPER_METHODS):
+            manifest.add_frames(frames, label, split=SplitName.TRAIN, **columns)
     manifest.notes.append("frames of one video are on both sides of this split: it leaks")
     frame = manifest.table("ffpp-image-level")
     draw = np.random.default_rng(SEED)
@@ -93,63 +81,32 @@ def load_image_level(folder: Path) -> pd.DataFrame:
     return frame
 
 
-def list_videos(folder: Path) -> list[Video]:
+def list_videos(folder: Path) -> list[layout.Video]:
     """All videos of all methods and compressions."""
     return [
-        Video(path=path, frames=inner.relative_to(folder) / "frames" / path.stem, label=label)
-        for inner, label, _, _ in _compressions(folder)
-        for path in videos(inner / "videos")
+        layout.Video(path=path, frames=inner.relative_to(folder) / "frames" / path.stem, label=label)
+        for inner, label in _compression_folders(folder)
+        for path in layout.videos(inner / "videos")
     ]
 
 
-def identities(video: str) -> tuple[str, ...]:
-    """The people in ``video``: of a fake, the target and the source."""
-    ids = re.fullmatch(r"(\d{3})(?:_(\d{3}))?", video.rpartition("/")[2])
-    return tuple(filter(None, ids.groups())) if ids else ()
+def _frame_folders(folder: Path) -> Iterator[tuple[Path, int, dict[str, str]]]:
+    """For each video its folder of frames, its label and columns of its rows; a real video's method is its source."""
+    for inner, label in _compression_folders(folder):
+        method, compression = inner.parent.name, inner.name
+        for frames in layout.subfolders(inner / "frames"):
+            # Videos have the same names in all methods and compressions.
+            video = f"{method}/{compression}/{frames.name}"
+            yield frames, label, {"method": method, "compression": compression, "video": video}
 
 
-def dfd_identities(video: str) -> tuple[str, ...]:
-    """The actors in a video such as ``01__hugging_happy`` or ``01_02__hugging_happy__YVGY8LOK``."""
-    ids = re.match(r"(\d{2})(?:_(\d{2}))?__", video.rpartition("/")[2])
-    return tuple(filter(None, ids.groups())) if ids else ()
-
-
-def _add(
-    manifest: ManifestBuilder,
-    frames: Path,
-    label: int,
-    method: str,
-    compression: str,
-    split: SplitName,
-    dataset: str,
-) -> None:
-    manifest.add_frames(
-        frames,
-        label,
-        method=method,
-        # Videos have the same names in all methods and compressions.
-        video=f"{method}/{compression}/{frames.name}",
-        split=split.value,
-        compression=compression,
-        dataset=dataset,
-    )
-
-
-def _frames(folder: Path) -> Iterator[tuple[Path, int, str, str]]:
-    """For each video its folder of frames, label, method (its source if it is real) and compression."""
-    for inner, label, method, compression in _compressions(folder):
-        for frames in subfolders(inner / "frames"):
-            yield frames, label, method, compression
-
-
-def _compressions(folder: Path) -> Iterator[tuple[Path, int, str, str]]:
+def _compression_folders(folder: Path) -> Iterator[tuple[Path, int]]:
+    """The folders ``SEQUENCES/METHOD/COMPRESSION``, each with the label of its videos."""
     if not any((folder / name).is_dir() for name in SEQUENCES):
-        raise BadLayout(f"{folder} has neither {' nor '.join(SEQUENCES)}: it is not FaceForensics++")
+        raise layout.BadLayout(f"{folder} has neither {' nor '.join(SEQUENCES)}: it is not FaceForensics++")
     for name, label in SEQUENCES.items():
-        for method in subfolders(folder / name):
-            for inner in subfolders(method):
-                if inner.name in COMPRESSIONS:
-                    yield inner, label, method.name, inner.name
+        for method in layout.subfolders(folder / name):
+            yield from ((inner, label) for inner in layout.subfolders(method) if inner.name in layout.COMPRESSIONS)
 
 
 def _official_split(folder: Path) -> dict[str, SplitName]:
@@ -158,18 +115,12 @@ def _official_split(folder: Path) -> dict[str, SplitName]:
     for split in SplitName:
         path = next((p for p in (folder / f"{split}.json", folder / "splits" / f"{split}.json") if p.is_file()), None)
         if path is None:
-            raise BadLayout(
+            raise layout.BadLayout(
                 f"{folder} lacks {split}.json; put FaceForensics++'s own train.json, val.json and test.json "
                 f"(dataset/splits of its repository) there"
             )
-        pairs = read_json(path)
-        if not isinstance(pairs, list):
-            raise BadLayout(f'{path}: expected a list of pairs such as ["071", "054"]')
-        for pair in pairs:
-            if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(i, str) for i in pair)):
-                raise BadLayout(f'{path}: expected pairs such as ["071", "054"], got {pair!r}')
-            one, other = pair
+        for one, other in layout.read_json(path, list[tuple[str, str]], 'pairs such as ["071", "054"]'):
             for video in (one, other, f"{one}_{other}", f"{other}_{one}"):
                 if split_of.setdefault(video, split) != split:
-                    raise BadLayout(f"{path}: {video} is in {split_of[video]}.json, too")
+                    raise layout.BadLayout(f"{path}: {video} is in {split_of[video]}.json, too")
     return split_of

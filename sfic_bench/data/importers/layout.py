@@ -1,13 +1,15 @@
 """What the importers share: listing files in folders, reading text files, and collecting the rows of a manifest."""
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
+from msgspec import DecodeError, ValidationError, json
 
+from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import IMAGE_SUFFIXES
 from sfic_bench.data.manifest import COLUMNS, OPTIONAL_COLUMNS
 from sfic_bench.errors import SficBenchError
@@ -20,6 +22,8 @@ COMPRESSIONS = ("raw", "c23", "c40")
 
 UNKNOWN = "unknown"
 """The method of a fake whose data set does not name one."""
+
+Form = TypeVar("Form")
 
 
 class BadLayout(SficBenchError):
@@ -49,7 +53,7 @@ class ManifestBuilder:
     dataset: str
     notes: list[str] = field(default_factory=list)
     _rows: list[tuple[str, int, str, str, str, str, str, str]] = field(default_factory=list)
-    _without: list[str] = field(default_factory=list)
+    _videos_without_frames: list[str] = field(default_factory=list)
 
     def add(
         self,
@@ -63,19 +67,20 @@ class ManifestBuilder:
         dataset: str = "",
         mask: str = "",
     ) -> None:
+        """Add an image; ``split`` is one of `SplitName`, and ``dataset`` is the builder's if not given."""
         if isinstance(path, Path):
-            path = _relative(path, self.folder)
-        self._rows.append(
-            (path, label, dataset or self.dataset, method if label else "", video, split, compression, mask)
-        )
+            path = (path.relative_to(self.folder) if path.is_relative_to(self.folder) else path.absolute()).as_posix()
+        method = method if label else ""
+        dataset = dataset or self.dataset
+        self._rows.append((path, label, dataset, method, video, SplitName(split).value, compression, mask))
 
     def add_frames(self, frames: Path, label: int, *, video: str, **columns: str) -> None:
-        """Add all images in the folder ``frames``; the table notes a video without any."""
+        """Add all images in the folder ``frames``; a note of the table counts the videos without any."""
         paths = images(frames)
         for path in paths:
             self.add(path, label, video=video, **columns)
         if not paths:
-            self._without.append(video)
+            self._videos_without_frames.append(video)
 
     def table(self, kind: str) -> pd.DataFrame:
         """The rows, sorted by path; remarks for the user are in ``attrs["notes"]``.
@@ -90,34 +95,35 @@ class ManifestBuilder:
                     f"`sfic-bench data extract {kind} {self.folder} -o FACES` first, then import FACES"
                 )
             raise BadLayout(f"{self.folder} has no images where {kind} keeps them")
-        if self._without:
-            self.notes.append(f"{len(self._without):,} videos have no frames, the first {self._without[0]}")
+        if missing := self._videos_without_frames:
+            self.notes.append(f"{len(missing):,} videos have no frames, the first {missing[0]}")
         frame = pd.DataFrame(self._rows, columns=[*COLUMNS, *OPTIONAL_COLUMNS]).sort_values("path", ignore_index=True)
         frame = frame[[c for c in frame if c in COLUMNS or frame[c].any()]]
         frame.attrs["notes"] = list(self.notes)
         return frame
 
 
-def _relative(path: Path, folder: Path) -> str:
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path.absolute()).as_posix()
-
-
 def images(folder: Path) -> list[Path]:
     """The images directly in ``folder``, by name; none if there is no such folder."""
-    return _files(folder, IMAGE_SUFFIXES)
+    return [path for entry in _entries(folder) if (path := Path(entry)).suffix.lower() in IMAGE_SUFFIXES]
 
 
 def videos(folder: Path) -> list[Path]:
     """The videos directly in ``folder``, by name; none if there is no such folder."""
-    return _files(folder, VIDEO_SUFFIXES)
+    return [path for entry in _entries(folder) if (path := Path(entry)).suffix.lower() in VIDEO_SUFFIXES]
 
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders directly in ``folder``, by name; none if there is no such folder."""
+    return [Path(entry) for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    # Names with a leading dot belong to files that are being written, or to macOS.
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(folder / e.name for e in entries if not e.name.startswith(".") and e.is_dir())
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
 def files_below(folder: Path, files: Callable[[Path], list[Path]]) -> Iterator[Path]:
@@ -127,30 +133,9 @@ def files_below(folder: Path, files: Callable[[Path], list[Path]]) -> Iterator[P
         yield from files_below(inner, files)
 
 
-def frame_folders(folder: Path) -> list[Path]:
-    """The folders of frames, one a video, in ``folder/frames`` if that exists, else in ``folder``."""
-    inner = folder / "frames"
-    return subfolders(inner if inner.is_dir() else folder)
-
-
-def frames_of(video: Path) -> Path:
-    """The folder with the frames of ``video``: ``NAME`` beside it if that exists, else ``frames/NAME``."""
-    beside = video.parent / video.stem
-    return beside if beside.is_dir() else frames_beside(video)
-
-
 def frames_beside(video: Path) -> Path:
     """The folder that extracted frames of ``video`` go into: ``frames/NAME`` beside it."""
     return video.parent / "frames" / video.stem
-
-
-def _files(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    # Names with a leading dot belong to files that are being written, or to macOS.
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    return [folder / name for name in names if Path(name).suffix.lower() in suffixes]
 
 
 def read_text(path: Path) -> str:
@@ -167,26 +152,15 @@ def read_text(path: Path) -> str:
         raise BadLayout(f"{path} is no text in UTF-8") from None
 
 
-def read_json(path: Path) -> object:
-    """The JSON value in ``path``.
+def read_json(path: Path, form: type[Form], expected: str) -> Form:
+    """The JSON value in ``path``, of the type ``form``, which an error calls ``expected``.
 
     Raises:
-        BadLayout: if the file cannot be read or is no JSON.
+        BadLayout: if the file cannot be read, is no JSON or has another form.
     """
     try:
-        value: object = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.decode(read_text(path), type=form)
+    except ValidationError as error:
+        raise BadLayout(f"{path}: expected {expected}; {error}") from None
+    except (DecodeError, RecursionError) as error:
         raise BadLayout(f"{path} is no JSON: {error}") from None
-    return value
-
-
-def read_json_object(path: Path) -> dict[str, dict[str, object]]:
-    """The JSON object of objects in ``path``.
-
-    Raises:
-        BadLayout: if the file has anything else.
-    """
-    value = read_json(path)
-    if not isinstance(value, dict) or not all(isinstance(inner, dict) for inner in value.values()):
-        raise BadLayout(f"{path}: expected a JSON object with an object for each video")
-    return value

@@ -1,8 +1,7 @@
 """Text lists with lines "PATH LABEL", as HFF and the released code have them.
 
-Sources: HFF, the heterogeneous face forgery data, has folders ``{split}/{fake,real}`` and lists where **fake is 0 and
-real is 1**. The released code of the paper has lists that do not say which label is fake, so that the caller must say
-it.
+HFF, the heterogeneous face forgery data, has folders ``{split}/{fake,real}`` and lists where **fake is 0 and real is
+1**. The lists of the paper's released code do not say which label is fake, so that the caller must say it.
 """
 
 import re
@@ -13,36 +12,26 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from sfic_bench.data.choices import SplitName
-from sfic_bench.data.importers.layout import (
-    COMPRESSIONS,
-    UNKNOWN,
-    BadLayout,
-    ManifestBuilder,
-    read_text,
-)
+from sfic_bench.data.importers import celebdf, ffpp
+from sfic_bench.data.importers.layout import COMPRESSIONS, UNKNOWN, BadLayout, ManifestBuilder, read_text
 from sfic_bench.data.importers.plain import CLASSES, add_classes, split_folders
 from sfic_bench.errors import InvalidValue
 
 HFF_FAKE = 0
 """The label that means fake in the lists of HFF."""
 
-METHODS = (
-    "Deepfakes",
-    "Face2Face",
-    "FaceSwap",
-    "NeuralTextures",
-    "FaceShifter",
-    "DeepFakeDetection",
-    "Celeb-synthesis",
-)
+METHODS = (*ffpp.PAPER_METHODS, "FaceShifter", "DeepFakeDetection", celebdf.METHOD)
 """Names of folders that say how a fake was made."""
+
+NO_VIDEOS = (*CLASSES, *SplitName, *COMPRESSIONS)
+"""Names of folders, in lower case, that are no videos."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     path: str
-    label: int  # fake = 1
-    place: str  # list and line, for errors
+    label: int
+    place: str  # the list and the number of the line, which errors name
     split: SplitName
 
 
@@ -53,8 +42,7 @@ def load_hff(folder: Path) -> pd.DataFrame:
     the split of the lists or folders.
 
     Raises:
-        BadLayout: without lists and folders, for an invalid line, and for a label that contradicts a folder in the
-            path.
+        BadLayout: without lists and folders, for an invalid line, and for a label that contradicts its path.
     """
     if _lists(folder):
         return _from_lists(folder, "HFF", fake_label=HFF_FAKE, kind="hff")
@@ -75,16 +63,14 @@ def load_released(folder: Path, *, fake_label: int | None = None) -> pd.DataFram
 
     Args:
         folder: the folder of the lists, from which relative paths start.
-        fake_label: the label that means fake, 0 or 1, since the lists do not say it.
+        fake_label: the label that means fake, 0 or 1.
 
     Raises:
         InvalidValue: without ``fake_label``.
-        BadLayout: without lists, for an invalid line, and for a label that contradicts a folder in the path.
+        BadLayout: without lists, for an invalid line, and for a label that contradicts its path.
     """
     if fake_label not in (0, 1):
-        raise InvalidValue(
-            f"lists of the released code do not say which label is fake; give --fake-label 0 or 1, got {fake_label}"
-        )
+        raise InvalidValue(f"the lists do not say which label is fake; give --fake-label 0 or 1, got {fake_label}")
     return _from_lists(folder, folder.resolve().name, fake_label=fake_label, kind="released")
 
 
@@ -93,17 +79,27 @@ def _from_lists(folder: Path, dataset: str, *, fake_label: int, kind: str) -> pd
     if not lists:
         raise BadLayout(f"{folder} has no lists: expected text files with train, val or test in their names")
     manifest = ManifestBuilder(folder, dataset)
-    seen: dict[str, _Line] = {}
+    first_lines: dict[str, _Line] = {}  # by path
     repeated = 0
     for path, split in lists:
         for line in _lines(path, split, fake_label):
-            first = seen.setdefault(line.path, line)
+            first = first_lines.setdefault(line.path, line)
             if first is line:
-                _add(manifest, line, alone=kind == "hff")
+                image = PurePosixPath(line.path)
+                folders = image.parent.parts
+                is_own_video = kind == "hff" or not folders or folders[-1].lower() in NO_VIDEOS
+                manifest.add(
+                    line.path,
+                    line.label,
+                    method=next((name for name in folders if name in METHODS), UNKNOWN),
+                    video=str(image.with_suffix("") if is_own_video else image.parent),
+                    split=split,
+                    compression=next((name for name in folders if name in COMPRESSIONS), ""),
+                )
             elif (first.split, first.label) == (split, line.label):
                 repeated += 1
             else:
-                raise BadLayout(f"{line.place}: {line.path} is in {first.place}, too, by another split or label")
+                raise BadLayout(f"{line.place}: {line.path} is also in {first.place}, by another split or label")
     if repeated:
         manifest.notes.append(f"{repeated:,} lines repeat an image and were left out")
     return manifest.table(kind)
@@ -137,17 +133,3 @@ def _lines(path: Path, split: SplitName, fake_label: int) -> Iterator[_Line]:
                 f"but the path says otherwise: {image}"
             )
         yield _Line(image, fake, place, split)
-
-
-def _add(manifest: ManifestBuilder, line: _Line, *, alone: bool) -> None:
-    path = PurePosixPath(line.path)
-    parts = path.parent.parts
-    alone = alone or not parts or parts[-1].lower() in (*CLASSES, *SplitName, *COMPRESSIONS)
-    manifest.add(
-        line.path,
-        line.label,
-        method=next((p for p in parts if p in METHODS), UNKNOWN),
-        video=str(path.with_suffix("") if alone else path.parent),
-        split=line.split.value,
-        compression=next((p for p in parts if p in COMPRESSIONS), ""),
-    )

@@ -19,7 +19,7 @@ from sfic_bench.train.recipe import Recipe
 
 # The rest of the room is imported where it is used: who sweeps costs alone need not have what training needs.
 if TYPE_CHECKING:
-    from sfic_bench.train.progress import TrainingProgress
+    from sfic_bench.train.loop import TrainingProgress
     from sfic_bench.train.protocols import Experiment
     from sfic_bench.train.runs import Run
 
