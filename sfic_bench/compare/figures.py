@@ -1,4 +1,4 @@
-"""A result file as a table of single figures, one row each, in pandas."""
+"""A result file as a data frame with one row for each figure."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -10,31 +10,26 @@ from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.cost import CostRow
-from sfic_bench.results.fields import Key, label
+from sfic_bench.results.fields import label
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import TimingRow, vanilla_rows
 
 IDENTITY = ("name", "alpha", "beta", "where")
-"""Columns that tell rows apart; together a row's ``key``."""
+"""The columns that identify a row; together they are its ``key``."""
 
 MEMORY = ("parameters", "peak_allocated", "graph_pool")
-"""Definitions of memory that are a property of the call. What the process had resident, or the allocator
-had reserved, depends on what ran before it."""
-
-RELATIVE = "latency ÷ vanilla"
+"""Definitions of memory that depend on the call alone. Resident and reserved memory depend on what ran before it."""
 
 
 class Figure(NamedTuple):
     """One figure of one row of a file.
 
+    The first seven attributes are those of `sfic_bench.results.comparison.ComparisonRow`.
+
     Attributes:
-        row: the row's label.
-        name, alpha, beta, where: the parts of its key.
-        metric: what the figure is of.
-        test: ``"exact"`` for counts, ``"sampled"`` for times, ``"reading"`` for a single value that repeats.
         value: the count, the median in ms, or bytes.
         samples: milliseconds of a time, in the order of the rounds.
-        status: of a time; ``"ok"`` for everything else.
+        status: the status of a time; ``"ok"`` for all other figures.
         reason: why a time is missing, or what a count leaves out.
     """
 
@@ -52,16 +47,16 @@ class Figure(NamedTuple):
 
 
 def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
-    """Every figure of ``file`` that two files can be compared by, one `Figure` a row.
+    """Every figure of ``file`` by which it can be compared, with a row for each `Figure`.
 
-    Accuracies have none: they are compared where they are measured, on the same images.
+    A file of accuracies has none, since accuracies are compared on the same images when they are measured.
 
     Args:
-        file: what was measured or counted.
-        relative: take times over vanilla's of the same round and path, and leave vanilla itself out.
+        file: the result file.
+        relative: divide times by vanilla's of the same round and path, and leave vanilla itself out.
 
     Raises:
-        InvalidValue: if there is no vanilla to be relative to.
+        InvalidValue: if ``relative`` and there is no vanilla row to divide by.
     """
     rows: list[Figure] = []
     if file.cost is not None:
@@ -91,8 +86,7 @@ def _counts(row: CostRow) -> Iterator[Figure]:
 
 
 def _time(row: TimingRow) -> Iterator[Figure]:
-    samples = np.array(row.samples_ms) if row.samples_ms else None
-    yield _sampled(row.key, "latency_ms", samples, row)
+    yield _sampled(row, "latency_ms", np.array(row.samples_ms) if row.samples_ms else None)
 
 
 def _relative_time(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> Iterator[Figure]:
@@ -106,13 +100,13 @@ def _relative_time(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) 
                 "leave --relative out, or measure again with `sfic-bench latency`"
             )
         samples = np.array(row.samples_ms) / np.array(vanilla.samples_ms)
-    yield _sampled(row.key, RELATIVE, samples, row)
+    yield _sampled(row, "latency ÷ vanilla", samples)
 
 
-def _sampled(key: Key, metric: str, samples: NDArray[np.float64] | None, row: TimingRow) -> Figure:
+def _sampled(row: TimingRow, metric: str, samples: NDArray[np.float64] | None) -> Figure:
     # numpy's median takes 20 times as long on so few values.
     value = None if samples is None else median(samples.tolist())
-    return Figure(label(key), *key, metric, "sampled", value, samples, row.status, row.reason)
+    return Figure(label(row.key), *row.key, metric, "sampled", value, samples, row.status, row.reason)
 
 
 def _readings(row: TimingRow) -> Iterator[Figure]:

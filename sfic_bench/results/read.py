@@ -1,13 +1,13 @@
-"""Result files, read, checked and upgraded: ours and pytest-benchmark's.
+"""Reads result files, this package's and pytest-benchmark's: checks them, and upgrades those of older versions.
 
-Whatever cannot be used is noticed here, and the message says where in the file it is.
+An error says where in the file it is.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from msgspec import UNSET, DecodeError, Struct, UnsetType, ValidationError, json
 
@@ -23,8 +23,6 @@ from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
 Result = CostResult | TimingResult | AccuracyResult
 """The results that can be read back, compared and shown."""
 
-Kind = Literal["cost", "measurement", "accuracy", "pytest-benchmark"]
-
 
 class UnreadableResult(SficBenchError):
     """A file that is no result file, or a broken one."""
@@ -37,14 +35,14 @@ class _Row(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultFile:
-    """One result file, as this version of sfic-bench has it.
+    """One result file, upgraded to this version of sfic-bench.
 
     Attributes:
-        kind: which command wrote it, or pytest-benchmark.
+        kind: ``"cost"``, ``"measurement"``, ``"accuracy"`` or ``"pytest-benchmark"``.
     """
 
     path: Path
-    kind: Kind
+    kind: str
     result: Result
 
     @property
@@ -53,17 +51,17 @@ class ResultFile:
 
     @property
     def timing(self) -> TimingResult | None:
-        """Its times; ``None`` if it is of another kind."""
+        """The times; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, TimingResult) else None
 
     @property
     def cost(self) -> CostResult | None:
-        """Its counts; ``None`` if it is of another kind."""
+        """The counts; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, CostResult) else None
 
     @property
     def accuracy(self) -> AccuracyResult | None:
-        """Its accuracies; ``None`` if it is of another kind."""
+        """The accuracies; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, AccuracyResult) else None
 
 
@@ -73,26 +71,29 @@ class _Header(Struct):
     benchmarks: object = UNSET
 
 
-WRITTEN: Mapping[str, tuple[Kind, type[Result]]] = {
-    "sfic-bench/cost/1": ("cost", CostResult),
-    "sfic-bench/measurement/2": ("measurement", TimingResult),
-    "sfic-bench/accuracy/2": ("accuracy", AccuracyResult),
+WRITTEN: Mapping[str, type[Result]] = {
+    "sfic-bench/cost/1": CostResult,
+    "sfic-bench/measurement/2": TimingResult,
+    "sfic-bench/accuracy/2": AccuracyResult,
 }
 """The schemas that this version writes and reads back."""
 
-OLDER: Mapping[str, tuple[Kind, type[TimingResultV1 | AccuracyResultV1]]] = {
-    "sfic-bench/measurement/1": ("measurement", TimingResultV1),
-    "sfic-bench/accuracy/1": ("accuracy", AccuracyResultV1),
+Upgradable = TimingResultV1 | AccuracyResultV1 | PytestResult
+"""What other programs and older versions wrote."""
+
+OLDER: Mapping[str, type[Upgradable]] = {
+    "sfic-bench/measurement/1": TimingResultV1,
+    "sfic-bench/accuracy/1": AccuracyResultV1,
 }
-"""Schemas of older versions, which are upgraded when read."""
+"""The schemas of older versions."""
 
 
 def read(path: Path) -> ResultFile:
     """Read and check a result file, and upgrade it if an older version wrote it.
 
     Raises:
-        UnreadableResult: if it is missing, broken, of another schema or a newer one, has no rows or has a row twice; the
-            message says where.
+        UnreadableResult: if it is missing, broken, of an unknown schema, has no rows or has a row twice; the message
+            says where.
     """
     try:
         data = path.read_bytes()
@@ -101,37 +102,36 @@ def read(path: Path) -> ResultFile:
     if not data.strip():
         raise UnreadableResult(f"{path} is empty; expected a result file (JSON)")
     header = _decode(path, data, _Header)
-    if header.schema is UNSET and header.benchmarks is not UNSET and header.machine_info is not UNSET:
-        file = ResultFile(path=path, kind="pytest-benchmark", result=_upgraded(path, _decode(path, data, PytestResult)))
+    schema = "" if header.schema is UNSET else header.schema
+    if schema in WRITTEN:
+        kind, result = _kind(schema), _decode(path, data, WRITTEN[schema])
+    elif schema in OLDER:
+        kind, result = _kind(schema), _upgraded(path, _decode(path, data, OLDER[schema]))
+    elif header.schema is UNSET and header.benchmarks is not UNSET and header.machine_info is not UNSET:
+        kind, result = "pytest-benchmark", _upgraded(path, _decode(path, data, PytestResult))
     else:
-        file = _ours(path, data, header.schema)
-    if not file.result.rows:
+        raise UnreadableResult(f"{path} has {_unknown(header.schema)}")
+    if not result.rows:
         raise UnreadableResult(f"{path} has no rows")
-    _check_rows(path, file.result.rows)
-    return file
+    _check_rows(path, result.rows)
+    return ResultFile(path=path, kind=kind, result=result)
 
 
-def _ours(path: Path, data: bytes, schema: str | UnsetType) -> ResultFile:
-    if schema is not UNSET and schema in WRITTEN:
-        kind, newest = WRITTEN[schema]
-        return ResultFile(path=path, kind=kind, result=_decode(path, data, newest))
-    if schema is not UNSET and schema in OLDER:
-        kind, older = OLDER[schema]
-        return ResultFile(path=path, kind=kind, result=_upgraded(path, _decode(path, data, older)))
-    raise UnreadableResult(f"{path} has {_unknown(schema)}")
+def _kind(schema: str) -> str:
+    return schema.split("/")[1]
 
 
 def _unknown(schema: str | UnsetType) -> str:
-    """What is wrong with the ``schema`` of a file, and what to do about it."""
+    """What is wrong with the ``schema`` of a file, and how to correct it."""
     known = ", ".join(WRITTEN)
     if schema is not UNSET:
         kind, _, version = schema.rpartition("/")
         newest = {name.rpartition("/")[0]: int(name.rpartition("/")[2]) for name in WRITTEN}
         if kind in newest and re.fullmatch(r"\d{1,9}", version):
-            age, todo = ("a newer", "update sfic-bench")
+            age, remedy = ("a newer", "update sfic-bench")
             if int(version) < newest[kind]:
-                age, todo = ("an unknown", "write the file again")
-            return f"{age} schema, {schema}; this version reads {known}: {todo}"
+                age, remedy = ("an unknown", "write the file again")
+            return f"{age} schema, {schema}; this version reads {known}: {remedy}"
     what = "no schema" if schema is UNSET else f"schema {schema[:80]!r}"
     return (
         f"{what}; expected one of {known}, or pytest-benchmark's JSON: write it with "
@@ -139,7 +139,7 @@ def _unknown(schema: str | UnsetType) -> str:
     )
 
 
-def _upgraded(path: Path, old: TimingResultV1 | AccuracyResultV1 | PytestResult) -> Result:
+def _upgraded(path: Path, old: Upgradable) -> Result:
     try:
         return old.upgraded()
     except (ValueError, SficBenchError) as error:
@@ -164,7 +164,7 @@ def _decode(path: Path, data: bytes, type: type[T]) -> T:
 
 
 def _place(data: bytes, message: str) -> str:
-    """Line and text of the byte that msgspec's ``message`` names."""
+    """The line and the text at the byte that msgspec's ``message`` names."""
     match = re.search(r"\(byte (\d+)\)", message)
     if match is None:
         return ""
@@ -175,8 +175,8 @@ def _place(data: bytes, message: str) -> str:
 
 
 def _check_rows(path: Path, rows: Sequence[_Row]) -> None:
-    seen = set()
+    keys = set()
     for row in rows:
-        if row.key in seen:
+        if row.key in keys:
             raise UnreadableResult(f"{path} has two rows for {label(row.key)}; expected one")
-        seen.add(row.key)
+        keys.add(row.key)

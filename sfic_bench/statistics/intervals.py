@@ -1,7 +1,7 @@
-"""Medians with intervals. Distributions of times are skewed and have outliers, so nothing here is a mean.
+"""Medians with intervals. Means are not used, since distributions of times are skewed and have outliers.
 
-Intervals are percentile bootstraps (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993,
-Chapter 13) with a fixed seed: the same samples always give the same interval.
+Intervals are percentile bootstraps (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, Chapter 13). Their
+seed is fixed, so that the same samples always give the same interval.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ RESAMPLES = 2000
 
 
 class Interval(Struct, frozen=True, kw_only=True):
-    """An estimate with its 95% interval, both in the unit of what is estimated.
+    """An estimate with its 95% interval.
 
     Attributes:
-        low, high: the bounds; both ``None`` where no interval can be had, as for the AUC of a single image.
+        low, high: the bounds; both ``None`` where there is no interval, as for the AUC of a single image.
 
     Raises:
         ValueError: if one bound is missing, or the lower one lies above the upper one.
@@ -37,18 +37,16 @@ class Interval(Struct, frozen=True, kw_only=True):
             raise ValueError(f"the lower bound {self.low} lies above the upper bound {self.high}")
 
     def contains(self, value: float) -> bool:
-        """Whether ``value`` lies between the bounds; without bounds nothing does."""
+        """Whether ``value`` lies between the bounds; always false without bounds."""
         return self.low is not None and self.high is not None and self.low <= value <= self.high
 
     @property
     def relative_width(self) -> float:
         """Width of the interval over the estimate; infinite without bounds."""
-        if self.low is None or self.high is None:
-            return float("inf")
-        return (self.high - self.low) / self.estimate
+        return float("inf") if self.low is None or self.high is None else (self.high - self.low) / self.estimate
 
     def is_above(self, value: float) -> bool:
-        """Whether the whole interval lies above ``value``."""
+        """Whether the whole interval lies above ``value``; always false without bounds."""
         return self.low is not None and self.low > value
 
 
@@ -56,7 +54,7 @@ def median_of(samples: Sequence[float], confidence: float = 0.95) -> Interval:
     """The median of ``samples`` with its bootstrap interval.
 
     Raises:
-        ValueError: for no samples, or one that is not a finite number above 0.
+        ValueError: if there is no sample, or a sample is not a finite number above 0.
     """
     values = np.asarray(samples, dtype=float)
     if not values.size or not np.isfinite(values).all() or values.min() <= 0:
@@ -70,10 +68,9 @@ def median_of(samples: Sequence[float], confidence: float = 0.95) -> Interval:
 def relative_width(values: NDArray[np.float64]) -> float:
     """Width of a distribution-free 95% interval of the median of ``values``, over that median.
 
-    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn &
-    Meeker, "Statistical Intervals", 1991, Section 5.2). It takes microseconds where the bootstrap takes
-    milliseconds, so that a stopping rule can ask for it while a device waits. Of fewer than six values it is their
-    whole range.
+    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn & Meeker,
+    "Statistical Intervals", 1991, Section 5.2); for fewer than six values it is their whole range. A stopping rule
+    needs it while a device waits, and it takes microseconds where the bootstrap takes milliseconds.
     """
     ordered = np.sort(values)
     below = _rank_below(len(ordered))
@@ -82,7 +79,7 @@ def relative_width(values: NDArray[np.float64]) -> float:
 
 @cache
 def _rank_below(n: int) -> int:
-    """The most order statistics to leave out on each side of ``n`` so that the rest holds the median in 95% of cases."""
+    """The order statistics of ``n`` to leave out on each side so that the rest spans the median in 95% of cases."""
     tail, rank = Fraction(0), 0
     while (tail := tail + Fraction(comb(n, rank), 2**n)) <= Fraction(25, 1000):
         rank += 1
@@ -92,8 +89,7 @@ def _rank_below(n: int) -> int:
 def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Interval:
     """The median of ``samples[i] / baseline[i]``.
 
-    Each pair comes from the same round, so that what slows the machine for a while slows both and
-    drops out.
+    Each pair comes from the same round, so that a temporary disturbance of the machine affects both and cancels out.
 
     Raises:
         ValueError: if the two have different lengths, or a sample is not a finite number above 0.
