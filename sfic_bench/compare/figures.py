@@ -1,6 +1,6 @@
 """A result file as a data frame with one row for each figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -67,7 +67,11 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
             raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
         vanilla = vanilla_rows(file.timing.rows)
         for timed in file.timing.rows:
-            rows += _relative_time(timed, vanilla.get(timed.vanilla_key), file) if relative else _time(timed)
+            if not relative:
+                rows.append(_time(timed, "latency_ms", timed.samples_ms))
+            elif not timed.is_vanilla:
+                ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
+                rows.append(_time(timed, "latency ÷ vanilla", ratios))
             rows += _readings(timed)
     frame = pd.DataFrame(rows, columns=list(Figure._fields))
     return frame.astype({"value": object, "samples": object})
@@ -85,28 +89,22 @@ def _counts(row: CostRow) -> Iterator[Figure]:
         yield Figure(label(row.key), *row.key, metric, "exact", count, reason=reason)
 
 
-def _time(row: TimingRow) -> Iterator[Figure]:
-    yield _sampled(row, "latency_ms", np.array(row.samples_ms) if row.samples_ms else None)
-
-
-def _relative_time(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> Iterator[Figure]:
-    if row.is_vanilla:
-        return
-    samples = None
-    if row.samples_ms:
-        if vanilla is None or len(vanilla.samples_ms) != len(row.samples_ms):
-            raise InvalidValue(
-                f"{file.path}: {label(row.key)} has no vanilla row of as many rounds on the same path; "
-                "leave --relative out, or measure again with `sfic-bench latency`"
-            )
-        samples = np.array(row.samples_ms) / np.array(vanilla.samples_ms)
-    yield _sampled(row, "latency ÷ vanilla", samples)
-
-
-def _sampled(row: TimingRow, metric: str, samples: NDArray[np.float64] | None) -> Figure:
+def _time(row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:
     # numpy's median takes 20 times as long on so few values.
-    value = None if samples is None else median(samples.tolist())
-    return Figure(label(row.key), *row.key, metric, "sampled", value, samples, row.status, row.reason)
+    value, array = (median(samples), np.array(samples)) if samples else (None, None)
+    return Figure(label(row.key), *row.key, metric, "sampled", value, array, row.status, row.reason)
+
+
+def _ratios(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> list[float]:
+    """Each sample of ``row`` over vanilla's of the same round."""
+    if not row.samples_ms:
+        return []
+    if vanilla is None or len(vanilla.samples_ms) != len(row.samples_ms):
+        raise InvalidValue(
+            f"{file.path}: {label(row.key)} has no vanilla row of as many rounds on the same path; "
+            "leave --relative out, or measure again with `sfic-bench latency`"
+        )
+    return [own / base for own, base in zip(row.samples_ms, vanilla.samples_ms, strict=True)]
 
 
 def _readings(row: TimingRow) -> Iterator[Figure]:

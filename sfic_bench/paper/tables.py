@@ -82,8 +82,8 @@ class PrintedAccuracy:
 
 def cost_cells() -> Iterator[PrintedCost]:
     """Every Param and FLOPs cell of Tables II, III and V, in the paper's order."""
+    quantities: tuple[Quantity, ...] = ("params", "macs")
     for row in _rows("cost.csv"):
-        quantities: tuple[Quantity, ...] = ("params", "macs")
         for quantity in quantities:
             yield PrintedCost(
                 table=row["table"], model=row["model"], alpha=_ratio(row["alpha"]), beta=_ratio(row["beta"]),
@@ -94,16 +94,16 @@ def cost_cells() -> Iterator[PrintedCost]:
 def accuracy_cells() -> Iterator[PrintedAccuracy]:
     """Every AUC and balanced accuracy of Tables II to IX, in the paper's order."""
     for row in _rows("accuracy.csv"):
-        metric: Literal["AUC", "BACC"] = "AUC" if row["metric"] == "AUC" else "BACC"
         yield PrintedAccuracy(
             table=row["table"], model=row["model"], alpha=_ratio(row["alpha"]), beta=_ratio(row["beta"]),
-            train_set=row["train_set"], test_set=row["test_set"], metric=metric, percent=float(row["percent"]),
+            train_set=row["train_set"], test_set=row["test_set"], percent=float(row["percent"]),
+            metric="AUC" if row["metric"] == "AUC" else "BACC",
         )  # fmt: skip
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
     text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-    yield from csv.DictReader(text.splitlines())
+    return csv.DictReader(text.splitlines())
 
 
 def _ratio(text: str) -> float | None:

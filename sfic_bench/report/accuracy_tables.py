@@ -16,11 +16,11 @@ ACCURACY_COLUMNS: list[Cells[AccuracyRow]] = [
     Cells("α", lambda row: format_ratio(row.alpha), always=True),
     Cells("β", lambda row: format_ratio(row.beta), always=True),
     *interval_columns("AUC %", lambda row: row.frame_auc, scale=100),
-    *interval_columns("AUC − vanilla's", lambda row: row.auc_over_vanilla, "+.2f", scale=100, between=" to "),
-    *interval_columns("BACC %", lambda row: row.frame_bacc, scale=100),
-    *interval_columns("AUC % per video", lambda row: row.video_auc, scale=100),
-    Cells("AUC % printed", lambda row: number(row.auc_printed)),
-    Cells("BACC % printed", lambda row: number(row.bacc_printed)),
+    *interval_columns("AUC −\nvanilla's", lambda row: row.auc_over_vanilla, "+.2f", scale=100, between=" to "),
+    *interval_columns("BACC %", lambda row: row.frame_bacc, scale=100, optional=True),
+    *interval_columns("AUC %\nper video", lambda row: row.video_auc, scale=100, optional=True),
+    Cells("AUC %\nprinted", lambda row: number(row.auc_printed)),
+    Cells("BACC %\nprinted", lambda row: number(row.bacc_printed)),
     Cells("seeds", lambda row: str(row.seeds)),
 ]
 

@@ -39,11 +39,12 @@ def interval_columns(
     *,
     scale: float = 1,
     between: str = "–",
+    optional: bool = False,
 ) -> list[Cells[Row]]:
     """Two columns: an estimate under ``heading``, and the bounds of its interval."""
     return [
-        Cells(heading, lambda row: estimate(interval(row), digits, scale=scale)),
-        Cells(INTERVAL, lambda row: bounds(interval(row), digits, scale=scale, between=between)),
+        Cells(heading, lambda row: estimate(interval(row), digits, scale=scale), optional=optional),
+        Cells(INTERVAL, lambda row: bounds(interval(row), digits, scale=scale, between=between), optional=optional),
     ]
 
 

@@ -53,6 +53,9 @@ STYLES = {
 }
 """The style of a cell that has exactly this text."""
 
+NARROWEST = 10
+"""The width below which a column of text is not wrapped."""
+
 FOLDED_ABOVE = 40
 """The most rows of a folded table that a terminal shows."""
 
@@ -62,9 +65,8 @@ def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for i in columns:
         column = table.columns[i]
-        texts = (column.name, *(row[i] for row in table.rows))
         # rich would measure every cell several times over, which takes most of a long table's time.
-        width = None if wrapped else max(cell_len(line) for text in texts for line in text.split("\n"))
+        width = None if wrapped else _longest(table, i)
         justify: Literal["left", "right"] = "right" if column.number else "left"
         # Text that is too long continues on the next line, since half of a path would be useless.
         rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width, overflow="fold")
@@ -75,11 +77,17 @@ def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -
     return rich
 
 
+def _longest(table: Table, column: int) -> int:
+    """The width of the longest line in ``column``."""
+    texts = (table.columns[column].name, *(row[column] for row in table.rows))
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
+
+
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
     """Print ``tables`` on ``console``, without optional columns where it is too narrow for all."""
     for table in tables:
         title, notes = table.title, list(table.notes)
-        rich = None
+        rich, narrowest = None, 0
         if table.folded and len(table.rows) > FOLDED_ABOVE:
             title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
         elif table.rows:
@@ -88,11 +96,16 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
             if _width(rich, console) > console.width:
                 if left_out := [c.name.replace("\n", " ") for c in table.columns if c.optional]:
                     notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
-                rich = renderable(table, [i for i in columns if not table.columns[i].optional], wrapped=True)
+                columns = [i for i in columns if not table.columns[i].optional]
+                rich = renderable(table, columns, wrapped=True)
+                texts = (i for i in columns if not table.columns[i].number)
+                narrowest = _width(rich, console) - sum(max(0, _longest(table, i) - NARROWEST) for i in texts)
         console.print(Text(title, "bold"))
         if rich is not None:
-            # A figure cut short is worse than a line that the terminal wraps.
-            console.print(rich, width=max(console.width, _width(rich, console)), crop=False)
+            # A figure cut short is worse than a line that the terminal wraps. rich prints no table wider than its console.
+            width, console.width = console.width, max(console.width, narrowest)
+            console.print(rich)
+            console.width = width
         for note in notes:
             console.print(Text(note, "dim"))
         console.print()

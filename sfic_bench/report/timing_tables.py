@@ -72,7 +72,7 @@ TIMING_COLUMNS: list[Cells[Compared]] = [
     Cells(INTERVAL, lambda line: bounds(line.row.latency_ms), optional=True),
     *interval_columns("vs. vanilla", lambda line: line.row.ratio_to_vanilla, ".3f"),
     Cells("GMac", lambda line: count(line.row.macs, "G")),
-    Cells("MACs vs. vanilla", lambda line: number(line.macs_ratio, ".3f"), optional=True),
+    Cells("MACs\nvs. vanilla", lambda line: number(line.macs_ratio, ".3f"), optional=True),
     Cells("vs. floor", lambda line: number(line.row.over_floor), optional=True),
     Cells("peak MB", lambda line: count(line.peak_bytes, "M", 1), optional=True),
     Cells("mJ/image", lambda line: number(ratio(line.row.energy_per_image_j, 1e-3), ".1f"), optional=True),
@@ -97,7 +97,7 @@ BEST_COLUMNS: list[Cells[Best]] = [
     Cells("vanilla's path", lambda best: best.vanilla_path, number=False),
     Cells("vanilla's layout", lambda best: best.vanilla_layout.words, number=False, optional=True),
     *interval_columns("vs. vanilla", lambda best: best.ratio_to_vanilla, ".3f"),
-    Cells("MACs vs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f")),
+    Cells("MACs\nvs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f")),
 ]
 
 

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Name, Positive
 from sfic_bench.results.timing import TimingResult, TimingRow
+from sfic_bench.results.upgrade import copied
 from sfic_bench.statistics.intervals import median_of
 
 
@@ -71,10 +72,12 @@ class PytestResult(Struct, frozen=True, kw_only=True):
             )  # fmt: skip
             rows.append(row)
         info = self.machine_info
-        environment = Environment(
-            machine=info.machine, python=info.python_version, processor=info.cpu.brand_raw, cpu_count=info.cpu.count,
-            packages={} if info.torch is None else {"torch": info.torch}, device=info.device, threads=info.threads,
-            cuda=info.cuda, cudnn=info.cudnn, triton=info.triton, driver=info.driver,
-            onednn_max_cpu_isa=info.onednn_max_cpu_isa,
-        )  # fmt: skip
+        environment = copied(
+            info,
+            Environment,
+            python=info.python_version,
+            processor=info.cpu.brand_raw,
+            cpu_count=info.cpu.count,
+            packages={} if info.torch is None else {"torch": info.torch},
+        )
         return TimingResult(environment=environment, conditions=None, peak=None, unwatched="", families=[], rows=rows)

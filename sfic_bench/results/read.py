@@ -4,18 +4,17 @@ An error says where in the file it is.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from msgspec import UNSET, DecodeError, Struct, UnsetType, ValidationError, json
+from msgspec import DecodeError, Struct, ValidationError, json
 
 from sfic_bench.errors import SficBenchError
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.fields import Key, label
+from sfic_bench.results.fields import label
 from sfic_bench.results.pytest_benchmark import PytestResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
@@ -26,11 +25,6 @@ Result = CostResult | TimingResult | AccuracyResult
 
 class UnreadableResult(SficBenchError):
     """A file that is no result file, or a broken one."""
-
-
-class _Row(Protocol):
-    @property
-    def key(self) -> Key: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +60,9 @@ class ResultFile:
 
 
 class _Header(Struct):
-    schema: str | UnsetType = UNSET
-    machine_info: object = UNSET
-    benchmarks: object = UNSET
+    schema: str | None = None
+    machine_info: object = None
+    benchmarks: object = None
 
 
 WRITTEN: Mapping[str, type[Result]] = {
@@ -78,10 +72,7 @@ WRITTEN: Mapping[str, type[Result]] = {
 }
 """The schemas that this version writes and reads back."""
 
-Upgradable = TimingResultV1 | AccuracyResultV1 | PytestResult
-"""What other programs and older versions wrote."""
-
-OLDER: Mapping[str, type[Upgradable]] = {
+OLDER: Mapping[str, type[TimingResultV1 | AccuracyResultV1]] = {
     "sfic-bench/measurement/1": TimingResultV1,
     "sfic-bench/accuracy/1": AccuracyResultV1,
 }
@@ -101,57 +92,8 @@ def read(path: Path) -> ResultFile:
         raise UnreadableResult(f"cannot read {path}: {error.strerror or error}") from None
     if not data.strip():
         raise UnreadableResult(f"{path} is empty; expected a result file (JSON)")
-    header = _decode(path, data, _Header)
-    schema = "" if header.schema is UNSET else header.schema
-    if schema in WRITTEN:
-        kind, result = _kind(schema), _decode(path, data, WRITTEN[schema])
-    elif schema in OLDER:
-        kind, result = _kind(schema), _upgraded(path, _decode(path, data, OLDER[schema]))
-    elif header.schema is UNSET and header.benchmarks is not UNSET and header.machine_info is not UNSET:
-        kind, result = "pytest-benchmark", _upgraded(path, _decode(path, data, PytestResult))
-    else:
-        raise UnreadableResult(f"{path} has {_unknown(header.schema)}")
-    if not result.rows:
-        raise UnreadableResult(f"{path} has no rows")
-    _check_rows(path, result.rows)
-    return ResultFile(path=path, kind=kind, result=result)
-
-
-def _kind(schema: str) -> str:
-    return schema.split("/")[1]
-
-
-def _unknown(schema: str | UnsetType) -> str:
-    """What is wrong with the ``schema`` of a file, and how to correct it."""
-    known = ", ".join(WRITTEN)
-    if schema is not UNSET:
-        kind, _, version = schema.rpartition("/")
-        newest = {name.rpartition("/")[0]: int(name.rpartition("/")[2]) for name in WRITTEN}
-        if kind in newest and re.fullmatch(r"\d{1,9}", version):
-            age, remedy = ("a newer", "update sfic-bench")
-            if int(version) < newest[kind]:
-                age, remedy = ("an unknown", "write the file again")
-            return f"{age} schema, {schema}; this version reads {known}: {remedy}"
-    what = "no schema" if schema is UNSET else f"schema {schema[:80]!r}"
-    return (
-        f"{what}; expected one of {known}, or pytest-benchmark's JSON: write it with "
-        "`sfic-bench flops` or `sfic-bench latency` and --format json"
-    )
-
-
-def _upgraded(path: Path, old: Upgradable) -> Result:
     try:
-        return old.upgraded()
-    except (ValueError, SficBenchError) as error:
-        raise UnreadableResult(f"{path}: {error}") from None
-
-
-T = TypeVar("T")
-
-
-def _decode(path: Path, data: bytes, type: type[T]) -> T:
-    try:
-        return json.decode(data, type=type)
+        kind, result = _decode(data)
     except ValidationError as error:
         message = re.sub(r"`str` matching regex '.*'", "text without control characters", str(error))
         raise UnreadableResult(f"{path}: {message}") from None
@@ -161,6 +103,49 @@ def _decode(path: Path, data: bytes, type: type[T]) -> T:
         raise UnreadableResult(f"{path} is not UTF-8 at byte {error.start}") from None
     except RecursionError:
         raise UnreadableResult(f"{path} is nested too deeply for a result file") from None
+    except (ValueError, SficBenchError) as error:
+        raise UnreadableResult(f"{path}: {error}") from None
+    return ResultFile(path=path, kind=kind, result=result)
+
+
+def _decode(data: bytes) -> tuple[str, Result]:
+    """The kind of a result file, and the result in it."""
+    header = json.decode(data, type=_Header)
+    schema = header.schema or ""
+    result: Result
+    if schema in WRITTEN:
+        kind, result = schema.split("/")[1], json.decode(data, type=WRITTEN[schema])
+    elif schema in OLDER:
+        kind, result = schema.split("/")[1], json.decode(data, type=OLDER[schema]).upgraded()
+    elif not schema and header.benchmarks is not None and header.machine_info is not None:
+        kind, result = "pytest-benchmark", json.decode(data, type=PytestResult).upgraded()
+    else:
+        raise UnreadableResult(_unknown(schema))
+    if not result.rows:
+        raise UnreadableResult("it has no rows")
+    keys = set()
+    for row in result.rows:
+        if row.key in keys:
+            raise UnreadableResult(f"it has two rows for {label(row.key)}; expected one")
+        keys.add(row.key)
+    return kind, result
+
+
+def _unknown(schema: str) -> str:
+    """What is wrong with the ``schema`` of a file, and how to correct it."""
+    known = ", ".join(WRITTEN)
+    kind, _, version = schema.rpartition("/")
+    newest = {name.rpartition("/")[0]: int(name.rpartition("/")[2]) for name in WRITTEN}
+    if kind in newest and re.fullmatch(r"\d{1,9}", version):
+        age, remedy = "a newer", "update sfic-bench"
+        if int(version) < newest[kind]:
+            age, remedy = "an unknown", "write the file again"
+        return f"it has {age} schema, {schema}; this version reads {known}: {remedy}"
+    what = f"schema {schema[:80]!r}" if schema else "no schema"
+    return (
+        f"it has {what}; expected one of {known}, or pytest-benchmark's JSON: write it with "
+        "`sfic-bench flops` or `sfic-bench latency` and --format json"
+    )
 
 
 def _place(data: bytes, message: str) -> str:
@@ -172,11 +157,3 @@ def _place(data: bytes, message: str) -> str:
     line = 1 + data.count(b"\n", 0, at)
     near = data[at : at + 12].split(b"\n")[0].decode(errors="replace")
     return f", line {line}, at {near!r}"
-
-
-def _check_rows(path: Path, rows: Sequence[_Row]) -> None:
-    keys = set()
-    for row in rows:
-        if row.key in keys:
-            raise UnreadableResult(f"{path} has two rows for {label(row.key)}; expected one")
-        keys.add(row.key)

@@ -21,7 +21,7 @@ Share = Annotated[float, Meta(ge=-1, le=1)]
 T = TypeVar("T", bound=Struct)
 
 
-def _copied(old: Struct, new: type[T], **changes: object) -> T:
+def copied(old: Struct, new: type[T], **changes: object) -> T:
     """A ``new`` with the values of the fields that ``old`` has too, and with ``changes``."""
     same = {name: getattr(old, name) for name in new.__struct_fields__ if hasattr(old, name)}
     return new(**(same | changes))
@@ -79,7 +79,7 @@ class TimingRowV1(Timed, frozen=True, kw_only=True):
 
     def upgraded(self) -> TimingRow:
         times = self.latency_ms
-        return _copied(
+        return copied(
             self,
             TimingRow,
             layout=_layout(self.channels_last),
@@ -109,7 +109,7 @@ class BestV1(Timed, frozen=True, kw_only=True):
 
         own = macs(self.alpha, self.beta, self.path, layout)
         vanilla = macs(None, None, self.vanilla_path, vanilla_layout)
-        return _copied(
+        return copied(
             self,
             Best,
             layout=layout,
@@ -131,7 +131,7 @@ class FamilyV1(Struct, frozen=True, kw_only=True):
 
     def upgraded(self, rows: list[TimingRow]) -> Family:
         noise = None if self.vanilla_against_itself is None else self.vanilla_against_itself.upgraded()
-        return _copied(self, Family, vanilla_against_itself=noise, best=[best.upgraded(rows) for best in self.best])
+        return copied(self, Family, vanilla_against_itself=noise, best=[best.upgraded(rows) for best in self.best])
 
 
 class TimingResultV1(Struct, frozen=True, kw_only=True):
@@ -152,9 +152,9 @@ class TimingResultV1(Struct, frozen=True, kw_only=True):
         if len(settings) > 1:
             raise ValueError(f"its rows are of {len(settings)} different conditions; expected one file for each")
         rows = [row.upgraded() for row in self.rows]
-        conditions = _copied(self.rows[0], Conditions, layout=common_layout(rows)) if rows else None
+        conditions = copied(self.rows[0], Conditions, layout=common_layout(rows)) if rows else None
         families = [family.upgraded(rows) for family in self.families]
-        return _copied(self, TimingResult, conditions=conditions, unwatched="", families=families, rows=rows)
+        return copied(self, TimingResult, conditions=conditions, unwatched="", families=families, rows=rows)
 
 
 class ScoreV1(Struct, frozen=True, kw_only=True):
@@ -182,7 +182,7 @@ class TrainedV1(Struct, frozen=True, kw_only=True):
         scores = {
             level: {name: score.upgraded() for name, score in metrics.items()} for level, metrics in self.scores.items()
         }
-        return _copied(self, Trained, scores=scores)
+        return copied(self, Trained, scores=scores)
 
 
 class AccuracyRowV1(NetworkRow, frozen=True, kw_only=True):
@@ -203,7 +203,7 @@ class AccuracyRowV1(NetworkRow, frozen=True, kw_only=True):
     def upgraded(self) -> AccuracyRow:
         scores = {name: getattr(self, name) for name in self.__struct_fields__}
         upgraded = {name: score.upgraded() for name, score in scores.items() if isinstance(score, ScoreV1)}
-        return _copied(self, AccuracyRow, **upgraded)
+        return copied(self, AccuracyRow, **upgraded)
 
 
 class AccuracyResultV1(Struct, frozen=True, kw_only=True):
@@ -216,4 +216,4 @@ class AccuracyResultV1(Struct, frozen=True, kw_only=True):
     rows: list[AccuracyRowV1]
 
     def upgraded(self) -> AccuracyResult:
-        return _copied(self, AccuracyResult, rows=[row.upgraded() for row in self.rows])
+        return copied(self, AccuracyResult, rows=[row.upgraded() for row in self.rows])
