@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper.tables import DETECTORS, PrintedCost, Quantity
-from sfic_bench.results.audit import AuditRow, ClaimRow, Verdict
+from sfic_bench.results.audit import AuditRow, AuditVerdict, ClaimRow
 from sfic_bench.results.cost import CostRow
 
 
@@ -75,7 +75,7 @@ def variants_needed(cells: Iterable[PrintedCost]) -> list[Variant]:
 
 
 def audit(cells: Iterable[PrintedCost], counted: Mapping[Variant, CountedNetwork]) -> list[AuditRow]:
-    """A verdict on every printed figure, see `sfic_bench.results.audit.Verdict`."""
+    """A verdict on every printed figure, see `sfic_bench.results.audit.AuditVerdict`."""
     rows = []
     for cell in cells:
         network = counted[cell.variant]
@@ -90,7 +90,7 @@ def audit(cells: Iterable[PrintedCost], counted: Mapping[Variant, CountedNetwork
     return rows
 
 
-def _judge(cell: PrintedCost, value: int, counted: Mapping[Variant, CountedNetwork]) -> tuple[Verdict, str]:
+def _judge(cell: PrintedCost, value: int, counted: Mapping[Variant, CountedNetwork]) -> tuple[AuditVerdict, str]:
     """The verdict on a printed figure whose counted ``value`` is known, and a note."""
     if cell.printed.agrees_with(value):
         return "match", ""

@@ -6,7 +6,7 @@ from typing import get_args
 from sfic_bench.paper import DETECTORS
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.table import Table
-from sfic_bench.results.audit import AuditResult, AuditRow, ClaimRow, ParityRow, UnprintedRow, Verdict
+from sfic_bench.results.audit import AuditResult, AuditRow, AuditVerdict, ClaimRow, ParityRow, UnprintedRow
 from sfic_bench.units import format_ratio
 
 PRINTED_COLUMNS: tuple[Cells[AuditRow], ...] = (
@@ -51,9 +51,9 @@ def audit_tables(result: AuditResult) -> list[Table]:
     ]
 
 
-def count_verdicts(rows: Sequence[AuditRow]) -> dict[Verdict, int]:
-    """How many figures have each verdict, in the order of `Verdict`."""
-    return {verdict: sum(row.verdict == verdict for row in rows) for verdict in get_args(Verdict)}
+def count_verdicts(rows: Sequence[AuditRow]) -> dict[AuditVerdict, int]:
+    """How many figures have each verdict, in the order of `AuditVerdict`."""
+    return {verdict: sum(row.verdict == verdict for row in rows) for verdict in get_args(AuditVerdict)}
 
 
 def _printed(rows: Sequence[AuditRow]) -> Table:

@@ -1,18 +1,9 @@
 """Figures as the text of a table's cells. A cell is empty where there is no figure."""
 
-import math
 from collections.abc import Sequence
-from typing import TypeVar
 
 from sfic_bench.statistics.intervals import Interval
 from sfic_bench.units import format_count
-
-T = TypeVar("T")
-
-
-def known(value: T) -> T | None:
-    """``value``; ``None`` if it is NaN or infinite, as data frames hold what is not known."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def number(value: float | None, digits: str = ".2f") -> str:

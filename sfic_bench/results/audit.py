@@ -7,7 +7,7 @@ from msgspec import Struct
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, NetworkRow, Ratio
 
-Verdict = Literal["match", "explained", "differs, known", "differs"]
+AuditVerdict = Literal["match", "explained", "differs, known", "differs"]
 """``match``: the count, rounded as the paper rounds, prints the same. ``explained``: it does not, but the count of a
 related network does. ``differs, known``: the network as its authors describe it has another figure. ``differs``:
 nothing explains the difference."""
@@ -23,7 +23,7 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     quantity: Literal["params", "macs"]
     printed: str
     measured: Count
-    verdict: Verdict
+    verdict: AuditVerdict
     note: str
 
 

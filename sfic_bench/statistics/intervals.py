@@ -14,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+CONFIDENCE = 0.95
 
 
 class Interval(Struct, frozen=True, kw_only=True):
@@ -40,29 +41,29 @@ class Interval(Struct, frozen=True, kw_only=True):
         """Whether ``value`` lies between the bounds; always false without bounds."""
         return self.low is not None and self.high is not None and self.low <= value <= self.high
 
-    @property
-    def relative_width(self) -> float:
-        """Width of the interval over the estimate; infinite without bounds."""
-        return float("inf") if self.low is None or self.high is None else (self.high - self.low) / self.estimate
-
     def is_above(self, value: float) -> bool:
         """Whether the whole interval lies above ``value``; always false without bounds."""
         return self.low is not None and self.low > value
 
 
-def median_of(samples: Sequence[float], confidence: float = 0.95) -> Interval:
+def median_of(samples: Sequence[float]) -> Interval:
     """The median of ``samples`` with its bootstrap interval.
 
     Raises:
         ValueError: if there is no sample, or a sample is not a finite number above 0.
     """
+    values = _checked(samples)
+    chosen = np.random.default_rng(0).integers(values.size, size=(RESAMPLES, values.size))
+    medians = np.median(values[chosen], axis=1)
+    low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(estimate=float(np.median(values)), low=float(low), high=float(high))
+
+
+def _checked(samples: Sequence[float]) -> NDArray[np.float64]:
     values = np.asarray(samples, dtype=float)
     if not values.size or not np.isfinite(values).all() or values.min() <= 0:
         raise ValueError(f"expected finite samples above 0, at least one, got {list(samples)[:5]}")
-    chosen = np.random.default_rng(0).integers(values.size, size=(RESAMPLES, values.size))
-    medians = np.median(values[chosen], axis=1)
-    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate=float(np.median(values)), low=float(low), high=float(high))
+    return values
 
 
 def relative_width(values: NDArray[np.float64]) -> float:
@@ -86,7 +87,7 @@ def _rank_below(n: int) -> int:
     return max(0, rank - 1)
 
 
-def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Interval:
+def paired_ratio(samples: Sequence[float], baseline: Sequence[float]) -> Interval:
     """The median of ``samples[i] / baseline[i]``.
 
     Each pair comes from the same round, so that a temporary disturbance of the machine affects both and cancels out.
@@ -96,5 +97,4 @@ def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence
     """
     if len(samples) != len(baseline):
         raise ValueError(f"pairs need as many samples on both sides, got {len(samples)} and {len(baseline)}")
-    median_of(baseline)
-    return median_of(np.divide(samples, baseline).tolist(), confidence)
+    return median_of((_checked(samples) / _checked(baseline)).tolist())

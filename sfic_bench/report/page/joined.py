@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from sfic_bench.report.cells import bounds, count, estimate, known
+from sfic_bench.report.cells import bounds, count, estimate
 from sfic_bench.report.columns import INTERVAL, Cells, tabulated
 from sfic_bench.report.cost_tables import DEFAULT, Counted
 from sfic_bench.report.page.section import Section
@@ -82,7 +82,8 @@ def _by_network(frame: pd.DataFrame) -> dict[Network, Line]:
     """The column ``line`` of each network's first row."""
     lines: dict[Network, Line] = {}
     for row in frame.itertuples(index=False):
-        lines.setdefault((row.backbone, known(row.alpha), known(row.beta)), row.line)
+        alpha, beta = (None if pd.isna(ratio) else ratio for ratio in (row.alpha, row.beta))
+        lines.setdefault((row.backbone, alpha, beta), row.line)
     return lines
 
 
