@@ -1,13 +1,14 @@
 """Writes files so that each is either complete or absent."""
 
 import os
-import tempfile
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE
 
 from sfic_bench.errors import SficBenchError
 
 RANDOM = 8
-"""The number of random characters that `tempfile` appends to a name."""
+"""The number of random characters at the end of an unfinished file's name."""
 
 
 class UnwritableOutput(SficBenchError):
@@ -38,19 +39,18 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
     """
     check_writable(path)
     target = path.resolve()  # a link stays a link
+    unfinished = target.with_name(f".{target.name}.{token_hex(RANDOM // 2)}")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:
+                if target.exists():
+                    unfinished.chmod(S_IMODE(target.stat().st_mode))
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp creates files that only their owner can read.
-            mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-            Path(name).chmod(mode)
-            Path(name).replace(target)
+            unfinished.replace(target)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UnwritableOutput(f"cannot write {path}: {error.strerror or error}") from error
@@ -61,9 +61,3 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f".?*.{'?' * RANDOM}"):
         if path.is_file():
             path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
