@@ -47,13 +47,9 @@ class Figure(NamedTuple):
 
 
 def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
-    """Every figure of ``file`` by which it can be compared, with a row for each `Figure`.
+    """Every figure of ``file`` by which it can be compared, with a row for each `Figure`; accuracies are not among them.
 
-    A file of accuracies has none, since accuracies are compared on the same images when they are measured.
-
-    Args:
-        file: the result file.
-        relative: divide times by vanilla's of the same round and path, and leave vanilla itself out.
+    If ``relative``, times are divided by vanilla's of the same round and path, and vanilla's own are left out.
 
     Raises:
         InvalidValue: if ``relative`` and there is no vanilla row to divide by.

@@ -49,14 +49,9 @@ TITLES = {
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
     """A point for each row of ``frame``, and a line through the Pareto front, which no other point beats.
 
-    Bars are the intervals, where ``frame`` has them in the columns ``{y}_low`` and ``{y}_high``.
-
-    Args:
-        frame: the rows.
-        x: a column of which less is better.
-        y: a column of which less is better, unless ``highest``.
-        highest: more of ``y`` is better.
-        choose: a column of which the reader picks one value from a menu; each value has its own front.
+    Less is better in the columns ``x`` and ``y``, except that more of ``y`` is better if ``highest``. Bars are the
+    intervals in the columns ``{y}_low`` and ``{y}_high``, if ``frame`` has them. The reader picks a value of the column
+    ``choose`` from a menu; each value has its own front.
     """
     import altair as alt
 

@@ -17,11 +17,9 @@ MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', 
 
 
 def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
-    """A page with sortable tables, filters and tooltips, light and dark; its scripts and styles are in the file.
+    """A page of ``parts`` with sortable tables, filters and tooltips; ``files`` are the names in its head.
 
-    Args:
-        parts: the sections, in their order on the page.
-        files: names of the result files, which stand in the page's head.
+    Its scripts and styles are in the page itself, so that it needs no network.
 
     Raises:
         MissingDependency: the extra ``report`` is not installed.
