@@ -198,13 +198,10 @@ def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
 
 def front(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False) -> "pd.Series[bool]":
     """Which rows no other row beats in both columns; less is better, but of ``y`` more is, if ``highest``."""
-    worth = frame[y] if highest else -frame[y]
+    worth = (frame[y] if highest else -frame[y]).to_numpy()
     order = np.lexsort((-worth, frame[x]))
-    best, on_front = -np.inf, np.zeros(len(frame), dtype=bool)
-    for i in order:
-        if worth.iloc[i] > best:
-            best, on_front[i] = worth.iloc[i], True
-    return pd.Series(on_front, index=frame.index)
+    best_before = np.concatenate([[-np.inf], np.fmax.accumulate(worth[order])])[:-1]
+    return pd.Series(worth[order] > best_before, index=frame.index[order]).reindex(frame.index)
 
 
 def _counted_as_printed(files: Sequence[ResultFile]) -> list[CostRow]:
@@ -229,7 +226,7 @@ def _interval(name: str, interval: Interval | None, scale: float = 1) -> dict[st
 
 
 def _spread(samples: Sequence[float]) -> list[float]:
-    ordered = sorted(samples)
-    if len(ordered) <= DRAWN:
-        return ordered
-    return [ordered[round(i * (len(ordered) - 1) / (DRAWN - 1))] for i in range(DRAWN)]
+    if len(samples) <= DRAWN:
+        return sorted(samples)
+    spread: list[float] = np.quantile(samples, np.linspace(0, 1, DRAWN), method="nearest").tolist()
+    return spread
