@@ -47,7 +47,7 @@ class Figure(NamedTuple):
 
 
 def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
-    """Every figure of ``file`` by which it can be compared, with a row for each `Figure`; accuracies are not among them.
+    """A row for each `Figure` of ``file`` by which it can be compared; accuracies are not among them.
 
     If ``relative``, times are divided by vanilla's of the same round and path, and vanilla's own are left out.
 

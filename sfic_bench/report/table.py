@@ -102,7 +102,7 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
                 narrowest = _width(rich, console) - sum(max(0, _longest(table, i) - NARROWEST) for i in texts)
         console.print(Text(title, "bold"))
         if rich is not None:
-            # A figure cut short is worse than a line that the terminal wraps. rich prints no table wider than its console.
+            # A figure cut short is worse than a line that the terminal wraps, but rich cuts to its console's width.
             width, console.width = console.width, max(console.width, narrowest)
             console.print(rich)
             console.width = width
