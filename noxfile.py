@@ -72,6 +72,13 @@ def baseline(session: nox.Session) -> None:
 
 
 @nox.session
+def picture(session: nox.Session) -> None:
+    """Renew the README's picture of a report, which Debian's chromium draws."""
+    session.install(*CONSTRAINED, ".[test,report]")
+    session.run("python", "docs/picture.py")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite, and the benchmarks once each; arguments after ``--`` go to pytest."""
     session.install(*CONSTRAINED, "-e", FOR_TESTS)

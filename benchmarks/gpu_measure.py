@@ -30,7 +30,7 @@ from sfic_bench.measure.sampler import Stop  # noqa: E402
 from sfic_bench.networks.grid import Grid  # noqa: E402
 from sfic_bench.networks.variant import Stage2Layer, Variant  # noqa: E402
 from sfic_bench.report import Column, Table, to_plain  # noqa: E402
-from sfic_bench.report.cells import with_bounds  # noqa: E402
+from sfic_bench.report.cells import bounds, estimate  # noqa: E402
 from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E402
 from sfic_bench.results.write import write_result  # noqa: E402
 
@@ -233,7 +233,9 @@ def compared(rows: Sequence[TimingRow]) -> Table:
         remark, ratio = row.reason, row.ratio_to_vanilla
         if ratio is not None and predicted is not None and abs(ratio.estimate / predicted.ratio - 1) > MISS:
             remark = f"{ratio.estimate / predicted.ratio - 1:+.0%} off the prediction: profile it"
-        lines.append([row.network, row.path, *with_bounds(ratio), str(predicted or ""), remark])
+        lines.append(
+            [row.network, row.path, estimate(ratio, ".3f"), bounds(ratio, ".3f"), str(predicted or ""), remark]
+        )
     columns = [Column(name=n) for n in ("network or layer", "path")]
     columns += [Column(name=n, number=True) for n in ("vs. vanilla", "95% interval", "predicted")]
     return Table(title="Time over vanilla's on the same path", columns=[*columns, Column(name="remark")], rows=lines)

@@ -3,6 +3,7 @@
 Importing this package is cheap; torch is imported when one of these names is first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sfic_bench.version import __version__
@@ -15,12 +16,7 @@ __all__ = ["__version__", "build", "count", "explain_placement", "fuse", "import
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("build", "count", "explain_placement", "fuse", "to_sfic"):
-        from sfic_bench import api
-
-        return getattr(api, name)
-    if name == "import_released":
-        from sfic_bench.networks.released import import_released
-
-        return import_released
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "networks.released" if name == "import_released" else "api"
+    return getattr(import_module(f"{__name__}.{module}"), name)

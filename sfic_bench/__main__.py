@@ -6,15 +6,14 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line."""
-    # Imports make many objects and no garbage; looking for it as often as Python does by itself takes a
-    # tenth of a short command's time.
+    # Imports create many objects and no garbage, but Python would look for it for a tenth of a short command's time.
     gc.set_threshold(100_000)
     from sfic_bench.cli.main import main as run
 
     try:
         run()
     finally:
-        gc.freeze()  # Python would go through everything once more on its way out
+        gc.freeze()  # otherwise Python examines all objects once more when it exits
 
 
 if __name__ == "__main__":

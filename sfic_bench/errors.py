@@ -1,8 +1,7 @@
 """`SficBenchError`, the base class of errors that the caller can correct, and how they are worded.
 
-Every message says what was expected, what was given and what to do. The command line prints such an
-error as one line and exits with its ``exit_status``; any other error is a defect of this package and keeps
-its traceback.
+Every message says what was expected, what was given and what to do. The command line prints such an error as one line
+and exits with its ``exit_status``; any other error is a defect of this package and keeps its traceback.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,27 +11,27 @@ from typing import TypeVar
 
 
 class SficBenchError(Exception):
-    """An input that cannot be used, with a message by which the caller can correct it."""
+    """An input that cannot be used; the message says how to correct it."""
 
     exit_status = 2
 
 
 class InvalidValue(SficBenchError, ValueError):
-    """A value outside its range, or two values that do not go together."""
+    """A value outside its range, or two values that exclude each other."""
 
 
 LISTED = 20
-"""How many known names a message lists at most."""
+"""The most names that a message lists."""
 
 
 class UnknownName(SficBenchError, LookupError):
     """A name that is not among the known ones; the message suggests the nearest.
 
     Args:
-        what: the kind of thing that is named.
+        what: the kind of thing that has the name.
         name: the unknown name.
         known: the names that exist.
-        families: beginnings of further names, plain and in lower case, and what to suggest for each of them.
+        families: what to suggest for a name with a certain beginning, by that beginning in lower case, without hyphens.
     """
 
     def __init__(self, what: str, name: str, known: Iterable[str], families: Mapping[str, str] | None = None) -> None:
@@ -45,8 +44,8 @@ class UnknownName(SficBenchError, LookupError):
 
 def _nearest(name: str, known: Sequence[str], families: Mapping[str, str]) -> str | None:
     plain = name.lower().replace("-", "").replace("_", "")
-    if begins := [family for family in families if plain.startswith(family)]:
-        return families[max(begins, key=len)]
+    if beginnings := [beginning for beginning in families if plain.startswith(beginning)]:
+        return families[max(beginnings, key=len)]
     for names in (known, list(families)):
         if near := get_close_matches(name, names, n=1):
             return families.get(near[0], near[0])
@@ -57,10 +56,10 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def member(choices: type[Choice], value: str, what: str) -> Choice:
-    """The member of the closed set ``choices`` that has this ``value``.
+    """The member of ``choices`` that has this ``value``.
 
     Raises:
-        UnknownName: if there is none; the message calls the value a ``what`` and lists the set.
+        UnknownName: if there is none; the message calls the value a ``what`` and lists the choices.
     """
     try:
         return choices(value)
@@ -73,7 +72,7 @@ class UnsupportedModel(SficBenchError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of the message of ``error``; its type if it has none."""
+    """The first line of the message of ``error``, or the name of its type if there is no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Counts and ratios as they are printed, and printed counts read back. No other module rounds figures."""
+"""Counts and ratios as text, and printed counts read back."""
 
 import re
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class PrintedCount:
 
     Attributes:
         text: the printed figure.
-        digits: its number.
-        unit: its unit, ``""`` for none.
-        is_bound: whether it is a lower bound, as ``>20.81M`` is.
+        digits: the number in it.
+        unit: the unit, or ``""``.
+        is_bound: whether the figure is a lower bound, such as ``>20.81M``.
     """
 
     text: str
@@ -29,7 +29,7 @@ class PrintedCount:
         """Read a printed figure.
 
         Raises:
-            ValueError: for anything that is not a number with an optional unit.
+            ValueError: if ``text`` is not a number with an optional unit.
         """
         match = _PRINTED.fullmatch(text)
         if not match:
@@ -38,27 +38,27 @@ class PrintedCount:
         return cls(text, Decimal(digits), unit, bool(bound))
 
     def round_like(self, count: int) -> str:
-        """``count`` in this figure's unit and number of decimals, rounded as ptflops prints it.
+        """``count`` in this figure's unit and with its number of decimals, as ptflops prints it.
 
-        ptflops rounds the nearest binary fraction, so that 28,525 is 28.52K.
+        ptflops rounds the nearest binary fraction, so that it prints 28,525 as 28.52K.
         """
         decimals = len(self.text.rstrip("KMGT").partition(".")[2])
         return f"{count / _FACTOR[self.unit]:.{decimals}f}{self.unit}"
 
     def agrees_with(self, count: int) -> bool:
-        """Whether ``count``, rounded like this figure, prints the same; or lies above it, if it is a bound."""
+        """Whether ``count`` prints as this figure, or lies above it if the figure is a bound."""
         if self.is_bound:
             return Decimal(count) / _FACTOR[self.unit] > self.digits
         return self.round_like(count) == self.text
 
 
 def format_count(count: int, unit: str, decimals: int = 2) -> str:
-    """``count`` in ``unit`` without the unit, for a column whose header has it: 5,381,066,754 in G is ``5.38``."""
+    """``count`` in ``unit``, without the unit: 5,381,066,754 in G is ``5.38``."""
     return f"{count / _FACTOR[unit]:,.{decimals}f}"
 
 
 def format_ratio(ratio: float | None) -> str:
-    """α or β in as few digits as possible; an empty text for a vanilla network."""
+    """α or β in as few digits as possible; ``""`` for a vanilla network."""
     return "" if ratio is None else f"{ratio:g}"
 
 

@@ -312,7 +312,7 @@ def test_what_the_commands_write_can_be_read(tmp_path: Path) -> None:
         assert run(*arguments, "--format", "json", "--output", target)[0] == 0
         records = read(target)
         found = compare(records, records)
-        assert found.counts["regressed"] == 0 and len(found.table) > 0
+        assert found.counts["regressed"] == 0 and len(found.rows) > 0
         assert run("compare", target, target)[0] == 0
 
 

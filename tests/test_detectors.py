@@ -157,7 +157,7 @@ def test_a_mask_moves_with_its_image() -> None:
     torch.manual_seed(0)
     augment = Augment(recipe()).train()
     masks = torch.randint(0, 2, (4, SIZE, SIZE), dtype=torch.uint8)
-    values, moved = augment.moved(masks[:, None].expand(-1, 3, -1, -1) * 255, masks)
+    values, moved = augment.augmented(masks[:, None].expand(-1, 3, -1, -1) * 255, masks)
     assert moved is not None and torch.equal(values[:, 0] > 0.5, moved > 0.5)
     assert not torch.equal(moved, masks.float())
 

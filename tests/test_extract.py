@@ -17,6 +17,7 @@ from sfic_bench.data import extract
 from sfic_bench.data.choices import DatasetKind
 from sfic_bench.data.images import Pixels, load_image
 from sfic_bench.data.importers import BadLayout, import_dataset
+from sfic_bench.data.importers.layout import Video
 from sfic_bench.data.sampling import ExtractionSettings
 
 BLANK = np.full((120, 160, 3), 128, dtype=np.uint8)
@@ -169,12 +170,13 @@ def test_videos_with_one_place_for_their_frames(tmp_path: Path) -> None:
 
 
 def end_process(job: extract.ExtractionJob) -> None:
-    os._exit(job.label)
+    os._exit(job.video.label)
 
 
 def test_a_killed_worker_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "take_faces", end_process)
     settings = ExtractionSettings(kind=DatasetKind.FOLDER)
-    job = extract.ExtractionJob(video=tmp_path, name="a", target=tmp_path, label=1, settings=settings)
+    video = Video(path=tmp_path, frames=tmp_path, label=1)
+    job = extract.ExtractionJob(video=video, name="a", target=tmp_path, settings=settings)
     with pytest.raises(extract.FailedExtraction, match="fewer --workers continues from here"):
         list(extract._in_processes([job], 1))

@@ -35,6 +35,13 @@ def test_figures_are_never_cut_short(width: int) -> None:
     assert ("also show: extra" in " ".join(out.getvalue().split())) == (width < 45)
 
 
+def test_a_table_of_many_figures_may_be_wider_than_the_terminal() -> None:
+    columns = [Column(name="name"), *(Column(name=f"n{i}", number=True) for i in range(9))]
+    out = io.StringIO()
+    to_terminal([Table(title="", columns=columns, rows=[["a name", *["1,234,567"] * 9]])], Console(file=out, width=60))
+    assert out.getvalue().count("1,234,567") == 9
+
+
 def test_csv_has_every_column_and_empty_fields() -> None:
     assert to_csv([{"a": 1, "b": None}, {"a": 2, "c": "x,y"}]) == 'a,b,c\n1,,\n2,,"x,y"\n'
 

@@ -1,9 +1,6 @@
-"""The options of ``train`` and ``accuracy``, and what they show of a training."""
+"""Choices of ``train`` and ``accuracy``, and what they show of a training."""
 
 import json
-from collections.abc import Callable
-from dataclasses import fields
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +9,14 @@ from helpers.command import run_command
 from helpers.training import SIZE, recipe, small_splits, write_splits
 from rich.console import Console
 
-from sfic_bench.cli.accuracy import accuracy_command
-from sfic_bench.cli.training import train_command
 from sfic_bench.cli.training_progress import EpochLines, training_progress
 from sfic_bench.measure.conditions import Device
 from sfic_bench.train.loop import TrainingProgress
-from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
+from sfic_bench.train.recipe import Precision, TrainingDevices
 
 EPOCH_END = TrainingProgress(
     epoch=3, epochs=5, step=10, steps=10, loss=0.25, images_per_s=99.6, auc=0.875, is_epoch_end=True
 )
-
-
-@pytest.mark.parametrize("command", [train_command, accuracy_command])
-def test_the_command_line_has_the_defaults_of_recipe_and_devices(command: Callable[..., None]) -> None:
-    given = {name: parameter.default for name, parameter in signature(command).parameters.items()}
-    declared = {field.name: field.default for kind in (Recipe, TrainingDevices) for field in fields(kind)}
-    shared = given.keys() & declared.keys()
-    assert {name: given[name] for name in shared} == {name: declared[name] for name in shared}
-    # These have no option; `accuracy` has --seeds instead of --seed.
-    assert declared.keys() - shared - {"seed"} == {"flip", "rotation", "perspective", "fused", "hosts"}
-    assert given.get("seeds", str(given.get("seed"))) == str(Recipe().seed)
 
 
 def test_plain_strings_are_understood() -> None:

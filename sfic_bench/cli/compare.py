@@ -61,8 +61,7 @@ def compare_command(
         relative=relative,
         ignore=options.parts(ignore),
     )
-    result = comparison.result()
-    out.emit(View(result=result, tables=comparison_tables(comparison), rows=result.rows))
+    out.emit(View(result=comparison, tables=comparison_tables(comparison), rows=comparison.rows))
     counts = comparison.counts
     failed = counts["regressed"] > 0
     failed |= fail_on_inconclusive and counts["inconclusive"] > 0

@@ -12,10 +12,12 @@ from sfic_bench.cli.output import Format, Output, View, progress
 from sfic_bench.networks.grid import Grid
 from sfic_bench.report import Table
 from sfic_bench.report.cells import size
+from sfic_bench.report.columns import tabulated
 from sfic_bench.report.cost_tables import (
     FUSED,
     Counted,
-    cost_table,
+    CountedLayer,
+    cost_columns,
     layer_table,
     peer_table,
     unsupported_notes,
@@ -88,12 +90,13 @@ def _tables(result: CostResult, shown: Sequence[str], input_size: int) -> list[T
     lines = [Counted(row, vanilla.get(row.vanilla_key)) for row in result.rows]
     notes = [f"{name}: {CONVENTIONS[name].summary}" for name in shown]
     notes += [FUSED, *unsupported_notes(result.rows, shown)]
-    ends = frozenset(i - 1 for i, row in enumerate(result.rows) if row.is_vanilla)
     title = f"One image, 3×{size(input_size)}, inference; one multiply-add is one MAC"
-    tables = [cost_table(title, lines, shown, notes=notes, sections=ends)]
+    columns = cost_columns(shown)
+    tables = [tabulated(title, columns, lines, notes=notes, group_by=lambda line: line.row.backbone)]
     for row in result.rows:
         if row.layers:
-            tables.append(layer_table(f"Layers of {row.network}", row.layers, shown))
+            layers = [CountedLayer("", layer) for layer in row.layers]
+            tables.append(layer_table(f"Layers of {row.network}", layers, shown))
         if row.peers:
             tables.append(peer_table(f"Third-party counters on {row.network}", row.peers))
     return tables

@@ -1,1 +1,1 @@
-"""Whether one result file is better or worse than another, figure by figure."""
+"""Compares two result files, figure by figure."""

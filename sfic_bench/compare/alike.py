@@ -1,41 +1,40 @@
-"""Whether two result files were made alike, so that a difference between them is one of the code."""
+"""Checks that two result files were made under the same conditions, so that the code explains their differences."""
 
 from collections.abc import Collection
 
 from sfic_bench.errors import SficBenchError, UnknownName
-from sfic_bench.measure.conditions import MemoryLayout
 from sfic_bench.results.read import ResultFile
+from sfic_bench.results.timing import common_layout
 
 
 class NotComparable(SficBenchError):
-    """Two files that were not made alike."""
+    """Two files that were not made under the same conditions."""
 
     exit_status = 3
 
 
 def conditions_of(file: ResultFile) -> dict[str, object]:
-    """What times and memory depend on besides the code: machine, libraries, and the conditions of the measurement.
+    """The machine, the libraries and the settings on which times and memory depend besides the code, by name.
 
-    Counts depend on none of it, so that a file of costs has none; a file of accuracies has a recipe instead.
+    They are empty for a file of costs, since counts depend on none of them.
     """
     if file.timing is None:
         return {}
-    of = file.environment
+    env = file.environment
     machine: dict[str, object] = {
-        "processor": of.processor, "cpu_count": of.cpu_count, "threads": of.threads, "torch": of.packages.get("torch"),
-        "cuda": of.cuda, "cudnn": of.cudnn, "triton": of.triton, "driver": of.driver,
-        "onednn_max_cpu_isa": of.onednn_max_cpu_isa,
+        "processor": env.processor, "cpu_count": env.cpu_count, "threads": env.threads,
+        "torch": env.packages.get("torch"), "cuda": env.cuda, "cudnn": env.cudnn, "triton": env.triton,
+        "driver": env.driver, "onednn_max_cpu_isa": env.onednn_max_cpu_isa,
     }  # fmt: skip
     conditions = file.timing.conditions
-    if conditions is None:  # pytest-benchmark's
-        return machine | {"machine": of.machine, "python": of.python, "device": of.device}
-    layouts = {row.layout for row in file.timing.rows}
+    if conditions is None:  # in a file of pytest-benchmark
+        return machine | {"machine": env.machine, "python": env.python, "device": env.device}
     return machine | {
         "device": conditions.device.value,
         "dtype": conditions.dtype.value,
         "batch_size": conditions.batch_size,
         "input_size": conditions.input_size,
-        "layout": (layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH).value,
+        "layout": common_layout(file.timing.rows).value,
         "training": conditions.training,
     }
 
@@ -44,8 +43,8 @@ def check_alike(base: ResultFile, head: ResultFile, ignore: Collection[str]) -> 
     """Raise unless ``head`` can be compared with ``base``.
 
     Raises:
-        NotComparable: if they are of different kinds, or were made under different conditions but those to ``ignore``.
-        UnknownName: if there is no condition of a name to ``ignore``.
+        NotComparable: if they are of different kinds, or conditions differ that are not in ``ignore``.
+        UnknownName: if ``ignore`` names a condition that does not exist.
     """
     if base.kind != head.kind:
         raise NotComparable(
@@ -53,8 +52,8 @@ def check_alike(base: ResultFile, head: ResultFile, ignore: Collection[str]) -> 
         )
     if base.accuracy is not None:
         raise NotComparable(
-            f"{base.path} and {head.path} hold accuracies, whose differences need the same images: `sfic-bench accuracy` "
-            "states them against vanilla, `sfic-bench report` puts several files on one page"
+            f"{base.path} and {head.path} hold accuracies, whose differences need the same images: "
+            "`sfic-bench accuracy` states them against vanilla, `sfic-bench report` puts several files on one page"
         )
     first, second = conditions_of(base), conditions_of(head)
     for name in ignore:

@@ -1,6 +1,6 @@
-"""A result file as a table of single figures, one row each, in pandas."""
+"""A result file as a data frame with one row for each figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -10,31 +10,26 @@ from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.cost import CostRow
-from sfic_bench.results.fields import Key, label
+from sfic_bench.results.fields import label
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import TimingRow, vanilla_rows
 
 IDENTITY = ("name", "alpha", "beta", "where")
-"""Columns that tell rows apart; together a row's ``key``."""
+"""The columns that identify a row; together they are its ``key``."""
 
 MEMORY = ("parameters", "peak_allocated", "graph_pool")
-"""Definitions of memory that are a property of the call. What the process had resident, or the allocator
-had reserved, depends on what ran before it."""
-
-RELATIVE = "latency ÷ vanilla"
+"""Definitions of memory that depend on the call alone. Resident and reserved memory depend on what ran before it."""
 
 
 class Figure(NamedTuple):
     """One figure of one row of a file.
 
+    The first seven attributes are those of `sfic_bench.results.comparison.ComparisonRow`.
+
     Attributes:
-        row: the row's label.
-        name, alpha, beta, where: the parts of its key.
-        metric: what the figure is of.
-        test: ``"exact"`` for counts, ``"sampled"`` for times, ``"reading"`` for a single value that repeats.
         value: the count, the median in ms, or bytes.
         samples: milliseconds of a time, in the order of the rounds.
-        status: of a time; ``"ok"`` for everything else.
+        status: the status of a time; ``"ok"`` for all other figures.
         reason: why a time is missing, or what a count leaves out.
     """
 
@@ -52,16 +47,12 @@ class Figure(NamedTuple):
 
 
 def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
-    """Every figure of ``file`` that two files can be compared by, one `Figure` a row.
+    """A row for each `Figure` of ``file`` by which it can be compared; accuracies are not among them.
 
-    Accuracies have none: they are compared where they are measured, on the same images.
-
-    Args:
-        file: what was measured or counted.
-        relative: take times over vanilla's of the same round and path, and leave vanilla itself out.
+    If ``relative``, times are divided by vanilla's of the same round and path, and vanilla's own are left out.
 
     Raises:
-        InvalidValue: if there is no vanilla to be relative to.
+        InvalidValue: if ``relative`` and there is no vanilla row to divide by.
     """
     rows: list[Figure] = []
     if file.cost is not None:
@@ -72,7 +63,11 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
             raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
         vanilla = vanilla_rows(file.timing.rows)
         for timed in file.timing.rows:
-            rows += _relative_time(timed, vanilla.get(timed.vanilla_key), file) if relative else _time(timed)
+            if not relative:
+                rows.append(_time(timed, "latency_ms", timed.samples_ms))
+            elif not timed.is_vanilla:
+                ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
+                rows.append(_time(timed, "latency ÷ vanilla", ratios))
             rows += _readings(timed)
     frame = pd.DataFrame(rows, columns=list(Figure._fields))
     return frame.astype({"value": object, "samples": object})
@@ -90,29 +85,22 @@ def _counts(row: CostRow) -> Iterator[Figure]:
         yield Figure(label(row.key), *row.key, metric, "exact", count, reason=reason)
 
 
-def _time(row: TimingRow) -> Iterator[Figure]:
-    samples = np.array(row.samples_ms) if row.samples_ms else None
-    yield _sampled(row.key, "latency_ms", samples, row)
-
-
-def _relative_time(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> Iterator[Figure]:
-    if row.is_vanilla:
-        return
-    samples = None
-    if row.samples_ms:
-        if vanilla is None or len(vanilla.samples_ms) != len(row.samples_ms):
-            raise InvalidValue(
-                f"{file.path}: {label(row.key)} has no vanilla row of as many rounds on the same path; "
-                "leave --relative out, or measure again with `sfic-bench latency`"
-            )
-        samples = np.array(row.samples_ms) / np.array(vanilla.samples_ms)
-    yield _sampled(row.key, RELATIVE, samples, row)
-
-
-def _sampled(key: Key, metric: str, samples: NDArray[np.float64] | None, row: TimingRow) -> Figure:
+def _time(row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:
     # numpy's median takes 20 times as long on so few values.
-    value = None if samples is None else median(samples.tolist())
-    return Figure(label(key), *key, metric, "sampled", value, samples, row.status, row.reason)
+    value, array = (median(samples), np.array(samples)) if samples else (None, None)
+    return Figure(label(row.key), *row.key, metric, "sampled", value, array, row.status, row.reason)
+
+
+def _ratios(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> list[float]:
+    """Each sample of ``row`` over vanilla's of the same round."""
+    if not row.samples_ms:
+        return []
+    if vanilla is None or len(vanilla.samples_ms) != len(row.samples_ms):
+        raise InvalidValue(
+            f"{file.path}: {label(row.key)} has no vanilla row of as many rounds on the same path; "
+            "leave --relative out, or measure again with `sfic-bench latency`"
+        )
+    return [own / base for own, base in zip(row.samples_ms, vanilla.samples_ms, strict=True)]
 
 
 def _readings(row: TimingRow) -> Iterator[Figure]:

@@ -1,10 +1,9 @@
-"""Whether a head is better or worse than its base: an exact gate for counts, a statistical one for times.
+"""Whether a head is better or worse than its base: counts are compared exactly, times by a rank test.
 
 docs/comparing.md states the rules and what they assume.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,60 +17,6 @@ from sfic_bench.results.read import ResultFile
 from sfic_bench.statistics.rank_test import adjusted, shifts
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A verdict on every figure that either file has.
-
-    Attributes:
-        table: one row a figure. Columns of `IDENTITY`; ``row``, ``metric`` and ``test`` as in `figures`;
-            ``base``, ``head``: counts, bytes or median ms; ``ratio``, ``low``, ``high``: head over base
-            with its interval (a point for counts and readings); ``p``: of a difference beyond the margin, adjusted for
-            the whole grid; ``verdict``; ``note``.
-        margin: as a share, 0.02 for 2%.
-        notes: what a reader must know of the two runs.
-    """
-
-    base: ResultFile
-    head: ResultFile
-    margin: float
-    confidence: float
-    table: pd.DataFrame
-    notes: tuple[str, ...]
-
-    @property
-    def counts(self) -> dict[Verdict, int]:
-        """How many figures have each verdict, none left out."""
-        found = self.table["verdict"].value_counts()
-        return {verdict: int(found.get(verdict, 0)) for verdict in VERDICTS}
-
-    @property
-    def overall(self) -> Verdict:
-        """The verdict that decides: regressed, else inconclusive, else improved, else equivalent."""
-        counts = self.counts
-        return next((v for v in VERDICTS[:3] if counts[v]), "equivalent")
-
-    def result(self) -> ComparisonResult:
-        """The same as a result file."""
-        rows = self.table.to_json(orient="records", double_precision=15)
-        return ComparisonResult(
-            base=_source(self.base), head=_source(self.head), margin=self.margin, confidence=self.confidence,
-            verdict=self.overall, counts=self.counts, notes=list(self.notes),
-            rows=json.decode(rows, type=list[ComparisonRow]),
-        )  # fmt: skip
-
-    @property
-    def changed(self) -> pd.DataFrame:
-        """What is not equivalent, the worst first."""
-        order = self.table["verdict"].map(VERDICTS.index)
-        return self.table[self.table["verdict"] != "equivalent"].iloc[
-            np.argsort(order[self.table["verdict"] != "equivalent"], kind="stable")
-        ]
-
-
-def _source(file: ResultFile) -> Source:
-    return Source(path=str(file.path), kind=file.kind, environment=file.environment)
-
-
 def compare(
     base: ResultFile,
     head: ResultFile,
@@ -80,16 +25,16 @@ def compare(
     confidence: float = 0.95,
     relative: bool = False,
     ignore: Collection[str] = (),
-) -> Comparison:
+) -> ComparisonResult:
     """Compare ``head`` with ``base``, figure by figure.
 
     Args:
-        base: what was.
-        head: what is.
+        base: the older file.
+        head: the newer file.
         margin: how far times and memory may differ and still count as equal, symmetric in ratios.
         confidence: of intervals; 1 − confidence bounds the expected share of false verdicts.
-        relative: compare times over vanilla's of the same round, so that what slows a whole machine
-            drops out (and what slows vanilla too).
+        relative: compare times over vanilla's of the same round, so that a disturbance of the whole machine drops out,
+            and so does a change of vanilla itself.
         ignore: conditions that may differ, such as ``"torch"``.
 
     Raises:
@@ -112,42 +57,36 @@ def compare(
     both = _side_by_side(before, after)
     _judge_sampled(both, margin, confidence)
     _judge_counted(both, margin)
-    silent = both["verdict"].isna()
-    notes = [*_notes(base), *_notes(head)]
-    if silent.any():
-        first = both[silent].iloc[0]
-        notes.append(f"without a time on either side: {silent.sum()}, such as {first['row']}: {first['reason_head']}")
-    notes += _common_shift(both)
-    correlated = both[both["effective"] < both["sampled"] / 2]
-    if len(correlated):
-        worst = correlated.loc[(correlated["effective"] / correlated["sampled"]).idxmin()]
-        notes.append(
-            f"{len(correlated)} of {both['sampled'].notna().sum()} have samples that resemble their neighbours; their "
-            f"intervals are wider for it ({worst['row']}: {worst['sampled']:.0f} tell as much as {worst['effective']:.0f})"
-        )
-    table = both.loc[~silent, list(ComparisonRow.__struct_fields__)].reset_index(drop=True)
-    return Comparison(base=base, head=head, margin=margin, confidence=confidence, table=table, notes=tuple(notes))
+    judged = both["verdict"].notna()
+    columns = list(ComparisonRow.__struct_fields__)
+    text = both.loc[judged, columns].to_json(orient="records", double_precision=15)
+    rows = json.decode(text, type=list[ComparisonRow])
+    verdicts = [row.verdict for row in rows]
+    return ComparisonResult(
+        base=Source(path=str(base.path), kind=base.kind, environment=base.environment),
+        head=Source(path=str(head.path), kind=head.kind, environment=head.environment),
+        margin=margin,
+        confidence=confidence,
+        verdict=next((verdict for verdict in VERDICTS[:3] if verdict in verdicts), "equivalent"),
+        counts={verdict: verdicts.count(verdict) for verdict in VERDICTS},
+        notes=[*_noise_notes(base), *_noise_notes(head), *_table_notes(both)],
+        rows=rows,
+    )
 
 
 def _side_by_side(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """One row a figure of either side, in the order of base, then of head."""
+    """One row for each figure of either side, in the order of base, then of head."""
     on = ["row", "metric"]
     both = before.merge(after, on=on, how="outer", suffixes=("_base", "_head"), indicator=True, sort=False)
     order = pd.concat([before[on], after[on]]).drop_duplicates().reset_index(drop=True)
-    both = order.merge(both, on=on, how="left")
+    both = order.merge(both, on=on, how="left").rename(columns={"value_base": "base", "value_head": "head"})
     for name in (*IDENTITY, "test"):
         both[name] = both[f"{name}_base"].where(both["_merge"] != "right_only", both[f"{name}_head"])
-    both = both.rename(columns={"value_base": "base", "value_head": "head"})
+    # A row that only one side has becomes one line, however many figures it has.
     one_sided = ~both["row"].isin(set(before["row"]) & set(after["row"]))
-    # A row that only one side has is one line, whatever figures it has.
+    both.loc[one_sided, ["metric", "base", "head"]] = ["", None, None]
     both = both[~(one_sided & both.duplicated("row"))].reset_index(drop=True)
-    both.loc[~both["row"].isin(set(before["row"]) & set(after["row"])), ["metric", "base", "head"]] = [
-        "",
-        None,
-        None,
-    ]
-    for name in ("ratio", "low", "high", "p", "effective", "sampled"):
-        both[name] = np.nan
+    both[["ratio", "low", "high", "p", "effective", "sampled"]] = np.nan
     both["note"] = ""
     both["verdict"] = both["_merge"].map({"left_only": "removed", "right_only": "added"}).astype(object)
     return both
@@ -155,57 +94,47 @@ def _side_by_side(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 def _judge_sampled(both: pd.DataFrame, margin: float, confidence: float) -> None:
     open_ = both["verdict"].isna() & (both["test"] == "sampled")
-    had, has = both["status_base"] == "ok", both["status_head"] == "ok"
-    _set(both, open_ & had & (both["status_head"] == "wrong"), "regressed", both["reason_head"])
-    _set(both, open_ & had & (both["status_head"] == "unavailable"), "inconclusive", both["reason_head"])
-    _set(both, open_ & ~had & has, "added", "base: " + both["reason_base"].fillna(""))
-    timed = both.index[open_ & had & has]
+    base_ok, head_ok = both["status_base"] == "ok", both["status_head"] == "ok"
+    _set(both, open_ & base_ok & (both["status_head"] == "wrong"), "regressed", both["reason_head"])
+    _set(both, open_ & base_ok & (both["status_head"] == "unavailable"), "inconclusive", both["reason_head"])
+    _set(both, open_ & ~base_ok & head_ok, "added", "base: " + both["reason_base"].fillna(""))
+    timed = both.index[open_ & base_ok & head_ok]
     if timed.empty:
         return
     base, head = both.loc[timed, "samples_base"].tolist(), both.loc[timed, "samples_head"].tolist()
-    found = shifts(base, head, margin, confidence)
+    shift = shifts(base, head, margin, confidence)
     q = 1 - confidence
-    p = adjusted(found.p_differs)
-    differs, equivalent = p <= q, adjusted(found.p_equivalent) <= q / 2
-    known = np.isfinite(found.smallest)
-    verdict = np.where(differs, np.where(found.ratio > 1, "regressed", "improved"), "inconclusive")
+    p = adjusted(shift.p_differs)
+    differs, equivalent = p <= q, adjusted(shift.p_equivalent) <= q / 2
+    verdict = np.where(differs, np.where(shift.ratio > 1, "regressed", "improved"), "inconclusive")
     verdict = np.where(equivalent & ~differs, "equivalent", verdict)
-    pairs = [f"{len(b)} + {len(h)} samples" for b, h in zip(base, head, strict=True)]
     note = [
         "" if v != "inconclusive"
-        else f"{n} could have shown {100 * (s - 1):+.1f}%" if k
-        else f"{n} are too few for an interval"
-        for v, n, s, k in zip(verdict, pairs, found.smallest, known, strict=True)
+        else f"{len(b)} + {len(h)} samples could have shown {100 * (smallest - 1):+.1f}%" if np.isfinite(smallest)
+        else f"{len(b)} + {len(h)} samples are too few for an interval"
+        for v, b, h, smallest in zip(verdict, base, head, shift.smallest, strict=True)
     ]  # fmt: skip
-    values = {
-        "ratio": found.ratio,
-        "low": found.low,
-        "high": found.high,
-        "p": p,
-        "effective": found.effective,
-    }
-    for name, column in values.items():
+    sampled = [len(b) + len(h) for b, h in zip(base, head, strict=True)]
+    columns = {
+        "ratio": shift.ratio, "low": shift.low, "high": shift.high, "p": p, "effective": shift.effective,
+        "sampled": sampled, "verdict": verdict, "note": note,
+    }  # fmt: skip
+    for name, column in columns.items():
         both.loc[timed, name] = column
-    both.loc[timed, "sampled"] = [len(b) + len(h) for b, h in zip(base, head, strict=True)]
-    both.loc[timed, "verdict"], both.loc[timed, "note"] = verdict, note
 
 
 def _judge_counted(both: pd.DataFrame, margin: float) -> None:
-    """Counts without tolerance; single readings, which repeat, against the margin."""
+    """Judge counts without tolerance, and single readings, which repeat, against the margin."""
     counted = both.index[both["verdict"].isna() & both["test"].isin(["exact", "reading"])]
-    base, head = both.loc[counted, "base"].tolist(), both.loc[counted, "head"].tolist()
-    exact = (both.loc[counted, "test"] == "exact").tolist()
-    left_out = zip(both.loc[counted, "reason_base"], both.loc[counted, "reason_head"], strict=True)
+    fields = ["base", "head", "test", "reason_base", "reason_head"]
     verdicts, notes, ratios = [], [], []
-    for b, h, is_exact, (without_b, without_h) in zip(base, head, exact, left_out, strict=True):
-        allowed = 0.0 if is_exact else margin
+    for b, h, test, without_b, without_h in zip(*(both.loc[counted, name].tolist() for name in fields), strict=True):
+        allowed = 0.0 if test == "exact" else margin
         verdict = "regressed" if h > b * (1 + allowed) else "improved" if h * (1 + allowed) < b else "equivalent"
         note = f"{h - b:+,}" if h != b else ""
         if without_b != without_h:
-            verdict, note = (
-                "inconclusive",
-                f"leaves out {without_b or 'nothing'} in base and {without_h or 'nothing'} in head",
-            )
+            verdict = "inconclusive"
+            note = f"leaves out {without_b or 'nothing'} in base and {without_h or 'nothing'} in head"
         verdicts.append(verdict)
         notes.append(note)
         ratios.append(h / b if b else 1.0 if h == b else np.inf)
@@ -219,19 +148,31 @@ def _set(both: pd.DataFrame, where: "pd.Series[bool]", verdict: Verdict, note: "
     both.loc[where, "note"] = note[where]
 
 
-def _common_shift(both: pd.DataFrame) -> Iterator[str]:
-    """Whether every time moved the same way, which a change of code seldom does and a machine often."""
+def _table_notes(both: pd.DataFrame) -> Iterator[str]:
+    """Notes on rows without a time, times that all moved the same way, and samples that resemble their neighbours."""
+    without = both[both["verdict"].isna()]
+    if len(without):
+        first = without.iloc[0]
+        yield f"without a time on either side: {len(without)}, such as {first['row']}: {first['reason_head']}"
     timed = both[both["sampled"].notna()]
     moved = set(timed["verdict"])
     if len(timed) >= 3 and len(moved) == 1 and moved <= {"regressed", "improved"}:
         yield (
-            f"all {len(timed)} times {moved.pop()}, by {timed['ratio'].min():.3f} to {timed['ratio'].max():.3f}: if the code "
-            "has not changed for all of them, it was the machine; measure both again in turns, or compare with --relative"
+            f"all {len(timed)} times {moved.pop()}, by {timed['ratio'].min():.3f} to {timed['ratio'].max():.3f}: if "
+            "the code has not changed for all of them, it was the machine; measure both again in turns, or compare "
+            "with --relative"
+        )
+    correlated = timed[timed["effective"] < timed["sampled"] / 2]
+    if len(correlated):
+        worst = correlated.loc[(correlated["effective"] / correlated["sampled"]).idxmin()]
+        yield (
+            f"{len(correlated)} of {len(timed)} have samples that resemble their neighbours; their intervals are wider "
+            f"for it ({worst['row']}: {worst['sampled']:.0f} tell as much as {worst['effective']:.0f})"
         )
 
 
-def _notes(file: ResultFile) -> Iterator[str]:
-    """Where a run could tell vanilla from itself, its order of calls or its machine was not fair."""
+def _noise_notes(file: ResultFile) -> Iterator[str]:
+    """A note on each family whose vanilla differs from itself: the order of calls or the machine was not fair."""
     for family in () if file.timing is None else file.timing.families:
         noise = family.vanilla_against_itself
         if noise is not None and not noise.contains(1):

@@ -20,7 +20,7 @@ from pathlib import Path
 from sfic_bench.data import faces
 from sfic_bench.data.faces import UnreadableVideo
 from sfic_bench.data.importers import IMPORTERS, BadLayout
-from sfic_bench.data.importers.layout import read_json
+from sfic_bench.data.importers.layout import Video, read_json
 from sfic_bench.data.sampling import ExtractionSettings
 from sfic_bench.errors import InvalidValue, SficBenchError
 from sfic_bench.results.files import UnwritableOutput, write_atomically, write_bytes_atomically
@@ -29,7 +29,7 @@ SETTINGS, LOG = "extract.json", "extract.jsonl"
 
 
 class FailedExtraction(SficBenchError):
-    """An extraction that cannot go on."""
+    """An extraction that cannot continue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +39,12 @@ class ExtractionJob:
     Attributes:
         name: the video's path in the data set.
         target: the folder of its images.
-        label: 1 for fake.
         faceless: indices of frames that are known to have no face.
     """
 
-    video: Path
+    video: Video
     name: str
     target: Path
-    label: int
     settings: ExtractionSettings
     faceless: frozenset[int] = frozenset()
 
@@ -114,10 +112,9 @@ def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[Extracti
             faceless.setdefault(str(entry.get("video")), set()).add(frame)
     return [
         ExtractionJob(
-            video=video.path,
+            video=video,
             name=(name := video.path.relative_to(folder).as_posix()),
             target=out / video.frames,
-            label=video.label,
             settings=settings,
             faceless=frozenset(faceless.get(name, ())),
         )
@@ -168,13 +165,13 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
     faceless: list[tuple[int, str]] = []
     settings = job.settings
     try:
-        indices = settings.sampling(job.label).indices(faces.count_frames(job.video))
+        indices = settings.sampling(job.video.label).indices(faces.count_frames(job.video.path))
         files = {index: job.target / f"{index:06}{settings.format.suffix}" for index in indices}
         skipped = sum(file.exists() for file in files.values())
         left = {index for index, file in files.items() if index not in job.faceless and not file.exists()}
         if left:
             job.target.mkdir(parents=True, exist_ok=True)
-            for index, image in faces.frames(job.video, frozenset(left)):
+            for index, image in faces.frames(job.video.path, frozenset(left)):
                 left.discard(index)
                 box = faces.largest_face(image, settings.upsample)
                 if box is None:
@@ -192,8 +189,8 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
 
 
 def _in_processes(jobs: Sequence[ExtractionJob], workers: int) -> Iterator[ExtractionOutcome]:
-    # Processes are spawned, since a fork would copy locks that other threads hold. Ctrl-C ends each at once and without a
-    # traceback; the files that they leave half-written have temporary names.
+    # Processes are spawned, since a fork would copy locks that other threads hold. Ctrl-C ends each at once and without
+    # a traceback; the files that they leave half-written have temporary names.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
     try:
         for future in as_completed([pool.submit(take_faces, job) for job in jobs]):

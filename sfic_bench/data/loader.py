@@ -105,8 +105,7 @@ class Batch:
     """N images that could be read, and the rows of the same batch whose images could not.
 
     Attributes:
-        indices: numbers of their rows, N.
-        images: bytes N×3×S×S.
+        indices, images: numbers of their rows, N, and bytes N×3×S×S.
         labels: N; 1 for fake.
         masks: N×S×S; ``None`` if masks are not loaded.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import SficBenchError, UnknownName, first_line
-from sfic_bench.results.files import check_writable, write_atomically, write_bytes_atomically
+from sfic_bench.results.files import write_bytes_atomically
 
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
 """The columns of a manifest, in this order:
@@ -124,11 +124,10 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         UnwritableOutput: if the file cannot be written.
     """
     _check_format(path)
-    check_writable(path)
-    if path.suffix == ".parquet":
-        write_bytes_atomically(path, manifest.frame.to_parquet(index=False))
-    else:
-        write_atomically(path, manifest.frame.to_csv(index=False, lineterminator="\n"))
+    frame = manifest.frame
+    is_parquet = path.suffix == ".parquet"
+    data = frame.to_parquet(index=False) if is_parquet else frame.to_csv(index=False, lineterminator="\n").encode()
+    write_bytes_atomically(path, data)
 
 
 def _check_format(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""The published figures as data, as printed.
+"""The published figures, as printed.
 
-Source: Guo et al., "Constructing New Backbone Networks via Space-Frequency Interactive Convolution
-for Deepfake Detection", IEEE TIFS 2024. ``cost.csv``: parameters and FLOPs of Tables II, III and V.
-``accuracy.csv``: AUC and balanced accuracy in percent of Tables II to IX.
+Source: Guo et al., "Constructing New Backbone Networks via Space-Frequency Interactive Convolution for Deepfake
+Detection", IEEE TIFS 2024. ``cost.csv`` has the parameters and FLOPs of Tables II, III and V; ``accuracy.csv`` has the
+AUC and the balanced accuracy in percent of Tables II to IX.
 """
 
 import csv
@@ -25,7 +25,7 @@ BACKBONES = {
     "VGGNet16": "vgg16",
     "VGGNet19": "vgg19",
 }
-"""The networks that the paper converts: our names, by the paper's."""
+"""Our names of the networks that the paper converts, by the paper's names."""
 
 DETECTORS = {
     "Meso-Incep": "meso-inception",
@@ -35,17 +35,14 @@ DETECTORS = {
     "AMTENnet": "amtennet",
     "M2TR": "m2tr",
 }
-"""The detectors that the paper ran to compare with, without SFIC forms: our names, by the paper's."""
+"""Our names of the detectors that the paper compares with, by the paper's names. They have no SFIC forms."""
 
 NETWORKS = BACKBONES | DETECTORS
 
-INPUT_SIZES = {"f3net": 299}
-"""Height and width, pixels, of the input that a network's printed figures are of, where that is not 256×256."""
-
 
 def printed_at(backbone: str) -> int:
-    """Height and width, pixels, that the printed cost of ``backbone`` is of."""
-    return INPUT_SIZES.get(backbone, 256)
+    """Height and width, pixels, of the input for which the paper prints the cost of ``backbone``."""
+    return 299 if backbone == "f3net" else 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +63,7 @@ class PrintedCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrintedAccuracy:
-    """One printed accuracy, in percent. ``variant`` is ``None`` for a detector that the paper quotes and did not run."""
+    """One printed accuracy in percent; ``variant`` is ``None`` for a detector that the paper quotes and did not run."""
 
     table: str
     model: str
@@ -85,38 +82,28 @@ class PrintedAccuracy:
 
 def cost_cells() -> Iterator[PrintedCost]:
     """Every Param and FLOPs cell of Tables II, III and V, in the paper's order."""
+    quantities: tuple[Quantity, ...] = ("params", "macs")
     for row in _rows("cost.csv"):
-        quantities: tuple[Quantity, ...] = ("params", "macs")
         for quantity in quantities:
             yield PrintedCost(
-                table=row["table"],
-                model=row["model"],
-                alpha=_ratio(row["alpha"]),
-                beta=_ratio(row["beta"]),
-                quantity=quantity,
-                printed=PrintedCount.parse(row[quantity]),
-            )
+                table=row["table"], model=row["model"], alpha=_ratio(row["alpha"]), beta=_ratio(row["beta"]),
+                quantity=quantity, printed=PrintedCount.parse(row[quantity]),
+            )  # fmt: skip
 
 
 def accuracy_cells() -> Iterator[PrintedAccuracy]:
     """Every AUC and balanced accuracy of Tables II to IX, in the paper's order."""
     for row in _rows("accuracy.csv"):
-        metric: Literal["AUC", "BACC"] = "AUC" if row["metric"] == "AUC" else "BACC"
         yield PrintedAccuracy(
-            table=row["table"],
-            model=row["model"],
-            alpha=_ratio(row["alpha"]),
-            beta=_ratio(row["beta"]),
-            train_set=row["train_set"],
-            test_set=row["test_set"],
-            metric=metric,
-            percent=float(row["percent"]),
-        )
+            table=row["table"], model=row["model"], alpha=_ratio(row["alpha"]), beta=_ratio(row["beta"]),
+            train_set=row["train_set"], test_set=row["test_set"], percent=float(row["percent"]),
+            metric="AUC" if row["metric"] == "AUC" else "BACC",
+        )  # fmt: skip
 
 
 def _rows(name: str) -> Iterator[dict[str, str]]:
     text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-    yield from csv.DictReader(text.splitlines())
+    return csv.DictReader(text.splitlines())
 
 
 def _ratio(text: str) -> float | None:

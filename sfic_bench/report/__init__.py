@@ -1,4 +1,4 @@
-"""Results as tables and pages. Nothing here imports torch."""
+"""Results as tables and pages. This room imports no torch."""
 
 from sfic_bench.report.table import Column, Table, to_csv, to_markdown, to_plain, to_terminal
 

@@ -1,12 +1,18 @@
-"""Tables whose columns say how to read a row: one declaration of heading, cell and alignment."""
+"""Tables whose columns say how to read a row: heading, cell and alignment are declared in one place."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
+from sfic_bench.report.cells import bounds, estimate
 from sfic_bench.report.table import Column, Table
+from sfic_bench.statistics.intervals import Interval
 
 Row = TypeVar("Row")
+
+INTERVAL = "95%\ninterval"
+"""The heading above the bounds of an interval, in two lines, so that its column is no wider than they are."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +20,9 @@ class Cells(Generic[Row]):
     """One column: its heading, and the text of its cell for a row.
 
     Attributes:
-        number: figures stand to the right.
-        optional: the column gives way on a narrow terminal.
-        always: the column is there even if no row has text in it.
+        number: the column holds figures, which are aligned to the right.
+        optional: the column is left out on a narrow terminal.
+        always: the column is shown even if no row has text in it.
     """
 
     heading: str
@@ -26,23 +32,45 @@ class Cells(Generic[Row]):
     always: bool = False
 
 
+def interval_columns(
+    heading: str,
+    interval: Callable[[Row], Interval | None],
+    digits: str = ".2f",
+    *,
+    scale: float = 1,
+    between: str = "–",
+    optional: bool = False,
+) -> list[Cells[Row]]:
+    """Two columns: an estimate under ``heading``, and the bounds of its interval."""
+    return [
+        Cells(heading, lambda row: estimate(interval(row), digits, scale=scale), optional=optional),
+        Cells(INTERVAL, lambda row: bounds(interval(row), digits, scale=scale, between=between), optional=optional),
+    ]
+
+
 def tabulated(
     title: str,
     columns: Sequence[Cells[Row]],
     rows: Sequence[Row],
     *,
     notes: Sequence[str] = (),
-    sections: frozenset[int] = frozenset(),
+    group_by: Callable[[Row], object] | None = None,
     folded: bool = False,
 ) -> Table:
-    """A table of ``rows`` without the columns in which no row has text."""
+    """A table of ``rows`` without the columns in which no row has text.
+
+    Successive rows for which ``group_by`` gives the same value are set apart from the others.
+    """
+    groups = [] if group_by is None else [group_by(row) for row in rows]
     texts = [[column.cell(row) for column in columns] for row in rows]
-    kept = [i for i, column in enumerate(columns) if column.always or any(text[i] for text in texts)]
+    shown = [i for i, column in enumerate(columns) if column.always or any(text[i] for text in texts)]
     return Table(
         title=title,
-        columns=[Column(name=columns[i].heading, number=columns[i].number, optional=columns[i].optional) for i in kept],
-        rows=[[text[i] for i in kept] for text in texts],
+        columns=[
+            Column(name=columns[i].heading, number=columns[i].number, optional=columns[i].optional) for i in shown
+        ],
+        rows=[[text[i] for i in shown] for text in texts],
         notes=notes,
-        sections=sections,
+        sections=frozenset(i for i, (group, following) in enumerate(pairwise(groups)) if group != following),
         folded=folded,
     )

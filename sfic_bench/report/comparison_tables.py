@@ -1,84 +1,61 @@
 """A comparison as a headline and tables: the verdict first, then what changed, then the rest."""
 
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-
-from sfic_bench.compare.verdicts import Comparison
-from sfic_bench.report.table import Column, Table
+from sfic_bench.report.cells import number
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.report.table import Table
+from sfic_bench.results.comparison import ComparisonResult, ComparisonRow
 from sfic_bench.units import format_ratio
 
-COLUMNS = (
-    Column(name="verdict"),
-    Column(name="row"),
-    Column(name="α", number=True),
-    Column(name="β", number=True),
-    Column(name="path"),
-    Column(name="figure"),
-    *(Column(name=n, number=True) for n in ("base", "head", "ratio", "interval")),
-    Column(name="remark"),
-)
 
-
-def headline(comparison: Comparison) -> str:
-    """The verdict in one line."""
+def headline(comparison: ComparisonResult) -> str:
+    """The deciding verdict, and how many figures have each verdict."""
     counts = ", ".join(f"{n:,} {verdict}" for verdict, n in comparison.counts.items() if n)
-    return f"{comparison.overall}: {counts}"
+    return f"{comparison.verdict}: {counts}"
 
 
-def comparison_tables(comparison: Comparison) -> list[Table]:
-    """What changed, the worst first, and the times that did not, folded."""
-    changed = comparison.changed
-    same = comparison.table[comparison.table["verdict"] == "equivalent"]
-    times = same[same["test"] == "sampled"]
+def comparison_tables(comparison: ComparisonResult) -> list[Table]:
+    """What changed, the worst first, and the times that did not change, folded."""
+    same = [row for row in comparison.rows if row.verdict == "equivalent"]
+    times = [row for row in same if row.test == "sampled"]
+    confidence = f"{100 * comparison.confidence:g}%"
     notes = [f"{comparison.head.path} against {comparison.base.path}"]
     if len(times) < len(same):
         notes.append(f"{len(same) - len(times):,} counts and single readings are equivalent and not listed here")
-    if (comparison.table["test"] == "sampled").any():
+    if any(row.test == "sampled" for row in comparison.rows):
         notes.append(
-            f"ratio: median of all head/base ratios, {100 * comparison.confidence:g}% interval; margin {100 * comparison.margin:g}%; "
+            f"ratio: median of all head/base ratios, {confidence} interval; margin {100 * comparison.margin:g}%; "
             f"verdicts hold over the whole table (Benjamini–Hochberg at {100 * (1 - comparison.confidence):.2g}%)"
         )
     notes += comparison.notes
-    parts = [Table(title=headline(comparison), columns=COLUMNS, rows=_cells(changed), notes=notes)]
-    if len(times):
-        parts.append(Table(title="Equivalent times", columns=COLUMNS, rows=_cells(times), folded=True))
-    return parts
+    columns = _columns(f"{confidence}\ninterval")
+    tables = [tabulated(headline(comparison), columns, comparison.changed, notes=notes)]
+    if times:
+        tables.append(tabulated("Equivalent times", columns, times, folded=True))
+    return tables
 
 
-def _cells(rows: pd.DataFrame) -> list[list[str]]:
-    return [
-        [
-            row.verdict,
-            row.name,
-            format_ratio(_known(row.alpha)),
-            format_ratio(_known(row.beta)),
-            row.where or "",
-            row.metric,
-            _value(row.base),
-            _value(row.head),
-            *_ratio(row),
-            row.note,
-        ]
-        for row in rows.drop(columns="row").itertuples(index=False)
-    ]
+def _columns(interval: str) -> Sequence[Cells[ComparisonRow]]:
+    return (
+        Cells("verdict", lambda row: row.verdict, number=False),
+        Cells("row", lambda row: row.name, number=False),
+        Cells("α", lambda row: format_ratio(row.alpha), always=True),
+        Cells("β", lambda row: format_ratio(row.beta), always=True),
+        Cells("path", lambda row: row.where, number=False),
+        Cells("figure", lambda row: row.metric, number=False),
+        Cells("base", lambda row: _figure(row.base)),
+        Cells("head", lambda row: _figure(row.head)),
+        Cells("ratio", lambda row: number(row.ratio, ".3f")),
+        Cells(interval, _bounds),
+        Cells("remark", lambda row: row.note, number=False),
+    )
 
 
-def _known(value: Any) -> Any:
-    """A value of a data frame; ``None`` for NaN and infinity."""
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+def _figure(value: float | None) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value, ".4g")
 
 
-def _value(value: Any) -> str:
-    value = _known(value)
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _ratio(row: Any) -> tuple[str, str]:
-    ratio, low, high = (_known(getattr(row, n)) for n in ("ratio", "low", "high"))
-    if ratio is None:
-        return "", ""
-    interval = "" if row.test != "sampled" or high is None else f"{low:.3f}–{high:.3f}"
-    return f"{ratio:.3f}", interval
+def _bounds(row: ComparisonRow) -> str:
+    # The bounds of counts and single readings are the ratio itself.
+    return "" if row.test != "sampled" or row.high is None else f"{row.low:.3f}–{row.high:.3f}"

@@ -1,13 +1,13 @@
-"""Parameters and MACs as tables: the same for a terminal and for a page."""
+"""Parameters and MACs as tables."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sfic_bench.report.cells import number, ratio, shape, size
+from sfic_bench.report.cells import count, number, ratio, shape, size
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.table import Table
 from sfic_bench.results.cost import CostRow, LayerRow, PeerRow
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.units import format_ratio
 
 FUSED = "fused: conv-linear MACs of the same function, computing only what its resizes keep"
 DEFAULT = "conv-linear"
@@ -21,97 +21,90 @@ class Counted:
     vanilla: CostRow | None
     file: str = ""
 
-    def over_vanilla(self, macs: int | None, convention: str) -> float | None:
-        """``macs`` over vanilla's in ``convention``; ``None`` for vanilla itself."""
+    @property
+    def input(self) -> str:
+        """What the network was counted on, such as ``256×256, 2 classes``."""
+        return f"{size(self.row.input_size)}, {self.row.classes} classes"
+
+    def macs_ratio(self, convention: str) -> float | None:
+        """MACs over vanilla's in ``convention``; ``None`` for vanilla itself."""
+        return self._over_vanilla(self.row.macs.get(convention), convention)
+
+    @property
+    def fused_ratio(self) -> float | None:
+        """MACs of the fused form over vanilla's; ``None`` for vanilla itself."""
+        return self._over_vanilla(self.row.macs_fused, DEFAULT)
+
+    @property
+    def params_over_vanilla(self) -> int | None:
+        """Parameters of the network less vanilla's; ``None`` for vanilla itself."""
+        return None if self.vanilla is None or self.row.is_vanilla else self.row.params - self.vanilla.params
+
+    def _over_vanilla(self, macs: int | None, convention: str) -> float | None:
         if self.vanilla is None or self.row.is_vanilla:
             return None
         return ratio(macs, self.vanilla.macs.get(convention))
 
-    @property
-    def params_over_vanilla(self) -> int | None:
-        """How many parameters it has more than vanilla; ``None`` for vanilla itself."""
-        return None if self.vanilla is None or self.row.is_vanilla else self.row.params - self.vanilla.params
+
+@dataclass(frozen=True, slots=True)
+class CountedLayer:
+    """A layer, and the network that it is part of; ``""`` where the table is of one network."""
+
+    network: str
+    row: LayerRow
 
 
-def cost_table(
-    title: str,
-    lines: Sequence[Counted],
-    conventions: Sequence[str],
-    *,
-    notes: Sequence[str] = (),
-    sections: frozenset[int] = frozenset(),
-    folded: bool = False,
-) -> Table:
-    """One line a network: parameters, MACs in each of ``conventions``, MACs of its fused form."""
-    columns: list[Cells[Counted]] = [
+def cost_columns(conventions: Sequence[str]) -> list[Cells[Counted]]:
+    """Parameters, MACs in each of ``conventions``, and MACs of the fused form."""
+
+    def macs(convention: str) -> list[Cells[Counted]]:
+        return [
+            Cells(f"{convention}\nGMac", lambda line: count(line.row.macs.get(convention), "G")),
+            Cells("vs.\nvanilla", lambda line: number(line.macs_ratio(convention), ".3f"), always=True),
+        ]
+
+    return [
         Cells("backbone", lambda line: line.row.backbone, number=False),
         Cells("α", lambda line: format_ratio(line.row.alpha), always=True),
         Cells("β", lambda line: format_ratio(line.row.beta), always=True),
         Cells("file", lambda line: line.file, number=False),
-        Cells("input", lambda line: _input(line.row) if line.file else "", number=False),
+        Cells("input", lambda line: line.input if line.file else "", number=False),
         Cells("params", lambda line: f"{line.row.params:,}"),
         Cells("over\nvanilla", lambda line: number(line.params_over_vanilla, "+,"), always=True),
-    ]
-    for name in conventions:
-        columns += [
-            Cells(f"{name}\nGMac", _gmacs(name)),
-            Cells("vs.\nvanilla", _macs_ratio(name), always=True),
-        ]
-    columns += [
-        Cells(
-            "fused\nGMac",
-            lambda line: "" if line.row.macs_fused is None else format_count(line.row.macs_fused, "G"),
-        ),
-        Cells("vs.\nvanilla", lambda line: number(line.over_vanilla(line.row.macs_fused, DEFAULT), ".3f")),
-        Cells("activations\nM", lambda line: format_count(line.row.activations, "M"), optional=True),
-        Cells("moved\nMB", lambda line: format_count(line.row.bytes_moved, "M", 1), optional=True),
+        *(column for convention in conventions for column in macs(convention)),
+        Cells("fused\nGMac", lambda line: count(line.row.macs_fused, "G")),
+        Cells("vs.\nvanilla", lambda line: number(line.fused_ratio, ".3f")),
+        Cells("activations\nM", lambda line: count(line.row.activations, "M"), optional=True),
+        Cells("moved\nMB", lambda line: count(line.row.bytes_moved, "M", 1), optional=True),
         Cells("dead\nparams", lambda line: f"{line.row.params_dead:,}", optional=True),
     ]
-    return tabulated(title, columns, lines, notes=notes, sections=sections, folded=folded)
-
-
-def _input(row: CostRow) -> str:
-    return f"{size(row.input_size)}, {row.classes} classes"
-
-
-def _gmacs(convention: str) -> Callable[[Counted], str]:
-    def cell(line: Counted) -> str:
-        macs = line.row.macs.get(convention)
-        return "" if macs is None else format_count(macs, "G")
-
-    return cell
-
-
-def _macs_ratio(convention: str) -> Callable[[Counted], str]:
-    return lambda line: number(line.over_vanilla(line.row.macs.get(convention), convention), ".3f")
 
 
 def unsupported_notes(rows: Sequence[CostRow], conventions: Sequence[str]) -> list[str]:
-    """What each convention has no rule for, in any of ``rows``."""
+    """A note for each of ``conventions`` that has no rule for some operation of ``rows``."""
     kinds = {name: sorted({kind for row in rows for kind in row.unsupported.get(name, ())}) for name in conventions}
     return [f"{name} has no rule for, and leaves out: {', '.join(some)}" for name, some in kinds.items() if some]
 
 
-def layer_table(title: str, layers: Sequence[LayerRow], conventions: Sequence[str]) -> Table:
-    """One line a layer, in the order of the forward pass."""
-    columns: list[Cells[LayerRow]] = [
-        Cells("layer", lambda layer: layer.path or "(network)", number=False),
-        Cells("operation", lambda layer: layer.kind, number=False),
-        Cells("input", lambda layer: shape(layer.input), number=False),
-        Cells("output", lambda layer: shape(layer.output), number=False),
-        Cells("calls", lambda layer: str(layer.calls)),
-        Cells("params", lambda layer: f"{layer.params:,}" if layer.params else ""),
+def layer_table(
+    title: str, layers: Sequence[CountedLayer], conventions: Sequence[str], *, folded: bool = False
+) -> Table:
+    """One row for each layer, in the order of the forward pass."""
+
+    def macs(convention: str) -> Cells[CountedLayer]:
+        return Cells(f"MMac {convention}", lambda layer: count(layer.row.macs.get(convention), "M", 3) or "no rule")
+
+    columns: list[Cells[CountedLayer]] = [
+        Cells("network", lambda layer: layer.network, number=False),
+        Cells("layer", lambda layer: layer.row.path or "(network)", number=False),
+        Cells("operation", lambda layer: layer.row.kind, number=False),
+        Cells("input", lambda layer: shape(layer.row.input), number=False),
+        Cells("output", lambda layer: shape(layer.row.output), number=False),
+        Cells("calls", lambda layer: str(layer.row.calls)),
+        Cells("params", lambda layer: f"{layer.row.params:,}" if layer.row.params else ""),
+        *map(macs, conventions),
     ]
-    columns += [Cells(f"MMac {name}", _mmacs(name)) for name in conventions]
-    return tabulated(title, columns, layers)
-
-
-def _mmacs(convention: str) -> Callable[[LayerRow], str]:
-    def cell(layer: LayerRow) -> str:
-        macs = layer.macs[convention]
-        return "no rule" if macs is None else format_count(macs, "M", 3)
-
-    return cell
+    return tabulated(title, columns, layers, folded=folded)
 
 
 def peer_table(title: str, peers: Sequence[PeerRow]) -> Table:
@@ -121,7 +114,7 @@ def peer_table(title: str, peers: Sequence[PeerRow]) -> Table:
         Cells("version", lambda peer: peer.version or "", number=False),
         Cells("MACs", lambda peer: "unavailable" if peer.macs is None else f"{peer.macs:,}"),
         Cells("our convention", lambda peer: peer.convention, number=False),
-        Cells("unexplained", lambda peer: "" if peer.unexplained is None else f"{peer.unexplained:,}"),
+        Cells("unexplained", lambda peer: number(peer.unexplained, ",")),
     ]
     notes = []
     for peer in peers:

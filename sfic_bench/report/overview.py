@@ -1,15 +1,15 @@
-"""Result files as data frames for charts and tables: one for costs, one for times, and so on."""
+"""Result files as data frames for charts and tables: one frame for costs, one for times, and so on."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from sfic_bench.measure.conditions import Device, MemoryLayout
+from sfic_bench.measure.conditions import Device
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import CountedNetwork, accuracy_cells, audit, cost_cells, printed_at, variants_needed
-from sfic_bench.report.cells import shape, size
-from sfic_bench.report.cost_tables import Counted
+from sfic_bench.report.cells import bounds, shape
+from sfic_bench.report.cost_tables import DEFAULT, Counted, CountedLayer
 from sfic_bench.report.timing_tables import compared, describe
 from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.cost import CostRow
@@ -19,34 +19,32 @@ from sfic_bench.results.timing import TimingResult
 from sfic_bench.statistics.intervals import Interval
 
 DRAWN = 200
-"""Samples of a row that a chart shows: evenly spaced order statistics, the least and the most among them."""
+"""Samples of a row that a chart shows: evenly spaced order statistics, among them the least and the most."""
+
+NUMBERS = ("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb")
+"""Columns of `times` that are numbers, also where none is known."""
 
 
 def costs(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """One row a counted network. MACs are in 10⁹; ``…_ratio`` is over vanilla of the same file and input.
+    """One row for each counted network; ``…_ratio`` is MACs over vanilla's of the same file and input.
 
-    The column ``line`` has the row itself with its vanilla row, for tables.
+    The column ``line`` holds the row itself with its vanilla row, for tables.
     """
-    rows = []
-    for line in cost_lines(files):
-        row = line.row
-        rows.append(
-            {
-                "backbone": row.backbone,
-                "alpha": row.alpha,
-                "beta": row.beta,
-                "row": row.network,
-                "input": f"{size(row.input_size)}, {row.classes} classes",
-                "params": row.params,
-                "unexplained": (row.params_over_vanilla or {}).get("unexplained"),
-                "paper": _giga(row.macs.get("paper")),
-                "conv_linear": _giga(row.macs.get("conv-linear")),
-                "paper_ratio": line.over_vanilla(row.macs.get("paper"), "paper"),
-                "fused_ratio": line.over_vanilla(row.macs_fused, "conv-linear"),
-                "line": line,
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "backbone": line.row.backbone,
+            "alpha": line.row.alpha,
+            "beta": line.row.beta,
+            "row": line.row.network,
+            "params": line.row.params,
+            "unexplained": (line.row.params_over_vanilla or {}).get("unexplained"),
+            "gmacs": _scaled(line.row.macs.get("paper"), 1e9),
+            "paper_ratio": line.macs_ratio("paper"),
+            "fused_ratio": line.fused_ratio,
+            "line": line,
+        }
+        for line in cost_lines(files)
+    )
 
 
 def cost_lines(files: Sequence[ResultFile]) -> Iterator[Counted]:
@@ -59,92 +57,71 @@ def cost_lines(files: Sequence[ResultFile]) -> Iterator[Counted]:
 
 
 def times(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """One row a timed path. ``setting`` says under which conditions; only rows of the same may be compared.
+    """One row for each timed path. Only rows with the same conditions, in the column ``setting``, may be compared.
 
-    The column ``line`` has the row itself with its vanilla row, for tables.
+    The column ``line`` holds the row itself with its vanilla row, for tables.
     """
-    rows = []
-    for file, where, timing in _timed(files):
-        for line in compared(timing.rows):
-            row, (name, alpha, beta, path) = line.row, line.row.key
-            peak = row.peak_bytes.get("peak_allocated")
-            rows.append(
-                {
-                    "file": file.path.name,
-                    "setting": where,
-                    "backbone": name,
-                    "alpha": alpha,
-                    "beta": beta,
-                    "path": path,
-                    "row": label(row.key),
-                    **_interval("ms", row.latency_ms),
-                    **_interval("ratio", row.ratio_to_vanilla),
-                    "gmacs": _giga(row.macs),
-                    "macs_ratio": line.macs_ratio,
-                    "peak_mb": None if peak is None else peak / 1e6,
-                    "slower": row.fewer_macs_but_slower,
-                    "status": row.status,
-                    "remark": line.remark,
-                    "line": line,
-                }
-            )
+    rows = [
+        {
+            "file": file.path.name,
+            "setting": where,
+            "backbone": line.row.name,
+            "alpha": line.row.alpha,
+            "beta": line.row.beta,
+            "path": line.row.key[3],
+            "row": label(line.row.key),
+            **_interval("ms", line.row.latency_ms),
+            **_interval("ratio", line.row.ratio_to_vanilla),
+            "interval": bounds(line.row.latency_ms, ".4g"),
+            "ratio_interval": bounds(line.row.ratio_to_vanilla, ".3f"),
+            "gmacs": _scaled(line.row.macs, 1e9),
+            "macs_ratio": line.macs_ratio,
+            "peak_mb": _scaled(line.peak_bytes, 1e6),
+            "slower": line.row.fewer_macs_but_slower,
+            "status": line.row.status,
+            "remark": line.remark,
+            "line": line,
+        }
+        for file, where, timing in _timed(files)
+        for line in compared(timing.rows)
+    ]
     return _told_apart(pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))) if rows else pd.DataFrame()
 
 
-def _timed(files: Iterable[ResultFile]) -> Iterator[tuple[ResultFile, str, TimingResult]]:
-    """The files that have times, each with its `setting`."""
+def _timed(files: Sequence[ResultFile]) -> Iterator[tuple[ResultFile, str, TimingResult]]:
+    """The files of times, each with its conditions in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
     for file in files:
-        if file.timing is not None:
-            yield file, setting(file), file.timing
+        timing, machine = file.timing, file.environment
+        if timing is None:
+            continue
+        parts = [describe(timing), machine.processor]
+        if timing.conditions is None:
+            parts.append(machine.machine)
+        else:
+            parts += [
+                f"oneDNN at most {machine.onednn_max_cpu_isa}" if machine.onednn_max_cpu_isa else "",
+                f"{machine.threads} threads" if timing.conditions.device is Device.CPU else "",
+                f"torch {machine.packages.get('torch')}",
+            ]
+        yield file, ", ".join(part for part in parts if part), timing
 
 
-NUMBERS = ("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb")
-"""Columns of `times` that are numbers, also where none is known."""
-
-
-def _interval(name: str, interval: Interval | None, scale: float = 1) -> dict[str, float | None]:
-    """The columns ``name``, ``name_low`` and ``name_high``."""
-    if interval is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    low, high = (None if bound is None else scale * bound for bound in (interval.low, interval.high))
-    return {name: scale * interval.estimate, f"{name}_low": low, f"{name}_high": high}
+def distributions(files: Sequence[ResultFile]) -> pd.DataFrame:
+    """One row for each sample, in ms; at most `DRAWN` samples of each timed path."""
+    rows = [
+        (file.path.name, where, row.name, row.key[3], label(row.key), _spread(row.samples_ms))
+        for file, where, timing in _timed(files)
+        for row in timing.rows
+        if row.samples_ms
+    ]
+    columns = ["file", "setting", "backbone", "path", "row", "ms"]
+    return _told_apart(pd.DataFrame(rows, columns=columns)).explode("ms").astype({"ms": float})
 
 
 def _told_apart(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` with the file in the label of rows that two files have under the same conditions."""
     files = frame.groupby(["setting", "row"])["file"].transform("nunique")
     return frame.assign(row=frame["row"].where(files == 1, frame["row"] + " (" + frame["file"] + ")"))
-
-
-def setting(file: ResultFile) -> str:
-    """The conditions of a measurement in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
-    timing, machine = file.timing, file.environment
-    if timing is None:
-        return ""
-    if timing.conditions is None:
-        parts = ["pytest-benchmark", machine.processor, machine.machine]
-        return ", ".join(part for part in parts if part)
-    layouts = {row.layout for row in timing.rows}
-    parts = [
-        describe(timing.conditions, layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH),
-        machine.processor,
-        f"oneDNN at most {machine.onednn_max_cpu_isa}" if machine.onednn_max_cpu_isa else "",
-        f"{machine.threads} threads" if timing.conditions.device is Device.CPU else "",
-        f"torch {machine.packages.get('torch')}",
-    ]
-    return ", ".join(part for part in parts if part)
-
-
-def distributions(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """Samples in ms, long: one row a sample, at most `DRAWN` for each timed path."""
-    parts = [
-        (file.path.name, where, row.key[0], row.key[3], label(row.key), _spread(row.samples_ms))
-        for file, where, timing in _timed(files)
-        for row in timing.rows
-        if row.samples_ms
-    ]
-    columns = ["file", "setting", "backbone", "path", "row", "ms"]
-    return _told_apart(pd.DataFrame(parts, columns=columns)).explode("ms").astype({"ms": float})
 
 
 def layers(files: Sequence[ResultFile], most: int) -> tuple[pd.DataFrame, int]:
@@ -159,7 +136,8 @@ def layers(files: Sequence[ResultFile], most: int) -> tuple[pd.DataFrame, int]:
             "input": shape(layer.input),
             "output": shape(layer.output),
             "params": layer.params,
-            "mmacs": None if (macs := layer.macs.get("conv-linear")) is None else macs / 1e6,
+            "mmacs": _scaled(layer.macs.get(DEFAULT), 1e6),
+            "line": CountedLayer(row.network, layer),
         }
         for row in layered[:most]
         for i, layer in enumerate(row.layers)
@@ -168,34 +146,37 @@ def layers(files: Sequence[ResultFile], most: int) -> tuple[pd.DataFrame, int]:
 
 
 def audited(files: Sequence[ResultFile]) -> list[AuditRow]:
-    """The paper's printed parameters and FLOPs against those counted, where the network was counted as the paper does."""
+    """The paper's printed parameters and FLOPs against the networks that were counted under the paper's conditions."""
     counted = {
         Variant(backbone=row.backbone, alpha=row.alpha, beta=row.beta): CountedNetwork.of(row)
-        for row in _as_the_paper(files)
+        for row in _counted_as_printed(files)
     }
     return audit([c for c in cost_cells() if counted.keys() >= set(variants_needed([c]))], counted)
 
 
 def published(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """The paper's printed AUC beside MACs counted here; one row a network and test set."""
-    macs = {row.network: row.macs["paper"] / 1e9 for row in _as_the_paper(files)}
+    """The paper's printed AUC beside MACs counted here; one row for each network and test set."""
+    gmacs = _printed_gmacs(files)
     rows = [
         {
             "backbone": variant.backbone,
             "row": str(variant),
             "task": f"{cell.train_set} → {cell.test_set} (Table {cell.table})",
             "auc": cell.percent,
-            "gmacs": macs[str(variant)],
+            "gmacs": gmacs[str(variant)],
         }
         for cell in accuracy_cells()
-        if cell.metric == "AUC" and (variant := cell.variant) and str(variant) in macs
+        if cell.metric == "AUC" and (variant := cell.variant) and str(variant) in gmacs
     ]
     return pd.DataFrame(rows)
 
 
 def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """One row a network and experiment, scores in percent; MACs where some file has them, at the paper's input size."""
-    macs = {row.network: row.macs["paper"] / 1e9 for row in _as_the_paper(files)}
+    """One row for each network and experiment, with scores in percent, and MACs where a file has them.
+
+    The column ``line`` holds the row itself, for tables.
+    """
+    gmacs = _printed_gmacs(files)
     rows = [
         {
             "backbone": row.backbone,
@@ -203,9 +184,9 @@ def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
             "beta": row.beta,
             "row": row.network,
             "task": row.key[3],
-            "seeds": row.seeds,
             **_interval("auc", row.frame_auc, 100),
-            "gmacs": macs.get(row.network),
+            "auc_interval": bounds(row.frame_auc, scale=100),
+            "gmacs": gmacs.get(row.network),
             "line": row,
         }
         for file in files
@@ -216,28 +197,36 @@ def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
 
 
 def front(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False) -> "pd.Series[bool]":
-    """Which rows no other beats: none has less ``x`` without having more ``y`` (less, if ``highest``)."""
-    worth = frame[y] if highest else -frame[y]
+    """Which rows no other row beats in both columns; less is better, but of ``y`` more is, if ``highest``."""
+    worth = (frame[y] if highest else -frame[y]).to_numpy()
     order = np.lexsort((-worth, frame[x]))
-    best, kept = -np.inf, np.zeros(len(frame), dtype=bool)
-    for i in order:
-        if worth.iloc[i] > best:
-            best, kept[i] = worth.iloc[i], True
-    return pd.Series(kept, index=frame.index)
+    best_before = np.concatenate([[-np.inf], np.fmax.accumulate(worth[order])])[:-1]
+    return pd.Series(worth[order] > best_before, index=frame.index[order]).reindex(frame.index)
 
 
-def _as_the_paper(files: Sequence[ResultFile]) -> list[CostRow]:
+def _counted_as_printed(files: Sequence[ResultFile]) -> list[CostRow]:
     """Networks counted at the input size and with the number of classes that the paper's figures are of."""
     rows = (line.row for line in cost_lines(files))
     return [r for r in rows if (r.input_size, r.classes) == (printed_at(r.backbone), 2) and "paper" in r.macs]
 
 
-def _giga(macs: int | None) -> float | None:
-    return None if macs is None else macs / 1e9
+def _printed_gmacs(files: Sequence[ResultFile]) -> dict[str, float]:
+    return {row.network: row.macs["paper"] / 1e9 for row in _counted_as_printed(files)}
+
+
+def _scaled(count: int | None, unit: float) -> float | None:
+    return None if count is None else count / unit
+
+
+def _interval(name: str, interval: Interval | None, scale: float = 1) -> dict[str, float | None]:
+    """The columns ``name``, ``name_low`` and ``name_high``."""
+    values = (None, None, None) if interval is None else (interval.estimate, interval.low, interval.high)
+    scaled = (None if value is None else scale * value for value in values)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), scaled, strict=True))
 
 
 def _spread(samples: Sequence[float]) -> list[float]:
-    ordered = sorted(samples)
-    if len(ordered) <= DRAWN:
-        return ordered
-    return [ordered[round(i * (len(ordered) - 1) / (DRAWN - 1))] for i in range(DRAWN)]
+    if len(samples) <= DRAWN:
+        return sorted(samples)
+    spread: list[float] = np.quantile(samples, np.linspace(0, 1, DRAWN), method="nearest").tolist()
+    return spread

@@ -16,7 +16,7 @@ from rich.text import Text
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A heading; numbers stand to the right. An optional column gives way on a narrow terminal."""
+    """A column's heading. Numbers are aligned to the right; an optional column is left out on a narrow terminal."""
 
     name: str
     number: bool = False
@@ -25,9 +25,12 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """Formatted cells under headings; ``notes`` explain them below, ``sections`` are rows that end a group.
+    """Formatted cells under headings.
 
-    A ``folded`` table opens on a click in Markdown; on a terminal, a long one is a line.
+    Attributes:
+        notes: explanations below the table.
+        sections: indices of the rows that end a group.
+        folded: in Markdown the table opens on a click; on a terminal only the title of a long one is printed.
     """
 
     title: str
@@ -48,56 +51,64 @@ STYLES = {
     "differs, known": "yellow",
     "ok": "green",
 }
-"""Of cells with exactly this text."""
+"""The style of a cell that has exactly this text."""
+
+NARROWEST = 10
+"""The width below which a column of text is not wrapped."""
 
 FOLDED_ABOVE = 40
-"""Rows of a folded table that a terminal still shows."""
+"""The most rows of a folded table that a terminal shows."""
 
 
 def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -> RichTable:
-    """Columns as wide as they need, or ``wrapped`` where they may be, which figures may not."""
+    """``columns`` of ``table`` for rich, as wide as they need; text is ``wrapped`` if asked for, figures never are."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for i in columns:
         column = table.columns[i]
-        texts = (column.name, *(row[i] for row in table.rows))
         # rich would measure every cell several times over, which takes most of a long table's time.
-        width = None if wrapped else max(cell_len(line) for text in texts for line in text.split("\n"))
+        width = None if wrapped else _longest(table, i)
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        # What a line has no room for goes on in the next: half a path is none.
+        # Text that is too long continues on the next line, since half of a path would be useless.
         rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width, overflow="fold")
     for i, row in enumerate(table.rows):
-        # Text, not str: what comes from files is never read as markup.
+        # rich reads markup in a str, but not in a Text; cells come from files.
         cells = (Text(row[c], STYLES.get(row[c], "")) for c in columns)
         rich.add_row(*cells, end_section=i in table.sections)
     return rich
 
 
+def _longest(table: Table, column: int) -> int:
+    """The width of the longest line in ``column``."""
+    texts = (table.columns[column].name, *(row[column] for row in table.rows))
+    return max(cell_len(line) for text in texts for line in text.split("\n"))
+
+
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
-    """Print with rich; colours only where ``console`` has them."""
+    """Print ``tables`` on ``console``, without optional columns where it is too narrow for all."""
     for table in tables:
         title, notes = table.title, list(table.notes)
-        rich = None
+        rich, narrowest = None, 0
         if table.folded and len(table.rows) > FOLDED_ABOVE:
             title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
         elif table.rows:
             columns = list(range(len(table.columns)))
             rich = renderable(table, columns)
             if _width(rich, console) > console.width:
-                left_out = [c.name.replace("\n", " ") for c in table.columns if c.optional]
-                if left_out:
+                if left_out := [c.name.replace("\n", " ") for c in table.columns if c.optional]:
                     notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
-                rich = renderable(table, [i for i in columns if not table.columns[i].optional], wrapped=True)
+                columns = [i for i in columns if not table.columns[i].optional]
+                rich = renderable(table, columns, wrapped=True)
+                texts = (i for i in columns if not table.columns[i].number)
+                narrowest = _width(rich, console) - sum(max(0, _longest(table, i) - NARROWEST) for i in texts)
         console.print(Text(title, "bold"))
         if rich is not None:
-            # A figure cut short is worse than a line that the terminal wraps.
-            console.print(rich, width=max(console.width, _width(rich, console)), crop=False)
-        _print_notes(notes, console)
-
-
-def _print_notes(notes: Sequence[str], console: Console) -> None:
-    for note in notes:
-        console.print(Text(note, "dim"))
-    console.print()
+            # A figure cut short is worse than a line that the terminal wraps, but rich cuts to its console's width.
+            width, console.width = console.width, max(console.width, narrowest)
+            console.print(rich)
+            console.width = width
+        for note in notes:
+            console.print(Text(note, "dim"))
+        console.print()
 
 
 def _width(rich: RichTable, console: Console) -> int:
@@ -105,7 +116,7 @@ def _width(rich: RichTable, console: Console) -> int:
 
 
 def to_plain(tables: Sequence[Table]) -> str:
-    """What `to_terminal` prints, without colours and as wide as it needs."""
+    """``tables`` as `to_terminal` prints them at a width of 200 characters, without colours."""
     console = Console(file=io.StringIO(), width=200, color_system=None)
     to_terminal(tables, console)
     assert isinstance(console.file, io.StringIO)
@@ -113,14 +124,14 @@ def to_plain(tables: Sequence[Table]) -> str:
 
 
 def to_markdown(tables: Sequence[Table]) -> str:
-    """GitHub tables, one heading each, folded or open; what could be markup is escaped."""
+    """``tables`` in GitHub's Markdown, each with a heading; text that could be markup is escaped."""
     parts = []
     for table in tables:
-        lines = [_markdown_row([column.name for column in table.columns])]
-        lines.append("| " + " | ".join("---:" if c.number else "---" for c in table.columns) + " |")
-        lines += map(_markdown_row, table.rows)
-        if not table.rows:
-            lines = []
+        lines = []
+        if table.rows:
+            lines.append(_markdown_row([column.name for column in table.columns]))
+            lines.append("| " + " | ".join("---:" if c.number else "---" for c in table.columns) + " |")
+            lines += map(_markdown_row, table.rows)
         for note in table.notes:
             lines += ["", escape(note)]
         if table.folded:
@@ -136,14 +147,14 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def escape(text: str) -> str:
-    """``text`` as GitHub's Markdown shows it literally, in one line."""
+    """``text`` in one line of Markdown that GitHub shows literally."""
     for character in ("\\", "|", "<", ">", "*", "_", "`", "["):
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ")
 
 
 def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
-    """One line a row, ``None`` as an empty field; every column that any row has."""
+    """One line for each row, with a column for each name that any row has; ``None`` is an empty field."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")

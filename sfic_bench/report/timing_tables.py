@@ -1,16 +1,16 @@
-"""Times as tables: the same for a terminal and for a page."""
+"""Times as tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout
-from sfic_bench.report.cells import bounds, estimate, number, ratio, size
-from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.measure.conditions import Device
+from sfic_bench.report.cells import bounds, count, estimate, number, ratio, size
+from sfic_bench.report.columns import INTERVAL, Cells, interval_columns, tabulated
 from sfic_bench.report.table import Table
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow, vanilla_rows
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow, common_layout, vanilla_rows
+from sfic_bench.units import format_ratio
 
 OVER_VANILLA = (
     "vs. vanilla: median of ratios paired by round, on the same path and in the same layout; 95% bootstrap intervals"
@@ -30,8 +30,13 @@ class Compared:
         return None if self.vanilla is None or self.row.is_vanilla else ratio(self.row.macs, self.vanilla.macs)
 
     @property
+    def peak_bytes(self) -> int | None:
+        """The most memory that torch's allocator had given out at once."""
+        return self.row.peak_bytes.get("peak_allocated")
+
+    @property
     def remark(self) -> str:
-        """Why there is no time, or what is to be known of it."""
+        """Why there is no time, or what a reader must know about the time."""
         remarks = [self.row.reason] if self.row.reason else []
         if self.row.fewer_macs_but_slower:
             remarks.append("fewer MACs but slower")
@@ -41,14 +46,9 @@ class Compared:
 
 
 def compared(rows: Sequence[TimingRow]) -> list[Compared]:
-    """Each of one file's rows with its vanilla row."""
+    """Each of ``rows``, which are of one file, with its vanilla row."""
     vanilla = vanilla_rows(rows)
     return [Compared(row, vanilla.get(row.vanilla_key)) for row in rows]
-
-
-def _peak_mb(line: Compared) -> str:
-    peak = line.row.peak_bytes.get("peak_allocated")
-    return "" if peak is None else format_count(peak, "M", 1)
 
 
 def _clock(line: Compared) -> str:
@@ -61,7 +61,7 @@ def _error(line: Compared) -> str:
     return "" if error is None else error if isinstance(error, str) else f"{error:.1e}"
 
 
-COLUMNS: tuple[Cells[Compared], ...] = (
+TIMING_COLUMNS: list[Cells[Compared]] = [
     Cells("network", lambda line: line.row.name, number=False, always=True),
     Cells("α", lambda line: format_ratio(line.row.alpha), always=True),
     Cells("β", lambda line: format_ratio(line.row.beta), always=True),
@@ -69,48 +69,42 @@ COLUMNS: tuple[Cells[Compared], ...] = (
     Cells("layout", lambda line: line.row.layout.words, number=False, optional=True),
     Cells("L2", lambda line: line.row.l2 or "", number=False, optional=True),
     Cells("ms", lambda line: estimate(line.row.latency_ms) or line.row.status, always=True),
-    Cells("95%", lambda line: bounds(line.row.latency_ms), optional=True),
-    Cells("vs. vanilla", lambda line: estimate(line.row.ratio_to_vanilla, ".3f")),
-    Cells("95%", lambda line: bounds(line.row.ratio_to_vanilla, ".3f")),
-    Cells("GMac", lambda line: "" if line.row.macs is None else format_count(line.row.macs, "G")),
-    Cells("MACs vs. vanilla", lambda line: number(line.macs_ratio, ".3f"), optional=True),
+    Cells(INTERVAL, lambda line: bounds(line.row.latency_ms), optional=True),
+    *interval_columns("vs. vanilla", lambda line: line.row.ratio_to_vanilla, ".3f"),
+    Cells("GMac", lambda line: count(line.row.macs, "G")),
+    Cells("MACs\nvs. vanilla", lambda line: number(line.macs_ratio, ".3f"), optional=True),
     Cells("vs. floor", lambda line: number(line.row.over_floor), optional=True),
-    Cells("peak MB", _peak_mb, optional=True),
+    Cells("peak MB", lambda line: count(line.peak_bytes, "M", 1), optional=True),
     Cells("mJ/image", lambda line: number(ratio(line.row.energy_per_image_j, 1e-3), ".1f"), optional=True),
     Cells("SM MHz", _clock, optional=True),
     Cells("error", _error, optional=True),
     Cells("set-up s", lambda line: f"{line.row.setup_s:.1f}" if line.row.setup_s else "", optional=True),
     Cells("samples", lambda line: str(len(line.row.samples_ms) or ""), optional=True),
     Cells("remark", lambda line: line.remark, number=False),
-)
+]
 
 NOTES = (
-    "GMac: conv-linear, of the whole batch; vs. floor: over the roofline measured in the same run; peak MB: the most that torch's "
-    "allocator had given out at once; error: largest of an output, against the float64 reference",
+    "GMac: conv-linear, of the whole batch; vs. floor: over the roofline measured in the same run; peak MB: the most "
+    "that torch's allocator had given out at once; error: largest of an output, against the float64 reference",
 )
 
-
-def timing_table(
-    title: str,
-    lines: Sequence[Compared],
-    *,
-    notes: Sequence[str] = (),
-    sections: frozenset[int] = frozenset(),
-    folded: bool = False,
-) -> Table:
-    """One line a timed path."""
-    return tabulated(title, COLUMNS, lines, notes=notes, sections=sections, folded=folded)
+BEST_COLUMNS: list[Cells[Best]] = [
+    Cells("network", lambda best: best.name, number=False),
+    Cells("α", lambda best: format_ratio(best.alpha)),
+    Cells("β", lambda best: format_ratio(best.beta)),
+    Cells("path", lambda best: best.path, number=False),
+    Cells("layout", lambda best: best.layout.words, number=False, optional=True),
+    Cells("vanilla's path", lambda best: best.vanilla_path, number=False),
+    Cells("vanilla's layout", lambda best: best.vanilla_layout.words, number=False, optional=True),
+    *interval_columns("vs. vanilla", lambda best: best.ratio_to_vanilla, ".3f"),
+    Cells("MACs\nvs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f")),
+]
 
 
 def timing_tables(result: TimingResult) -> list[Table]:
-    """What ``latency`` prints: every row, then best against best."""
-    assert result.conditions is not None, "it was measured, not read from a file of pytest-benchmark"
-    ends, at = set(), 0
-    for family in result.families:
-        at += sum(row.name == family.name for row in result.rows)
-        ends.add(at - 1)
+    """The tables that ``latency`` prints: every row, then the fastest of each network against the fastest vanilla."""
     notes = [*map(_family_note, result.families), _machine_note(result.environment)]
-    if result.unwatched and result.conditions.device is Device.CUDA:
+    if result.unwatched and result.conditions is not None and result.conditions.device is Device.CUDA:
         notes.append(f"no SM clock, throttling or energy: {result.unwatched}")
     notes.append(OVER_VANILLA)
     if result.peak is not None:
@@ -118,20 +112,23 @@ def timing_tables(result: TimingResult) -> list[Table]:
             f"vs. floor: over the roofline of {result.peak.macs_per_s / 1e9:,.0f} GMac/s (matrix product) "
             f"and {result.peak.bytes_per_s / 1e9:,.0f} GB/s (copy), both measured in this run"
         )
-    title = describe(result.conditions)
-    tables = [timing_table(title, compared(result.rows), notes=notes, sections=frozenset(ends))]
+    lines = compared(result.rows)
+    tables = [tabulated(describe(result), TIMING_COLUMNS, lines, notes=notes, group_by=lambda line: line.row.name)]
     if best := [best for family in result.families for best in family.best]:
-        tables.append(best_table(best))
+        title = "The fastest path and layout of each network against vanilla's fastest, best against best"
+        tables.append(tabulated(title, BEST_COLUMNS, best))
     return tables
 
 
-def describe(conditions: Conditions, layout: MemoryLayout | None = None) -> str:
-    """The conditions of a measurement in a line: ``inference, batch 4, 256×256, fp32, contiguous, cpu``."""
+def describe(result: TimingResult) -> str:
+    """The conditions of a measurement in a line, such as ``inference, batch 4, 256×256, fp32, contiguous, cpu``."""
+    conditions = result.conditions
+    if conditions is None:
+        return "pytest-benchmark"
     mode = "training step" if conditions.training else "inference"
-    words = (layout or conditions.layout).words
     return (
-        f"{mode}, batch {conditions.batch_size}, {size(conditions.input_size)}, {conditions.dtype}, {words}, "
-        f"{conditions.device}"
+        f"{mode}, batch {conditions.batch_size}, {size(conditions.input_size)}, {conditions.dtype}, "
+        f"{common_layout(result.rows).words}, {conditions.device}"
     )
 
 
@@ -145,23 +142,3 @@ def _machine_note(environment: Environment) -> str:
     isa = environment.onednn_max_cpu_isa
     limit = f", oneDNN at most {isa}" if isa else ""
     return f"{environment.processor}{limit}, {environment.threads} threads, torch {environment.packages.get('torch')}"
-
-
-BEST: tuple[Cells[Best], ...] = (
-    Cells("network", lambda best: best.name, number=False),
-    Cells("α", lambda best: format_ratio(best.alpha)),
-    Cells("β", lambda best: format_ratio(best.beta)),
-    Cells("path", lambda best: best.path, number=False),
-    Cells("layout", lambda best: best.layout.words, number=False, optional=True),
-    Cells("vanilla's path", lambda best: best.vanilla_path, number=False),
-    Cells("vanilla's layout", lambda best: best.vanilla_layout.words, number=False, optional=True),
-    Cells("vs. vanilla", lambda best: estimate(best.ratio_to_vanilla, ".3f")),
-    Cells("95%", lambda best: bounds(best.ratio_to_vanilla, ".3f")),
-    Cells("MACs vs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f")),
-)
-
-
-def best_table(best: Sequence[Best]) -> Table:
-    """Each network's fastest path and layout against vanilla's."""
-    title = "The fastest path and layout of each network against vanilla's fastest, best against best"
-    return tabulated(title, BEST, best)

@@ -1,1 +1,1 @@
-"""Results: one type for each kind, and the files that hold them. Nothing here imports torch."""
+"""Results: one type for each kind, and the files that hold them. This room imports no torch."""

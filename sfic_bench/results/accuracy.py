@@ -1,4 +1,4 @@
-"""Accuracy of networks by a protocol, as ``accuracy`` finds it."""
+"""Accuracy of networks by a protocol, as ``accuracy`` writes it."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 
 
 class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
-    """One network in one experiment: means over seeds, as shares.
+    """One network in one experiment; scores are means over seeds, as shares.
 
     Attributes:
-        seeds: number of runs that differ in their seed alone.
+        seeds: number of runs, which differ only in their seed.
         frame_auc, frame_bacc: AUC and balanced accuracy per image; ``None`` where the images are of one class.
         video_auc, video_bacc: the same per video, whose score is the mean of its images' scores.
-        auc_over_vanilla, bacc_over_vanilla: by how much the vanilla network's is exceeded on the same images.
-        auc_printed, bacc_printed: the paper's figure in percent, where the data are the paper's.
+        auc_over_vanilla, bacc_over_vanilla: the score less the vanilla network's on the same images.
+        auc_printed, bacc_printed: the paper's figure in percent, if the data are the paper's.
     """
 
     train_on: Name
@@ -43,8 +43,8 @@ class AccuracyResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag=
     """Accuracy of networks by one protocol.
 
     Attributes:
-        recipe: how all networks were trained, field by field, see `sfic_bench.train.recipe.Recipe`.
-        seeds: of the runs.
+        recipe: how all networks were trained, by field of `sfic_bench.train.recipe.Recipe`.
+        seeds: the seeds of each network's runs.
     """
 
     environment: Environment

@@ -1,4 +1,4 @@
-"""The paper's printed figures against ours, as ``audit`` finds them."""
+"""The paper's printed figures against those counted here, as ``audit`` writes them."""
 
 from typing import Literal
 
@@ -7,14 +7,14 @@ from msgspec import Struct
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, NetworkRow, Ratio
 
-Verdict = Literal["match", "explained", "differs, known", "differs"]
-"""``match``: our integer, rounded as the paper rounds, prints the same. ``explained``: it does not, but another known
-network's figure does. ``differs, known``: the network as its authors describe it has another figure. ``differs``: nothing
-explains it."""
+AuditVerdict = Literal["match", "explained", "differs, known", "differs"]
+"""``match``: the count, rounded as the paper rounds, prints the same. ``explained``: it does not, but the count of a
+related network does. ``differs, known``: the network as its authors describe it has another figure. ``differs``:
+nothing explains the difference."""
 
 
 class AuditRow(Struct, frozen=True, kw_only=True):
-    """One printed figure of the paper, and ours."""
+    """One printed figure of the paper, and the count of the same network here."""
 
     table: str
     model: str
@@ -23,19 +23,19 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     quantity: Literal["params", "macs"]
     printed: str
     measured: Count
-    verdict: Verdict
+    verdict: AuditVerdict
     note: str
 
 
 class UnprintedRow(NetworkRow, frozen=True, kw_only=True):
-    """A network that the paper gives no figure for."""
+    """A network for which the paper gives no figure."""
 
     params: Count
     macs: Count
 
 
 class ParityRow(NetworkRow, frozen=True, kw_only=True):
-    """How an SFIC network's number of parameters follows from its vanilla network's, term by term."""
+    """How an SFIC network's number of parameters follows from that of its vanilla network, term by term."""
 
     vanilla: Count
     sfic: Count
@@ -70,5 +70,5 @@ class AuditResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sf
 
     @property
     def is_good(self) -> bool:
-        """Whether no cell differs without a known reason, and every parameter over vanilla's is accounted for."""
+        """Whether every difference has a known reason, and every parameter that vanilla lacks is accounted for."""
         return all(row.verdict != "differs" for row in self.rows) and not any(row.unexplained for row in self.parity)

@@ -1,4 +1,4 @@
-"""What the informing commands find: ``list``, ``env``, ``explain``."""
+"""What ``list``, ``env`` and ``explain`` write."""
 
 from typing import Literal
 
@@ -32,9 +32,9 @@ class ExplainedRow(Struct, frozen=True, kw_only=True):
     """What conversion makes of one operation of a network.
 
     Attributes:
-        path: of the module that the operation is in.
-        role: what it becomes, such as Stage 2.
-        spatial, frequency: channels of S and F behind it, where it gives a pair.
+        path: path of the operation's module.
+        role: what the operation becomes, such as Stage 2.
+        spatial, frequency: channels of S and F in its output; ``None`` where the output is no pair.
     """
 
     path: str

@@ -1,6 +1,6 @@
-"""Whether one result file is better or worse than another, as ``compare`` finds it."""
+"""Whether one result file is better or worse than another, as ``compare`` writes it."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
@@ -8,8 +8,8 @@ from sfic_bench.results.environment import Environment
 
 Verdict = Literal["regressed", "inconclusive", "improved", "added", "removed", "equivalent"]
 
-VERDICTS: tuple[Verdict, ...] = ("regressed", "inconclusive", "improved", "added", "removed", "equivalent")
-"""In the order in which a reader wants them."""
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+"""All verdicts, the one that matters most first. The first three of them, or else the last, decide a comparison."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -21,15 +21,15 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class ComparisonRow(Struct, frozen=True, kw_only=True):
-    """One figure of one row that either file has.
+    """One figure of a row of either file.
 
     Attributes:
         row: the row's name, α, β and path in one line; the next four fields are its parts.
-        metric: the figure; ``""`` for a row that only one file has.
+        metric: the name of the figure; ``""`` for a row that only one file has.
         test: ``"exact"`` for counts, ``"sampled"`` for times, ``"reading"`` for a single value that repeats.
         base, head: counts, bytes or median milliseconds.
         ratio, low, high: head over base with its interval, which is a point for counts and readings.
-        p: that a difference beyond the margin comes about by chance, adjusted for the whole table.
+        p: the p-value of a difference beyond the margin, adjusted for the whole table.
     """
 
     row: str
@@ -53,10 +53,11 @@ class ComparisonResult(Struct, frozen=True, kw_only=True, tag_field="schema", ta
     """A verdict on every figure of two result files.
 
     Attributes:
-        margin: how far times and memory may differ and still be equal, as a share.
+        margin: how far times and memory may differ and still count as equal, as a share: 0.02 for 2%.
         confidence: of intervals; 1 − confidence bounds the expected share of false verdicts.
         verdict: the one that decides: regressed, else inconclusive, else improved, else equivalent.
-        notes: what a reader must know of the two runs.
+        counts: the number of figures for each verdict, also where it is 0.
+        notes: what a reader must know about the two runs.
     """
 
     base: Source
@@ -67,3 +68,9 @@ class ComparisonResult(Struct, frozen=True, kw_only=True, tag_field="schema", ta
     counts: dict[Verdict, int]
     notes: list[str]
     rows: list[ComparisonRow]
+
+    @property
+    def changed(self) -> list[ComparisonRow]:
+        """The rows that are not equivalent, the worst first."""
+        changed = (row for row in self.rows if row.verdict != "equivalent")
+        return sorted(changed, key=lambda row: VERDICTS.index(row.verdict))

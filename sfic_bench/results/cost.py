@@ -1,4 +1,4 @@
-"""Parameters and MACs of networks, as ``flops`` finds them."""
+"""Parameters and MACs of networks, as ``flops`` writes them."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Size
 
 
 class LayerRow(Struct, frozen=True, kw_only=True):
-    """All operations of one kind at one module of a network; shapes are those of one image's batch.
+    """All operations of one kind in one module of a network; shapes are for a batch of one image.
 
     Attributes:
         macs: by convention; ``None`` where the convention has no rule for the operation.
@@ -34,8 +34,8 @@ class PeerRow(Struct, frozen=True, kw_only=True):
     """What one third-party counter gave for a network.
 
     Attributes:
-        macs: its count, or ``None`` and the ``reason`` why it gave none.
-        convention: ours that follows its rules, and ``convention_macs`` under that.
+        macs: its count; ``None`` if it gave none, for the given ``reason``.
+        convention: the convention that follows the counter's rules; ``convention_macs`` are the MACs in it.
         unexplained: ``macs − convention_macs``; anything but 0 is a defect of the convention.
         differences: what explains the difference from the convention ``reference``.
     """
@@ -56,14 +56,14 @@ class CostRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         input_size: height and width of the image, pixels.
-        params_trainable: in parameters with ``requires_grad``.
-        params_dead: in trainable parameters that no gradient reaches.
-        params_over_vanilla: why there are more or fewer than in the vanilla network, term by term, with ``unexplained``.
-        macs: by convention.
-        macs_fused: of the fused form, in the convention conv-linear.
-        unsupported: by convention, operations that it has no rule for, and how often they occur.
+        params_trainable: elements of parameters with ``requires_grad``.
+        params_dead: elements of trainable parameters that no gradient reaches.
+        params_over_vanilla: parameters less the vanilla network's, term by term; ``unexplained`` is among the terms.
+        macs: MACs, by convention.
+        macs_fused: MACs of the fused form, in the convention conv-linear.
+        unsupported: for each convention, how often operations occur for which it has no rule.
         activations: elements that convolutions, linear layers and matrix products write.
-        bytes_moved: bytes that all operations read and write in float32, each on its own.
+        bytes_moved: bytes that all operations read and write in float32 if each runs separately.
     """
 
     input_size: Size
@@ -86,12 +86,12 @@ class CostRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def vanilla_key(self) -> tuple[str, int, int]:
-        """What a row shares with the vanilla row that it is compared with."""
+        """The values that a row and the vanilla row that it is compared with have in common."""
         return self.backbone, self.input_size, self.classes
 
 
 class CostResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/cost/1"):
-    """Parameters and MACs of networks; integers, the same on every machine."""
+    """Parameters and MACs of networks: integers that are the same on every machine."""
 
     environment: Environment
     rows: list[CostRow]

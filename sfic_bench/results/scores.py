@@ -1,4 +1,4 @@
-"""Scores of one trained network, as ``train``, ``evaluate`` and ``predict`` find them."""
+"""Scores of one trained network, as ``train``, ``evaluate`` and ``predict`` write them."""
 
 from msgspec import Struct
 
@@ -7,16 +7,16 @@ from sfic_bench.results.fields import Count
 from sfic_bench.statistics.intervals import Interval
 
 Metrics = dict[str, Interval | None]
-"""By the metric's name; ``None`` where it cannot be had, as an AUC of one class."""
+"""Scores by the metric's name; ``None`` for a score that is not defined, such as the AUC of one class."""
 
 
 class Trained(Struct, frozen=True, kw_only=True):
-    """What a finished run found on its test split.
+    """The scores of a finished run on its test split.
 
     Attributes:
         images: number of images that were scored.
         unreadable: paths of images that could not be read.
-        scores: by level, ``"frame"`` or ``"video"``.
+        scores: metrics by level, ``"frame"`` or ``"video"``.
     """
 
     epochs: Count
@@ -26,13 +26,13 @@ class Trained(Struct, frozen=True, kw_only=True):
 
 
 class EpochRow(Struct, frozen=True, kw_only=True):
-    """One epoch of a training: a line of a run's ``metrics.jsonl``.
+    """One epoch of a training, which is one line of a run's ``metrics.jsonl``.
 
     Attributes:
         epoch: counted from 1.
-        loss: its mean over the epoch.
-        images_per_s: images a second, over all devices.
-        loader_images_per_s: images a second that were decoded without any training; ``None`` where that was not measured.
+        loss: mean loss over the epoch.
+        images_per_s: images per second, over all devices.
+        loader_images_per_s: images per second that are decoded without any training; ``None`` if not measured.
         val: metrics of the validation split, without intervals.
     """
 
@@ -51,7 +51,7 @@ class ScoresResult(
     Attributes:
         run: the run's folder.
         data: the manifest's name.
-        epochs: that the network was trained for.
+        epochs: number of epochs that the network was trained for.
         images, unreadable, scores: see `Trained`.
     """
 

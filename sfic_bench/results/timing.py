@@ -1,4 +1,4 @@
-"""Times, memory and energy of networks and layers, as ``latency`` and ``stage2`` find them."""
+"""Times, memory and energy of networks and layers, as ``latency`` and ``stage2`` write them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
@@ -17,11 +17,11 @@ Cache = Literal["flushed", "warm"]
 
 
 class Timed(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One network, or one layer (``backbone`` is then ``None``); vanilla if it has neither α nor β.
+    """One network, or one layer, whose ``backbone`` is ``None``. It is vanilla if it has neither α nor β.
 
     Attributes:
-        layer: what the layer is; ``"stage2"`` is a Stage 2 or the vanilla convolution that it replaces.
-        channels: into the layer and out of it.
+        layer: the kind of layer; ``"stage2"`` is a Stage 2 or the vanilla convolution that it replaces.
+        channels: input channels of the layer, which has as many output channels.
     """
 
     backbone: Name | None
@@ -44,7 +44,7 @@ class Timed(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def network(self) -> str:
-        """The network or layer in one line: ``resnet50 α=0.5 β=1``."""
+        """The network or layer in one line, such as ``resnet50 α=0.5 β=1``."""
         return label((self.name, self.alpha, self.beta, ""))
 
 
@@ -52,23 +52,23 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
     """One network or layer on one execution path, in one layout.
 
     Attributes:
-        l2: of a CUDA device's cache; ``None`` on a CPU.
-        status: ``"ok"``; ``"wrong"`` if its result is not the reference's, so that it gets no time; ``"unavailable"`` if this
-            machine or its memory lacks what the path needs, or it failed. ``reason`` says more.
-        samples_ms: milliseconds of each call, raw, in the order of the rounds.
-        latency_ms: their median.
-        ratio_to_vanilla: of the samples to vanilla's on the same path, in the same layout, paired by round.
-        macs: of one forward pass for the whole batch, in the convention conv-linear.
-        floor_ms: the least time that this machine can take for them, see `sfic_bench.measure.roofline`. A training step
-            counts as three forward passes.
-        fewer_macs_but_slower: it has fewer MACs than vanilla, and the whole interval of the ratio lies above 1.
-        peak_bytes: by definition, see `sfic_bench.measure.memory.DEFINITIONS`.
-        energy_per_image_j: joules of one image, where the device counts them.
-        setup_s: what compiling or capturing took, apart from the samples.
-        max_abs_error: over the outputs, against the float64 reference.
-        gradient_error: of all gradients together, norm over norm; 0 in inference.
-        sm_clock_mhz: of a CUDA device during each sample.
-        throttled: why a CUDA device was throttled during each sample, if it was.
+        l2: state of a CUDA device's L2 cache; ``None`` on a CPU.
+        status: ``"ok"``; ``"wrong"`` if the result differs from the reference's, so that it gets no time;
+            ``"unavailable"`` if the path failed, or this machine lacks what it needs. ``reason`` says more.
+        samples_ms: raw milliseconds of each call, in the order of the rounds.
+        latency_ms: median of the samples.
+        ratio_to_vanilla: samples over vanilla's on the same path, in the same layout, paired by round.
+        macs: MACs of one forward pass of the whole batch, in the convention conv-linear.
+        floor_ms: the least time in which this machine can do the work, see `sfic_bench.measure.roofline`. A training
+            step counts as three forward passes.
+        fewer_macs_but_slower: whether it has fewer MACs than vanilla and the whole interval of the ratio lies above 1.
+        peak_bytes: peak memory, by definition, see `sfic_bench.measure.memory.DEFINITIONS`.
+        energy_per_image_j: joules for one image, if the device counts them.
+        setup_s: seconds for compiling or capturing, which are not part of the samples.
+        max_abs_error: largest error of an output, against the float64 reference.
+        gradient_error: norm of the error of all gradients over their norm; 0 in inference.
+        sm_clock_mhz: clock of a CUDA device during each sample.
+        throttled: reasons for which a CUDA device was throttled during each sample.
     """
 
     path: str
@@ -102,7 +102,7 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def vanilla_key(self) -> tuple[str, str, MemoryLayout, str | None]:
-        """What a row shares with the vanilla row that it is compared with."""
+        """The values that a row and the vanilla row that it is compared with have in common."""
         return self.name, self.path, self.layout, self.l2
 
     @property
@@ -120,8 +120,8 @@ class Best(Timed, frozen=True, kw_only=True, omit_defaults=True):
     """A network's fastest path and layout against vanilla's fastest path and layout.
 
     Attributes:
-        ratio_to_vanilla: of its samples to those of vanilla's fastest row, paired by round.
-        macs_to_vanilla: MACs of the one over MACs of the other.
+        ratio_to_vanilla: samples of the fastest row over those of vanilla's fastest row, paired by round.
+        macs_to_vanilla: MACs of the fastest row over those of vanilla's fastest row.
     """
 
     path: str
@@ -133,14 +133,14 @@ class Best(Timed, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Family(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was timed together: all rows of one backbone or layer, in the same rounds.
+    """All rows of one backbone or layer, which were timed together, in the same rounds.
 
     Attributes:
-        rounds: how many samples each of its rows has.
+        rounds: number of samples of each row.
         stopped_by: what ended sampling, see `sfic_bench.measure.sampler.Stop`.
-        vanilla_against_itself: ratio of vanilla's samples to more of vanilla's: what the run cannot tell apart.
-        best: one for each SFIC form that was timed.
-        node: the machine of a sweep that timed it.
+        vanilla_against_itself: ratio of two series of vanilla's samples, which shows differences that are only noise.
+        best: the fastest row of each SFIC form against vanilla's.
+        node: the machine of a sweep on which the family was timed.
     """
 
     name: Name
@@ -155,9 +155,9 @@ class TimingResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="s
     """Times of networks and layers under one set of conditions, each beside its vanilla form.
 
     Attributes:
-        conditions: ``None`` where they are not known, as of pytest-benchmark's files.
-        peak: what the machine was seen to sustain in the same run.
-        unwatched: why there are no clocks, throttling and energy; ``""`` if there are.
+        conditions: ``None`` in a file of pytest-benchmark, which does not have them.
+        peak: the rates that the machine sustained in the same run.
+        unwatched: why clocks, throttling and energy are missing; ``""`` if they are not.
     """
 
     environment: Environment
@@ -169,19 +169,21 @@ class TimingResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="s
 
 
 def vanilla_rows(rows: Iterable[TimingRow]) -> dict[tuple[str, str, MemoryLayout, str | None], TimingRow]:
-    """The vanilla rows, by `TimingRow.vanilla_key`: what every other row is compared with."""
+    """The vanilla rows, with which all others are compared, by `TimingRow.vanilla_key`."""
     return {row.vanilla_key: row for row in rows if row.is_vanilla}
 
 
+def common_layout(rows: Iterable[TimingRow]) -> MemoryLayout:
+    """The memory layout of all ``rows``, or ``BOTH`` if they differ."""
+    layouts = {row.layout for row in rows}
+    return layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH
+
+
 def merged(results: Sequence[TimingResult]) -> TimingResult:
-    """Results of one machine under the same conditions as one; a row that several have is the first one's."""
-    first = results[0]
+    """Results of one machine under the same conditions as one result; of equal keys the first row is kept."""
     rows: dict[Key, TimingRow] = {}
     for result in results:
         for row in result.rows:
             rows.setdefault(row.key, row)
-    return replace(
-        first,
-        rows=list(rows.values()),
-        families=[family for result in results for family in result.families],
-    )
+    families = [family for result in results for family in result.families]
+    return replace(results[0], rows=list(rows.values()), families=families)

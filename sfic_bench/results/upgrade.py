@@ -1,9 +1,9 @@
 """Result files of older schema versions as results of this version.
 
-A type here is a file's shape as an older version wrote it; its ``upgraded`` says what that is now.
+Each type describes what an older version wrote; its method ``upgraded`` gives what this version writes instead.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
@@ -13,14 +13,26 @@ from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow, Percent
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Name, NetworkRow, NotFinite, Positive, Ratio, Size, Value
 from sfic_bench.results.scores import Trained
-from sfic_bench.results.timing import Best, Cache, Family, Timed, TimingResult, TimingRow
+from sfic_bench.results.timing import Best, Cache, Family, Timed, TimingResult, TimingRow, common_layout
 from sfic_bench.statistics.intervals import Interval
 
 Share = Annotated[float, Meta(ge=-1, le=1)]
 
+T = TypeVar("T", bound=Struct)
+
+
+def copied(old: Struct, new: type[T], **changes: object) -> T:
+    """A ``new`` with the values of the fields that ``old`` has too, and with ``changes``."""
+    same = {name: getattr(old, name) for name in new.__struct_fields__ if hasattr(old, name)}
+    return new(**(same | changes))
+
+
+def _layout(channels_last: bool) -> MemoryLayout:
+    return MemoryLayout.CHANNELS_LAST if channels_last else MemoryLayout.CONTIGUOUS
+
 
 class MedianV1(Struct, frozen=True, kw_only=True):
-    """A median with its interval, until measurement/1."""
+    """A median with its interval, in measurement/1."""
 
     median: Positive
     ci95: tuple[Positive, Positive]
@@ -30,7 +42,7 @@ class MedianV1(Struct, frozen=True, kw_only=True):
 
 
 class SamplesV1(MedianV1, frozen=True, kw_only=True):
-    """Times of one row with what was read meanwhile, until measurement/1."""
+    """Times of one row and the device's state meanwhile, in measurement/1."""
 
     samples: Annotated[list[Positive], Meta(min_length=1)]
     sm_clock_mhz: list[int | None] = []
@@ -38,7 +50,7 @@ class SamplesV1(MedianV1, frozen=True, kw_only=True):
 
 
 class TimingRowV1(Timed, frozen=True, kw_only=True):
-    """A timed row with its conditions, until measurement/1."""
+    """A timed row with its conditions, in measurement/1."""
 
     path: Name
     l2: Cache | None
@@ -67,23 +79,20 @@ class TimingRowV1(Timed, frozen=True, kw_only=True):
 
     def upgraded(self) -> TimingRow:
         times = self.latency_ms
-        return TimingRow(
-            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
-            layer=self.layer, channels=self.channels, kernel_size=self.kernel_size,
-            path=self.path, layout=_layout(self.channels_last), l2=self.l2, status=self.status, reason=self.reason,
-            samples_ms=[] if times is None else times.samples,
+        return copied(
+            self,
+            TimingRow,
+            layout=_layout(self.channels_last),
             latency_ms=None if times is None else times.upgraded(),
             ratio_to_vanilla=None if self.ratio_to_vanilla is None else self.ratio_to_vanilla.upgraded(),
-            macs=self.macs, floor_ms=self.floor_ms, fewer_macs_but_slower=self.fewer_macs_but_slower,
-            peak_bytes=self.peak_bytes, energy_per_image_j=self.energy_per_image_j, setup_s=self.setup_s,
-            max_abs_error=self.max_abs_error, gradient_error=self.gradient_error,
+            samples_ms=[] if times is None else times.samples,
             sm_clock_mhz=[] if times is None else times.sm_clock_mhz,
             throttled=[] if times is None else times.throttled,
-        )  # fmt: skip
+        )
 
 
 class BestV1(Timed, frozen=True, kw_only=True):
-    """A network's fastest row against vanilla's, until measurement/1."""
+    """A network's fastest row against vanilla's, in measurement/1."""
 
     path: Name
     channels_last: bool = False
@@ -100,17 +109,18 @@ class BestV1(Timed, frozen=True, kw_only=True):
 
         own = macs(self.alpha, self.beta, self.path, layout)
         vanilla = macs(None, None, self.vanilla_path, vanilla_layout)
-        return Best(
-            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
-            layer=self.layer, channels=self.channels, kernel_size=self.kernel_size,
-            path=self.path, layout=layout, vanilla_path=self.vanilla_path, vanilla_layout=vanilla_layout,
+        return copied(
+            self,
+            Best,
+            layout=layout,
+            vanilla_layout=vanilla_layout,
             ratio_to_vanilla=self.ratio_to_vanilla.upgraded(),
             macs_to_vanilla=own / vanilla if own and vanilla else None,
-        )  # fmt: skip
+        )
 
 
 class FamilyV1(Struct, frozen=True, kw_only=True):
-    """What was timed together, until measurement/1."""
+    """What was timed together, in measurement/1."""
 
     name: Name
     rounds: Count
@@ -120,12 +130,8 @@ class FamilyV1(Struct, frozen=True, kw_only=True):
     node: str | None = None
 
     def upgraded(self, rows: list[TimingRow]) -> Family:
-        noise = self.vanilla_against_itself
-        return Family(
-            name=self.name, rounds=self.rounds, stopped_by=self.stopped_by, node=self.node,
-            vanilla_against_itself=None if noise is None else noise.upgraded(),
-            best=[best.upgraded(rows) for best in self.best],
-        )  # fmt: skip
+        noise = None if self.vanilla_against_itself is None else self.vanilla_against_itself.upgraded()
+        return copied(self, Family, vanilla_against_itself=noise, best=[best.upgraded(rows) for best in self.best])
 
 
 class TimingResultV1(Struct, frozen=True, kw_only=True):
@@ -142,30 +148,17 @@ class TimingResultV1(Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: if its rows were not all timed under the same conditions, or a condition is unknown.
         """
+        settings = {(r.device, r.dtype, r.batch_size, r.input_size, r.training) for r in self.rows}
+        if len(settings) > 1:
+            raise ValueError(f"its rows are of {len(settings)} different conditions; expected one file for each")
         rows = [row.upgraded() for row in self.rows]
-        asked = {(r.device, r.dtype, r.batch_size, r.input_size, r.training) for r in self.rows}
-        if len(asked) > 1:
-            raise ValueError(f"its rows are of {len(asked)} different conditions; expected one file for each")
-        device, dtype, batch_size, input_size, training = (
-            asked.pop() if asked else (Device.CPU, NumberFormat.FP32, 1, 1, False)
-        )
-        layouts = {row.layout for row in rows}
-        conditions = Conditions(
-            device=device, dtype=dtype, batch_size=batch_size, input_size=input_size, training=training,
-            layout=layouts.pop() if len(layouts) == 1 else MemoryLayout.BOTH,
-        )  # fmt: skip
+        conditions = copied(self.rows[0], Conditions, layout=common_layout(rows)) if rows else None
         families = [family.upgraded(rows) for family in self.families]
-        return TimingResult(
-            environment=self.environment, conditions=conditions, peak=self.peak, unwatched="", families=families, rows=rows
-        )  # fmt: skip
-
-
-def _layout(channels_last: bool) -> MemoryLayout:
-    return MemoryLayout.CHANNELS_LAST if channels_last else MemoryLayout.CONTIGUOUS
+        return copied(self, TimingResult, conditions=conditions, unwatched="", families=families, rows=rows)
 
 
 class ScoreV1(Struct, frozen=True, kw_only=True):
-    """A score or a difference of two, until accuracy/1 and scores/1."""
+    """A score or a difference of two, in accuracy/1 and scores/1."""
 
     value: Share | None
     ci95: tuple[Share, Share] | None
@@ -178,7 +171,7 @@ class ScoreV1(Struct, frozen=True, kw_only=True):
 
 
 class TrainedV1(Struct, frozen=True, kw_only=True):
-    """What a finished run found, until scores/1."""
+    """The scores of a finished run, in scores/1."""
 
     epochs: Count
     images: Count
@@ -189,11 +182,11 @@ class TrainedV1(Struct, frozen=True, kw_only=True):
         scores = {
             level: {name: score.upgraded() for name, score in metrics.items()} for level, metrics in self.scores.items()
         }
-        return Trained(epochs=self.epochs, images=self.images, unreadable=self.unreadable, scores=scores)
+        return copied(self, Trained, scores=scores)
 
 
 class AccuracyRowV1(NetworkRow, frozen=True, kw_only=True):
-    """One network in one experiment, until accuracy/1."""
+    """One network in one experiment, in accuracy/1."""
 
     train_on: Name
     test_on: Name
@@ -208,16 +201,9 @@ class AccuracyRowV1(NetworkRow, frozen=True, kw_only=True):
     bacc_printed: Percent | None = None
 
     def upgraded(self) -> AccuracyRow:
-        over = (self.auc_over_vanilla, self.bacc_over_vanilla)
-        auc_over, bacc_over = (None if score is None else score.upgraded() for score in over)
-        return AccuracyRow(
-            backbone=self.backbone, alpha=self.alpha, beta=self.beta,
-            train_on=self.train_on, test_on=self.test_on, seeds=self.seeds,
-            frame_auc=self.frame_auc.upgraded(), frame_bacc=self.frame_bacc.upgraded(),
-            video_auc=self.video_auc.upgraded(), video_bacc=self.video_bacc.upgraded(),
-            auc_over_vanilla=auc_over, bacc_over_vanilla=bacc_over,
-            auc_printed=self.auc_printed, bacc_printed=self.bacc_printed,
-        )  # fmt: skip
+        scores = {name: getattr(self, name) for name in self.__struct_fields__}
+        upgraded = {name: score.upgraded() for name, score in scores.items() if isinstance(score, ScoreV1)}
+        return copied(self, AccuracyRow, **upgraded)
 
 
 class AccuracyResultV1(Struct, frozen=True, kw_only=True):
@@ -230,11 +216,4 @@ class AccuracyResultV1(Struct, frozen=True, kw_only=True):
     rows: list[AccuracyRowV1]
 
     def upgraded(self) -> AccuracyResult:
-        rows = [row.upgraded() for row in self.rows]
-        return AccuracyResult(
-            environment=self.environment,
-            protocol=self.protocol,
-            recipe=self.recipe,
-            seeds=self.seeds,
-            rows=rows,
-        )
+        return copied(self, AccuracyResult, rows=[row.upgraded() for row in self.rows])

@@ -1,4 +1,4 @@
-"""Results as JSON."""
+"""Writes results as JSON."""
 
 from pathlib import Path
 
@@ -8,14 +8,10 @@ from sfic_bench.results.files import write_atomically
 
 
 def to_json(result: Struct) -> str:
-    """``result`` as the JSON that `sfic_bench.results.read.read` reads, indented by one space a level."""
+    """``result`` as JSON, indented by one space for each level; `sfic_bench.results.read.read` reads it."""
     return json.format(json.encode(result), indent=1).decode() + "\n"
 
 
 def write_result(path: Path, result: Struct) -> None:
-    """Write ``result`` as JSON; a reader sees the old file or the whole new one.
-
-    Raises:
-        UnwritableOutput: if the file cannot be written; an old one is left as it was.
-    """
+    """Write ``result`` as JSON, see `sfic_bench.results.files.write_bytes_atomically`."""
     write_atomically(path, to_json(result))

@@ -1,7 +1,7 @@
-"""Medians with intervals. Distributions of times are skewed and have outliers, so nothing here is a mean.
+"""Medians with intervals. Means are not used, since distributions of times are skewed and have outliers.
 
-Intervals are percentile bootstraps (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993,
-Chapter 13) with a fixed seed: the same samples always give the same interval.
+Intervals are percentile bootstraps (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, Chapter 13). Their
+seed is fixed, so that the same samples always give the same interval.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,14 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+CONFIDENCE = 0.95
 
 
 class Interval(Struct, frozen=True, kw_only=True):
-    """An estimate with its 95% interval, both in the unit of what is estimated.
+    """An estimate with its 95% interval.
 
     Attributes:
-        low, high: the bounds; both ``None`` where no interval can be had, as for the AUC of a single image.
+        low, high: the bounds; both ``None`` where there is no interval, as for the AUC of a single image.
 
     Raises:
         ValueError: if one bound is missing, or the lower one lies above the upper one.
@@ -37,43 +38,40 @@ class Interval(Struct, frozen=True, kw_only=True):
             raise ValueError(f"the lower bound {self.low} lies above the upper bound {self.high}")
 
     def contains(self, value: float) -> bool:
-        """Whether ``value`` lies between the bounds; without bounds nothing does."""
+        """Whether ``value`` lies between the bounds; always false without bounds."""
         return self.low is not None and self.high is not None and self.low <= value <= self.high
 
-    @property
-    def relative_width(self) -> float:
-        """Width of the interval over the estimate; infinite without bounds."""
-        if self.low is None or self.high is None:
-            return float("inf")
-        return (self.high - self.low) / self.estimate
-
     def is_above(self, value: float) -> bool:
-        """Whether the whole interval lies above ``value``."""
+        """Whether the whole interval lies above ``value``; always false without bounds."""
         return self.low is not None and self.low > value
 
 
-def median_of(samples: Sequence[float], confidence: float = 0.95) -> Interval:
+def median_of(samples: Sequence[float]) -> Interval:
     """The median of ``samples`` with its bootstrap interval.
 
     Raises:
-        ValueError: for no samples, or one that is not a finite number above 0.
+        ValueError: if there is no sample, or a sample is not a finite number above 0.
     """
+    values = _checked(samples)
+    chosen = np.random.default_rng(0).integers(values.size, size=(RESAMPLES, values.size))
+    medians = np.median(values[chosen], axis=1)
+    low, high = np.quantile(medians, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(estimate=float(np.median(values)), low=float(low), high=float(high))
+
+
+def _checked(samples: Sequence[float]) -> NDArray[np.float64]:
     values = np.asarray(samples, dtype=float)
     if not values.size or not np.isfinite(values).all() or values.min() <= 0:
         raise ValueError(f"expected finite samples above 0, at least one, got {list(samples)[:5]}")
-    chosen = np.random.default_rng(0).integers(values.size, size=(RESAMPLES, values.size))
-    medians = np.median(values[chosen], axis=1)
-    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(estimate=float(np.median(values)), low=float(low), high=float(high))
+    return values
 
 
 def relative_width(values: NDArray[np.float64]) -> float:
     """Width of a distribution-free 95% interval of the median of ``values``, over that median.
 
-    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn &
-    Meeker, "Statistical Intervals", 1991, Section 5.2). It takes microseconds where the bootstrap takes
-    milliseconds, so that a stopping rule can ask for it while a device waits. Of fewer than six values it is their
-    whole range.
+    The interval lies between two order statistics, whose ranks follow from the binomial distribution (Hahn & Meeker,
+    "Statistical Intervals", 1991, Section 5.2); for fewer than six values it is their whole range. A stopping rule
+    needs it while a device waits, and it takes microseconds where the bootstrap takes milliseconds.
     """
     ordered = np.sort(values)
     below = _rank_below(len(ordered))
@@ -82,23 +80,21 @@ def relative_width(values: NDArray[np.float64]) -> float:
 
 @cache
 def _rank_below(n: int) -> int:
-    """The most order statistics to leave out on each side of ``n`` so that the rest holds the median in 95% of cases."""
+    """The order statistics of ``n`` to leave out on each side so that the rest spans the median in 95% of cases."""
     tail, rank = Fraction(0), 0
     while (tail := tail + Fraction(comb(n, rank), 2**n)) <= Fraction(25, 1000):
         rank += 1
     return max(0, rank - 1)
 
 
-def paired_ratio(samples: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Interval:
+def paired_ratio(samples: Sequence[float], baseline: Sequence[float]) -> Interval:
     """The median of ``samples[i] / baseline[i]``.
 
-    Each pair comes from the same round, so that what slows the machine for a while slows both and
-    drops out.
+    Each pair comes from the same round, so that a temporary disturbance of the machine affects both and cancels out.
 
     Raises:
         ValueError: if the two have different lengths, or a sample is not a finite number above 0.
     """
     if len(samples) != len(baseline):
         raise ValueError(f"pairs need as many samples on both sides, got {len(samples)} and {len(baseline)}")
-    median_of(baseline)
-    return median_of(np.divide(samples, baseline).tolist(), confidence)
+    return median_of((_checked(samples) / _checked(baseline)).tolist())

@@ -1,16 +1,15 @@
 """The factor by which two sets of samples differ: a rank test, its interval, and control of false discoveries.
 
-Everything follows from the n·m ratios of a head's and a base's samples. The estimate is their median
-(Hodges & Lehmann 1963), the interval lies between two of them (Moses; Hollander, Wolfe & Chicken,
-"Nonparametric Statistical Methods", 3rd ed. 2014, Section 4.3), and the share of ratios above a bound
-is the Mann–Whitney statistic for that bound. So the interval and the p-values belong to one test, and an outlier
-moves it by one rank at most. docs/comparing.md has the assumptions. scipy.stats has the same test, and
-`tests/test_rank_test.py` compares the two; but scipy has no such interval, and takes longer to import than a comparison
-takes.
+Everything follows from the n·m ratios of a head's and a base's samples. The estimate is their median (Hodges & Lehmann
+1963), the interval lies between two of them (Moses; Hollander, Wolfe & Chicken, "Nonparametric Statistical Methods",
+3rd ed. 2014, Section 4.3), and the share of ratios above a bound is the Mann–Whitney statistic for that bound. So the
+interval and the p-values belong to one test, and an outlier moves it by one rank at most. docs/comparing.md states the
+assumptions. scipy.stats has the same test, and `tests/test_rank_test.py` compares the two; but scipy has no such
+interval, and its import takes longer than a comparison.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from statistics import NormalDist
 
@@ -25,13 +24,13 @@ POWER = 0.8
 """The probability with which the test finds a difference as large as `Shifts.smallest`."""
 
 THINNED = 512
-"""The most samples that are compared; more are replaced by so many evenly spaced ones in order of size."""
+"""The most samples of a row that are compared; of more, as many as this are taken at even steps in order of size."""
 
 CORRELATED = _quantile(0.95)
-"""How many standard errors (1/√samples) a correlation in time must exceed to be allowed for."""
+"""A correlation in time is taken into account if it exceeds this many standard errors, each of 1/√samples."""
 
 AT_ONCE = 4_000_000
-"""How many ratios are held in memory at a time."""
+"""The most ratios that are in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,12 +38,12 @@ class Shifts:
     """Results of comparing many rows, with one element for each row; ratios are of head to base.
 
     Attributes:
-        ratio: median of all ratios; above 1 if the head takes more.
+        ratio: median of all ratios; above 1 if the head takes longer.
         low, high: bounds of its interval; 0 and infinity if there are too few samples.
         p_differs: p-value of the hypothesis that the true ratio lies within the margin.
         p_equivalent: p-value of the hypothesis that the true ratio lies outside the margin.
         smallest: the least true ratio above 1 + margin that the test finds with probability `POWER`.
-        effective: samples of both sides together, less what their correlation in time takes away.
+        effective: number of independent samples that hold as much information as those of both sides together.
     """
 
     ratio: Floats
@@ -60,30 +59,24 @@ def shifts(base: Sequence[Floats], head: Sequence[Floats], margin: float = 0.0, 
     """Compare ``head[i]`` with ``base[i]`` for each row i.
 
     Args:
-        base: samples above 0 of each row, in the order in which they were taken.
-        head: the same for the head.
+        base: the base's samples of each row, above 0 and in the order in which they were taken.
+        head: the head's samples of each row.
         margin: ratios that count as equal; 0.02 means from 1/1.02 to 1.02.
         confidence: of the intervals.
     """
     results = {f.name: np.empty(len(base)) for f in fields(Shifts)}
-    lengths: dict[tuple[int, int], list[int]] = {}
+    of_length: dict[tuple[int, int], list[int]] = {}
     for i, (b, h) in enumerate(zip(base, head, strict=True)):
-        lengths.setdefault((b.size, h.size), []).append(i)
-    for (n, m), rows in lengths.items():
-        for portion in _portions(rows, min(n, THINNED) * min(m, THINNED)):
-            part = _same_length(
-                np.stack([base[i] for i in portion]), np.stack([head[i] for i in portion]), margin, confidence
-            )
+        of_length.setdefault((b.size, h.size), []).append(i)
+    for (n, m), rows in of_length.items():
+        step = max(1, AT_ONCE // (min(n, THINNED) * min(m, THINNED)))
+        for start in range(0, len(rows), step):
+            portion = rows[start : start + step]
+            bases, heads = np.stack([base[i] for i in portion]), np.stack([head[i] for i in portion])
+            part = _same_length(bases, heads, margin, confidence)
             for f in fields(Shifts):
                 results[f.name][portion] = getattr(part, f.name)
     return Shifts(**results)
-
-
-def _portions(rows: list[int], size: int) -> Iterator[list[int]]:
-    """``rows``, each of which has ``size`` ratios, in portions that together have at most `AT_ONCE`."""
-    step = max(1, AT_ONCE // size)
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
 
 
 def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -> Shifts:
@@ -92,7 +85,9 @@ def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -
     # The standard deviation of the share of ratios above the true one, for n·m pairs of n + m values without ties.
     deviation = np.sqrt((n + m + 1) / (12 * n * m))
     continuity = 0.5 / (n * m)
-    ratios = _pairs(_thin(base), _thin(head))
+    # All ratios of a head's sample to a base's, sorted: [rows, count].
+    ratios = (_thin(head)[:, :, None] / _thin(base)[:, None, :]).reshape(len(base), -1)
+    ratios.sort(axis=1)
     count = ratios.shape[1]
     beyond = _quantile((1 + confidence) / 2)
     reach = beyond * deviation + continuity
@@ -104,13 +99,15 @@ def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -
 
     def p_above(bound: float) -> Floats:
         """One-sided p-value of the hypothesis that the true ratio is at most ``bound``."""
-        above = (ratios > bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1)
-        return _exceeded((above - 0.5 - continuity) / deviation)
+        return p_value((ratios > bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1))
 
     def p_below(bound: float) -> Floats:
         """One-sided p-value of the hypothesis that the true ratio is at least ``bound``."""
-        below = (ratios < bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1)
-        return _exceeded((below - 0.5 - continuity) / deviation)
+        return p_value((ratios < bound).mean(axis=1) + 0.5 * (ratios == bound).mean(axis=1))
+
+    def p_value(share: Floats) -> Floats:
+        """The probability that a standard normal variable lies above the standardised ``share`` of ratios."""
+        return np.array([0.5 * math.erfc(z / math.sqrt(2)) for z in (share - 0.5 - continuity) / deviation])
 
     upper, lower = 1 + margin, 1 / (1 + margin)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,18 +123,13 @@ def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -
     )
 
 
-def _exceeded(z: Floats) -> Floats:
-    """The probability that a standard normal variable lies above ``z``."""
-    return np.array([0.5 * math.erfc(x / math.sqrt(2)) for x in z])
-
-
 def _effective(base: Floats, head: Floats) -> tuple[Floats, Floats]:
-    """The number of independent samples that hold as much information, for base and head.
+    """The number of independent samples that hold as much information as those of base and of head.
 
-    It is n(1 − r)/(1 + r), where r is the correlation of a sample with the next one. A disturbance of a machine lasts
-    longer than a round, so that neighbours resemble each other (Wilks, "Statistical Methods in the Atmospheric
-    Sciences", 2nd ed. 2006, Section 5.2.4). r is that of ranks, from both sides together. If independent samples would
-    often show as large a correlation, it is taken for 0.
+    It is n(1 − r)/(1 + r), where r is the correlation of a sample with the next one (Wilks, "Statistical Methods in
+    the Atmospheric Sciences", 2nd ed. 2006, Section 5.2.4): neighbours resemble each other, since a disturbance of a
+    machine lasts longer than a round. r is computed from the ranks of both sides together. It is set to 0 if
+    independent samples would often show as large a correlation.
     """
     with_next, with_itself = np.zeros(len(base)), np.zeros(len(base))
     for samples in (base, head):
@@ -147,7 +139,7 @@ def _effective(base: Floats, head: Floats) -> tuple[Floats, Floats]:
     n, m = base.shape[1], head.shape[1]
     r = with_next / np.maximum(with_itself, 1)
     r = np.where(r > CORRELATED / np.sqrt(n + m), r, 0)
-    # A run of n samples is worth at least two independent ones.
+    # A run of n samples holds at least as much information as two independent ones.
     share = np.maximum((1 - r) / (1 + r), min(1, 2 / min(n, m)))
     return n * share, m * share
 
@@ -161,17 +153,10 @@ def _thin(samples: Floats) -> Floats:
     return ordered[:, ((np.arange(THINNED) + 0.5) * n / THINNED).astype(int)]
 
 
-def _pairs(base: Floats, head: Floats) -> Floats:
-    """All ratios of a head's sample to a base's, sorted, for each row."""
-    ratios = (head[:, :, None] / base[:, None, :]).reshape(len(base), -1)
-    ratios.sort(axis=1)
-    return ratios
-
-
 def adjusted(p: Floats) -> Floats:
     """p-values adjusted after Benjamini & Hochberg (1995).
 
-    Of the hypotheses whose adjusted p-value lies below q, a share of at most q is rejected wrongly on average.
+    If hypotheses with an adjusted p-value below q are rejected, the expected share of wrong rejections is at most q.
     """
     if not p.size:
         return p

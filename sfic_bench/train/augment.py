@@ -11,11 +11,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Augment(nn.Module):
-    """Makes normalised floats of bytes N×3×H×W; in training mode it flips, rotates and distorts the images before.
+    """Turns bytes N×3×H×W into normalised floats; in training mode it first flips, rotates and distorts the images.
 
     Real and fake images are treated alike. Random numbers come from torch's default generator of the CPU. Pixels are
-    moved and not interpolated. Interpolation would blur every image in training and none in testing, and with it the
-    traces that a detector learns (torchvision, which the released code uses, rotates in the same way).
+    moved and not interpolated, as in torchvision, which the released code uses: interpolation would blur every image
+    in training and none in testing, and with it the traces that a detector learns.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -32,10 +32,10 @@ class Augment(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.normalised(self.moved(images, None)[0])
+        return self.normalised(self.augmented(images, None)[0])
 
-    def moved(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Images in [0, 1], in training mode moved at random; masks N×H×W, if given, are moved with their images."""
+    def augmented(self, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Images in [0, 1], in training mode augmented at random, and masks N×H×W that are augmented with them."""
         values = images.float() / 255
         if not self.training:
             return values, masks
@@ -45,6 +45,6 @@ class Augment(nn.Module):
         return both[:, :-1], both[:, -1]
 
     def normalised(self, values: Tensor) -> Tensor:
-        """The input of a network, made of images in [0, 1]."""
+        """Images in [0, 1] as the input of a network."""
         assert isinstance(self.mean, Tensor) and isinstance(self.std, Tensor)
         return (values - self.mean) / self.std

@@ -1,4 +1,4 @@
-"""What a trained network makes of images: its scores, and its attention maps."""
+"""Inference with a trained network: the scores of images, and attention maps."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -58,10 +58,8 @@ def predict(
             logits = two_logits(model(augment(batch.images.to(fabric.device))))
             scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
     if fabric.world_size > 1:
-        # Only one process has the score of an image.
-        known = cast(Tensor, fabric.all_gather(scores))
-        scores = torch.nan_to_num(known, nan=0.0).sum(dim=0)
-        scores[known.isnan().all(dim=0)] = float("nan")
+        # Only one process has the score of an image, and the others have NaN.
+        scores = cast(Tensor, fabric.all_gather(scores)).nanmean(dim=0)
     scored = frame.assign(score=scores.cpu().numpy())
     return scored[scored["score"].notna()].reset_index(drop=True)
 

@@ -21,11 +21,11 @@ from sfic_bench.train.runs import Run
 FABRIC_PRECISIONS: Mapping[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     Precision.FP32: "32-true", Precision.BF16: "bf16-mixed", Precision.FP16: "16-mixed"
 }  # fmt: skip
-"""Lightning Fabric's names of our precisions."""
+"""The names that Lightning Fabric gives to the precisions."""
 
 
 def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:
-    """Lightning Fabric for the recipe's precision on these devices."""
+    """An instance of Lightning Fabric for these devices, with the recipe's precision."""
     return Fabric(
         accelerator=devices.device, devices=devices.devices, num_nodes=devices.hosts,
         precision=FABRIC_PRECISIONS[recipe.precision],
@@ -72,7 +72,7 @@ class Learner:
         self.augment = Augment(recipe).to(fabric.device)
 
     def start_epoch(self, epoch: int) -> None:
-        """Set learning rate, training mode and random numbers for an epoch, which is counted from 1."""
+        """Set the learning rate, the training mode and the random numbers of an epoch, which is counted from 1."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.recipe.learning_rate_in(epoch)
         # Each process draws its own augmentation, and that of an epoch does not depend on earlier epochs.
@@ -95,7 +95,7 @@ class Learner:
         if not isinstance(self.network, Detector):
             return F.cross_entropy(two_logits(self.model(self.augment(images))), labels)
         assert batch.masks is not None
-        values, masks = self.augment.moved(images, batch.masks.to(device))
+        values, masks = self.augment.augmented(images, batch.masks.to(device))
         assert masks is not None
         detection = self.model.forward_with_labels(self.augment.normalised(values), labels)
         return self.network.loss(detection, values, labels, masks)

@@ -1,7 +1,7 @@
 """Training and scoring on any device, one or several, with Lightning Fabric.
 
-The same seed gives the same weights on a CPU: order, augmentation and dropout follow from seed and epoch alone, so
-that a run that is resumed after epoch k equals a run that was never interrupted.
+The same seed gives the same weights on a CPU: order, augmentation and dropout depend only on seed and epoch, so that
+a run that is resumed after epoch k equals a run that was never interrupted.
 """
 
 import time
@@ -57,7 +57,7 @@ class TrainingProgress:
 
 
 ProgressListener = Callable[[TrainingProgress], object]
-"""A function that a training calls with its progress, in the first process alone."""
+"""A function that a training calls with its progress, only in its first process."""
 
 
 def train(
@@ -85,29 +85,27 @@ def train(
     fabric.barrier()
     if run.is_finished:
         return run.result()
-    return _Training(fabric, variant, recipe, data, run, devices, listener).result()
+    first_process_listener = listener if fabric.global_rank == 0 else None
+    return _Training(fabric, variant, recipe, data, run, devices, first_process_listener).result()
 
 
+@dataclass
 class _Training:
     """The training of one run in this process."""
 
-    def __init__(
-        self,
-        fabric: Fabric,
-        variant: Variant,
-        recipe: Recipe,
-        data: DataSplits,
-        run: Run,
-        devices: TrainingDevices,
-        listener: ProgressListener | None,
-    ) -> None:
-        self.fabric, self.recipe, self.data, self.run = fabric, recipe, data, run
-        self.workers = devices.workers
-        self.listener = listener if fabric.global_rank == 0 else None
-        self.unreadable = UnreadablePaths(skip=devices.skip_unreadable)
-        self.learner = Learner(fabric, variant, recipe, run)
-        self.order = self._order(data.train, seed=recipe.seed)
-        self.loader = self._loader(data.train, self.order, masks=self.learner.needs_masks)
+    fabric: Fabric
+    variant: Variant
+    recipe: Recipe
+    data: DataSplits
+    run: Run
+    devices: TrainingDevices
+    listener: ProgressListener | None
+
+    def __post_init__(self) -> None:
+        self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
+        self.learner = Learner(self.fabric, self.variant, self.recipe, self.run)
+        self.order = self._order(self.data.train, seed=self.recipe.seed)
+        self.loader = self._loader(self.data.train, self.order, masks=self.learner.needs_masks)
 
     def result(self) -> Trained:
         learner, run, is_first = self.learner, self.run, self.fabric.global_rank == 0
@@ -191,10 +189,9 @@ class _Training:
         return predict(self.fabric, self.learner.model, self.learner.augment, frame, loader, self.unreadable.note)
 
     def _order(self, frame: pd.DataFrame, *, seed: int | None) -> Order:
-        fabric = self.fabric
-        return Order(len(frame), rank=fabric.global_rank, processes=fabric.world_size, seed=seed)
+        return Order(len(frame), rank=self.fabric.global_rank, processes=self.fabric.world_size, seed=seed)
 
     def _loader(self, frame: pd.DataFrame, order: Order, *, masks: bool) -> DataLoader[Batch]:
         images = Images(frame, self.data.folder, self.recipe.input_size, masks=masks)
         batch_size = max(1, self.recipe.batch_size // self.fabric.world_size)
-        return batches(images, order, batch_size, self.workers)
+        return batches(images, order, batch_size, self.devices.workers)

@@ -85,7 +85,7 @@ def _domains(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def _left_out(name: str, data: DataSplits) -> Iterator[Experiment]:
-    """For each method an experiment that trains without it and tests it alone, beside real images."""
+    """For each method an experiment that trains without it and tests only its fakes, beside real images."""
     for method in sorted(set(data.train["method"]) - {""}):
         short_name = PAPER_NAMES.get(method, method)
         label = f"{name} without {short_name}"

@@ -38,8 +38,7 @@ class Recipe:
 
     Source: Guo et al. 2024, Section IV-A: Adam (0.9, 0.999), 1e-4 halved after each epoch, 20 epochs, batches of 64,
     seed 7, horizontal flips, rotation (±10° in the released code), perspective, ImageNet normalisation, faces at
-    256×256. The paper does not give the strength of the perspective; here corners move by up to `perspective` of half
-    the image.
+    256×256. The paper gives no strength of the perspective; corners move by up to `perspective` of half the image.
 
     Attributes:
         batch_size: images a step, over all devices together.

@@ -62,7 +62,7 @@ Content = TypeVar("Content")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run by its folder, which need not exist.
+    """A run, given by its folder, which need not exist.
 
     Every method that reads raises `UnusableRun` for a file that is missing, broken, or of another network.
     """

@@ -72,7 +72,7 @@ class DataSplits:
 
 
 class UnreadablePaths:
-    """The paths of images that could not be read and are left out, in the order in which they were met.
+    """The paths of images that could not be read and are left out, in the order of loading.
 
     Args:
         skip: leave such images out; otherwise the first one is an error.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 
 import pandas as pd
@@ -20,14 +21,13 @@ class Importer:
     """How one kind of data set is read.
 
     Attributes:
-        load: makes the table of a folder; its paths are absolute or relative to the folder.
-        options: keyword arguments that ``load`` takes.
+        load: makes the table of a folder; its paths are absolute or relative to the folder. Its parameters besides the
+            folder are the options of the kind.
         videos: lists the videos that faces can be taken out of; ``None`` if the data set has only images.
         annotations: patterns of files that an import needs beside the frames.
     """
 
     load: Callable[..., pd.DataFrame]
-    options: frozenset[str] = frozenset()
     videos: Callable[[Path], list[Video]] | None = None
     annotations: tuple[str, ...] = ()
 
@@ -38,9 +38,9 @@ IMPORTERS: Mapping[DatasetKind, Importer] = {
     DatasetKind.DFDC: Importer(load=dfdc.load, videos=dfdc.list_videos, annotations=dfdc.ANNOTATIONS),
     DatasetKind.CELEBDF: Importer(load=celebdf.load, videos=celebdf.list_videos, annotations=celebdf.ANNOTATIONS),
     DatasetKind.HFF: Importer(load=lists.load_hff),
-    DatasetKind.RELEASED: Importer(load=lists.load_released, options=frozenset(("fake_label",))),
+    DatasetKind.RELEASED: Importer(load=lists.load_released),
     DatasetKind.DEEPFAKEBENCH: Importer(load=deepfakebench.load),
-    DatasetKind.FOLDER: Importer(load=plain.load, options=frozenset(("split",)), videos=plain.list_videos),
+    DatasetKind.FOLDER: Importer(load=plain.load, videos=plain.list_videos),
 }
 """The importer of each kind of data set."""
 
@@ -72,7 +72,7 @@ def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, sp
     options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
-        if name not in importer.options:
+        if name not in signature(importer.load).parameters:
             raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
     if not (folder.is_dir() or (kind is DatasetKind.DEEPFAKEBENCH and folder.is_file())):
         raise BadLayout(f"there is no folder {folder}")

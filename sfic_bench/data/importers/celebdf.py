@@ -46,7 +46,7 @@ def load(folder: Path) -> pd.DataFrame:
 
 
 def list_videos(folder: Path) -> list[layout.Video]:
-    """All videos."""
+    """The videos in all folders, with those that the list does not name."""
     _check(folder)
     return [
         layout.Video(path=path, frames=layout.frames_beside(folder / name / path.name).relative_to(folder), label=label)

@@ -1,7 +1,7 @@
 """The JSON files of DeepfakeBench.
 
 Source: Yan et al., "DeepfakeBench", NeurIPS 2023, and its repository SCLBD/DeepfakeBench: data set → class (FF-real,
-FF-DF, CelebDFv2_fake, …) → train, val or test → compression (FaceForensics++ alone) → video → {label, frames, masks}.
+FF-DF, CelebDFv2_fake, …) → train, val or test → compression (only FaceForensics++) → video → {label, frames, masks}.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ def load(folder: Path) -> pd.DataFrame:
 
     These files list many videos twice: Celeb-DF's test videos are also in ``train`` and ``val``, and DFDC's training
     videos are also in ``val``. Such a video is in ``test`` if any file says so, else in ``train``; a note says how
-    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes. They start from
+    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes, and start from
     ``folder``, from the folder around it, or from ``rgb`` in either, whichever has the first image.
 
     Raises:

@@ -61,8 +61,8 @@ def load_image_level(folder: Path) -> pd.DataFrame:
     """The paper's data: real images and fakes by four methods, split 5:1 image by image, so that it leaks.
 
     Frames of one video, and one face in several videos, are on both sides, so that scores on this split say little
-    about new videos. Neither the paper nor its code has validation images: 5 of 6 images are ``train``, and 1 is
-    ``test``. The sixth image is drawn separately for real and for fake images, with seed 7, from the paths in order.
+    about new videos. As in the paper, there are no validation images: 5 of 6 images are ``train``, and 1 is ``test``.
+    That one is drawn separately for real and for fake images, with seed 7, from the paths in order.
 
     Raises:
         BadLayout: without frames.

@@ -19,8 +19,8 @@ SPLIT_FOLDERS = {split.value: split for split in SplitName} | dict.fromkeys(("va
 def load(folder: Path, *, split: SplitName | None = None) -> pd.DataFrame:
     """Images in ``real`` and ``fake``, or in ``train/real``, ``train/fake``, ``val/real`` and so on.
 
-    An image that lies directly in ``real`` or ``fake`` is a video of its own. Of ``fake/VIDEO/image`` the folder is the
-    video; of ``fake/METHOD/VIDEO/image`` the outer folder is also the method. The data set has the name of the folder.
+    An image that lies directly in ``real`` or ``fake`` is a video of its own. In ``fake/VIDEO/image`` the folder is the
+    video; in ``fake/METHOD/VIDEO/image`` the outer folder also names the method. The data set has the folder's name.
 
     Args:
         folder: the data set's folder.

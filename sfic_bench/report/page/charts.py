@@ -1,20 +1,20 @@
-"""Charts as Vega-Lite specifications, made with Altair.
+"""Charts as Vega-Lite specifications, made with Altair, which is imported only when a chart is drawn.
 
 Every mark has a tooltip that names its row and gives the interval. The colour-blind can tell the colours apart
 (Okabe & Ito 2008).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-import altair as alt
 import pandas as pd
 
 from sfic_bench.report.overview import front
+from sfic_bench.report.page.section import Spec
 
-Spec = dict[str, Any]
-"""A Vega-Lite specification, which Altair gives as untyped JSON."""
+if TYPE_CHECKING:
+    import altair as alt
 
-_Chart = alt.Chart | alt.LayerChart | alt.FacetChart
+    AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
 
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58500", "#56b4e9", "#8c6bb1", "#777777")
 DARK = ("#56b4e9", "#f08a4b", "#2fc39a", "#e39cc4", "#e6c34a", "#a3d3f5", "#b79ad6", "#aaaaaa")
@@ -47,17 +47,14 @@ TITLES = {
 
 
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
-    """Points of ``frame`` over ``x`` and ``y``, and a line through the Pareto front, which no other point beats.
+    """A point for each row of ``frame``, and a line through the Pareto front, which no other point beats.
 
-    Bars are the intervals, where ``frame`` has them in the columns ``{y}_low`` and ``{y}_high``.
-
-    Args:
-        frame: one point a row.
-        x: a column of which less is better.
-        y: a column of which less is better.
-        highest: more of ``y`` is better.
-        choose: a column of which the reader picks one value from a menu; each value has its own front.
+    Less is better in the columns ``x`` and ``y``, except that more of ``y`` is better if ``highest``. Bars are the
+    intervals in the columns ``{y}_low`` and ``{y}_high``, if ``frame`` has them. The reader picks a value of the column
+    ``choose`` from a menu; each value has its own front.
     """
+    import altair as alt
+
     frame = frame.dropna(subset=[x, y]).reset_index(drop=True)
     groups = [frame] if choose is None else [group for _, group in frame.groupby(choose, sort=False)]
     on_front = pd.concat([front(group, x, y, highest=highest) for group in groups])
@@ -89,6 +86,8 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
 
 def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
     """One map of ``value``, a ratio to vanilla, over α and β for each value of ``facet``."""
+    import altair as alt
+
     frame = frame.dropna(subset=["alpha", "beta", value])
     largest = max(1.02, float(frame[value].max()), 2 - float(frame[value].min()))
     grid = alt.Chart(frame).encode(
@@ -112,6 +111,8 @@ def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
 
 def strips(frame: pd.DataFrame) -> Spec:
     """Every sample as a tick on its row's line, with a diamond at the row's median."""
+    import altair as alt
+
     base = alt.Chart(frame)
     y = alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("ms:Q", title=TITLES["ms"], scale=alt.Scale(zero=False))
@@ -126,6 +127,8 @@ def strips(frame: pd.DataFrame) -> Spec:
 
 def layer_bars(frame: pd.DataFrame) -> Spec:
     """MACs of each layer, in the order of the forward pass, of the network that the reader picks from a menu."""
+    import altair as alt
+
     bars = (
         alt.Chart(frame)
         .mark_bar()
@@ -140,29 +143,35 @@ def layer_bars(frame: pd.DataFrame) -> Spec:
     return _spec(_with_menu(bars, frame, "row"))
 
 
-def _with_menu(chart: _Chart, frame: pd.DataFrame, column: str) -> _Chart:
+def _with_menu(chart: "AnyChart", frame: pd.DataFrame, column: str) -> "AnyChart":
     """``chart`` of only those rows that have the value of ``column`` which a menu above the chart shows."""
+    import altair as alt
+
     options = list(dict.fromkeys(frame[column]))
     menu = alt.param(name="chosen", value=options[0], bind=alt.binding_select(options=options, name="Show "))
     return chart.add_params(menu).transform_filter(f"datum['{column}'] === chosen")
 
 
-def _colour(column: str) -> alt.Color:
+def _colour(column: str) -> "alt.Color":
+    import altair as alt
+
     return alt.Color(f"{column}:N", title=TITLES.get(column, column), sort=None)
 
 
-def _tooltip(frame: pd.DataFrame) -> list[alt.Tooltip]:
+def _tooltip(frame: pd.DataFrame) -> "list[alt.Tooltip]":
     """All columns of ``frame`` that have a title; fractions with four digits."""
-    columns = {name: title for name, title in TITLES.items() if name in frame}
+    import altair as alt
+
     return [
         alt.Tooltip(f"{name}:Q", title=title, format=".4~g")
         if pd.api.types.is_float_dtype(frame[name])
         else alt.Tooltip(f"{name}:N", title=title)
-        for name, title in columns.items()
+        for name, title in TITLES.items()
+        if name in frame
     ]
 
 
-def _spec(chart: alt.TopLevelMixin) -> Spec:
+def _spec(chart: "alt.TopLevelMixin") -> Spec:
     spec: Spec = chart.to_dict()
     spec.pop("config", None)  # pages and images have configurations of their own
     if spec.get("width") == "container" and not isinstance(spec.get("height"), dict):
@@ -199,17 +208,7 @@ PAGE_CONFIG: Spec = CONFIG | {
 
 
 def with_fixed_width(spec: Spec) -> Spec:
-    """``spec`` for an image, which has no container to be as wide as."""
+    """``spec`` for an image, where no container sets the width."""
     if spec.get("width") != "container":
         return spec
     return {name: value for name, value in spec.items() if name != "autosize"} | {"width": WIDTH}
-
-
-def with_intervals(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` of times with its intervals as text, for tooltips."""
-
-    def texts(column: str, digits: str) -> list[str]:
-        bounds = zip(frame[f"{column}_low"], frame[f"{column}_high"], strict=True)
-        return ["" if pd.isna(low) else f"{low:{digits}}–{high:{digits}}" for low, high in bounds]
-
-    return frame.assign(interval=texts("ms", ".4g"), ratio_interval=texts("ratio", ".3f"))

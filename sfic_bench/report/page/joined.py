@@ -1,107 +1,101 @@
-"""The section that has what several kinds of files say of a network in one row."""
+"""The section that shows what several kinds of files say about a network in one row."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 import pandas as pd
 
-from sfic_bench.report.cells import bounds, number
-from sfic_bench.report.page.section import Section, known
-from sfic_bench.report.table import Column, Table
-from sfic_bench.units import format_count, format_ratio
+from sfic_bench.report.cells import bounds, count, estimate
+from sfic_bench.report.columns import INTERVAL, Cells, tabulated
+from sfic_bench.report.cost_tables import DEFAULT, Counted
+from sfic_bench.report.page.section import Section
+from sfic_bench.report.timing_tables import Compared
+from sfic_bench.results.accuracy import AccuracyRow
+from sfic_bench.units import format_ratio
 
 Network = tuple[str, float | None, float | None]
 """Backbone, α and β."""
 
-ByNetwork = Mapping[Network, Any]
+Line = TypeVar("Line", Counted, Compared, AccuracyRow)
 
 FEW = 40
 """Rows up to which the section is not folded."""
 
 
-def side_by_side_section(costs: pd.DataFrame, times: pd.DataFrame, scores: pd.DataFrame) -> Iterator[Section]:
-    """Costs, the fastest path's time and memory, and accuracy, of networks of which at least two of the three are known."""
-    of_costs, of_times, of_scores = _by_network(costs), _by_network(times), _by_network(scores)
-    tables = [
-        table
-        for where, timed in _groups(times, "setting", {*of_costs, *of_scores}, least="ms")
-        for task, scored in _groups(scores, "task", {*of_costs, *of_times})
-        if (table := _table("; ".join(filter(None, (where, task))), of_costs, timed, scored))
-    ]
+@dataclass(frozen=True)
+class Joined:
+    """What is known about a network: its counts, its fastest path, and its accuracy."""
+
+    network: Network
+    cost: Counted | None
+    time: Compared | None
+    score: AccuracyRow | None
+
+
+COLUMNS: tuple[Cells[Joined], ...] = (
+    Cells("network", lambda line: line.network[0], number=False),
+    Cells("α", lambda line: format_ratio(line.network[1]), always=True),
+    Cells("β", lambda line: format_ratio(line.network[2]), always=True),
+    Cells("counted on", lambda line: line.cost.input if line.cost else "", number=False),
+    Cells("params M", lambda line: count(line.cost.row.params, "M") if line.cost else ""),
+    Cells("paper GMac", lambda line: count(line.cost.row.macs.get("paper"), "G") if line.cost else ""),
+    Cells(f"{DEFAULT} GMac", lambda line: count(line.cost.row.macs.get(DEFAULT), "G") if line.cost else ""),
+    Cells("fastest path", lambda line: line.time.row.key[3] if line.time else "", number=False),
+    Cells("ms", lambda line: estimate(line.time.row.latency_ms, ".1f") if line.time else ""),
+    Cells(INTERVAL, lambda line: bounds(line.time.row.latency_ms, ".1f") if line.time else ""),
+    Cells("peak MB", lambda line: count(line.time.peak_bytes, "M", 1) if line.time else ""),
+    Cells("AUC %", lambda line: estimate(line.score.frame_auc, ".1f", scale=100) if line.score else ""),
+    Cells(INTERVAL, lambda line: bounds(line.score.frame_auc, ".1f", scale=100) if line.score else ""),
+    Cells("seeds", lambda line: str(line.score.seeds) if line.score else ""),
+)
+
+
+def side_by_side_section(costs: pd.DataFrame, times: pd.DataFrame, accuracies: pd.DataFrame) -> Iterator[Section]:
+    """Networks of which at least two of cost, time and accuracy are known, a table for each setting and task."""
+    counted: dict[Network, Counted] = _by_network(costs)
+    timed: dict[str, dict[Network, Compared]] = _by_group(times, "setting", least="ms")
+    scored: dict[str, dict[Network, AccuracyRow]] = _by_group(accuracies, "task")
+    tables = []
+    for setting, of_setting in _groups_with({*counted, *chain(*scored.values())}, timed).items():
+        for task, of_task in _groups_with({*counted, *chain(*timed.values())}, scored).items():
+            lines = [
+                Joined(network, counted.get(network), of_setting.get(network), of_task.get(network))
+                for network in dict.fromkeys([*counted, *of_setting, *of_task])
+                if sum(network in part for part in (counted, of_setting, of_task)) > 1
+            ]
+            if lines:
+                tables.append(tabulated("; ".join(filter(None, (setting, task))) or "Networks", COLUMNS, lines))
     if tables:
         yield Section(
             name="networks",
             title="Networks side by side",
-            lead="One row a network: what it costs, how long its fastest path takes, how well it detects. Other paths and "
-            "conventions, and where each figure is from, are in the sections below.",
+            lead="One row for each network: what it costs, how long its fastest path takes, and how well it detects. "
+            "The sections below show other paths and conventions, and the source of each figure.",
             tables=tables,
             first=sum(len(table.rows) for table in tables) <= FEW,
         )
 
 
-def _groups(
-    frame: pd.DataFrame, by: str, others: set[Network], least: str | None = None
-) -> list[tuple[str, ByNetwork]]:
-    """What may be in one table and has a network of ``others``; if there is nothing, one nameless group of nothing."""
-    found = [(str(n), _by_network(rows, least)) for n, rows in (frame.groupby(by, sort=False) if len(frame) else ())]
-    return [(n, rows) for n, rows in found if others & rows.keys()] or [("", {})]
-
-
-def _by_network(frame: pd.DataFrame, least: str | None = None) -> ByNetwork:
-    """Each network's first row, or that with the ``least`` of a column that must be known."""
-    if least is not None and len(frame):
-        frame = frame[frame[least].notna()].sort_values(least)
-    found: dict[Network, Any] = {}
+def _by_network(frame: pd.DataFrame) -> dict[Network, Line]:
+    """The column ``line`` of each network's first row."""
+    lines: dict[Network, Line] = {}
     for row in frame.itertuples(index=False):
-        found.setdefault((row.backbone, known(row.alpha), known(row.beta)), row)
-    return found
+        alpha, beta = (None if pd.isna(ratio) else ratio for ratio in (row.alpha, row.beta))
+        lines.setdefault((row.backbone, alpha, beta), row.line)
+    return lines
 
 
-def _table(title: str, costs: ByNetwork, timed: ByNetwork, scored: ByNetwork) -> Table | None:
-    parts = (costs, timed, scored)
-    keys = [k for k in dict.fromkeys([*costs, *timed, *scored]) if sum(k in part for part in parts) > 1]
-    if not keys:
-        return None
-    names = ["counted on", "params M", "paper GMac", "conv-linear GMac"] if costs else []
-    names += ["fastest path", "ms", "95%", "peak MB"] if timed else []
-    names += ["AUC %", "95%", "seeds"] if scored else []
-    rows = []
-    for backbone, alpha, beta in keys:
-        cost, time, score = (part.get((backbone, alpha, beta)) for part in parts)
-        cells = [backbone, format_ratio(alpha), format_ratio(beta)]
-        if costs:
-            cells += _cells(cost, input="")
-            cells += ["" if cost is None else format_count(cost.params, "M")]
-            cells += _cells(cost, paper=".2f", conv_linear=".2f")
-        if timed:
-            cells += [
-                *_cells(time, path="", ms=".1f"),
-                bounds(time and time.line.row.latency_ms, ".1f"),
-                *_cells(time, peak_mb=".1f"),
-            ]
-        if scored:
-            cells += [
-                *_cells(score, auc=".1f"),
-                bounds(score and score.line.frame_auc, ".1f", scale=100),
-                *_cells(score, seeds=""),
-            ]
-        rows.append(cells)
-    numbers = {
-        "α",
-        "β",
-        "params M",
-        "paper GMac",
-        "conv-linear GMac",
-        "ms",
-        "95%",
-        "peak MB",
-        "AUC %",
-        "seeds",
+def _by_group(frame: pd.DataFrame, column: str, least: str | None = None) -> dict[str, dict[Network, Line]]:
+    """Each network's first row for each value of ``column``, or its row with the ``least`` known value of another."""
+    groups = frame.groupby(column, sort=False) if len(frame) else ()
+    return {
+        str(value): _by_network(rows if least is None else rows.dropna(subset=least).sort_values(least))
+        for value, rows in groups
     }
-    columns = [Column(name=n, number=n in numbers) for n in ("network", "α", "β", *names)]
-    return Table(title=title or "Networks", columns=columns, rows=rows)
 
 
-def _cells(row: Any, **digits: str) -> list[str]:
-    """Columns of ``row``, blank where there is none."""
-    return [number(known(getattr(row, name, None)), form) for name, form in digits.items()]
+def _groups_with(networks: set[Network], groups: Mapping[str, dict[Network, Line]]) -> dict[str, dict[Network, Line]]:
+    """The ``groups`` that have any of ``networks``; a single empty group without a name if none has."""
+    return {name: lines for name, lines in groups.items() if networks & lines.keys()} or {"": {}}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sfic_bench.errors import MissingDependency
 from sfic_bench.report import table as tables
-from sfic_bench.report.page.section import Section
+from sfic_bench.report.page.charts import CONFIG, PAGE_CONFIG, with_fixed_width
+from sfic_bench.report.page.section import Section, Spec
 from sfic_bench.results.files import write_atomically, write_bytes_atomically
 from sfic_bench.version import __version__
 
@@ -16,11 +17,9 @@ MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', 
 
 
 def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
-    """A page with sortable tables, filters and tooltips, light and dark; its scripts and styles are in the file.
+    """A page of ``parts`` with sortable tables, filters and tooltips; ``files`` are the names in its head.
 
-    Args:
-        parts: the sections, in their order on the page.
-        files: names of the result files, which stand in the page's head.
+    Its scripts and styles are in the page itself, so that it needs no network.
 
     Raises:
         MissingDependency: the extra ``report`` is not installed.
@@ -28,8 +27,6 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
     try:
         import jinja2
         import vl_convert
-
-        from sfic_bench.report.page.charts import PAGE_CONFIG
     except ImportError:
         raise MissingDependency(MISSING) from None
     environment = jinja2.Environment(
@@ -44,7 +41,7 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
     return environment.get_template("report.html").render(
         files=files,
         version=__version__,
-        sections=[(part, {caption: make_chart() for caption, make_chart in part.charts.items()}) for part in parts],
+        sections=[(part, _drawn(part)) for part in parts],
         config=PAGE_CONFIG,
         # The template writes these three unescaped, since an escaped script would not run. None contains "</script".
         style=package.joinpath("page.css").read_text(encoding="utf-8"),
@@ -53,11 +50,19 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
     )
 
 
+def _drawn(part: Section) -> dict[str, Spec]:
+    """The charts of a section, by caption."""
+    try:
+        return {caption: make_chart() for caption, make_chart in part.charts.items()}
+    except ImportError:  # Altair is imported when the first chart is drawn
+        raise MissingDependency(MISSING) from None
+
+
 def to_markdown(parts: Sequence[Section]) -> str:
     """Markdown for a pull request: sections that a reader must see are open, all others are folded."""
     texts = []
     for part in parts:
-        # In a section that is folded, one click shall open its tables too.
+        # Tables of a folded section are open, so that one click shows them.
         shown = part.tables if part.first else [replace(table, folded=False) for table in part.tables]
         body = [tables.escape(part.lead), "", tables.to_markdown(shown)]
         heading = [f"## {tables.escape(part.title)}", ""]
@@ -69,7 +74,7 @@ def to_markdown(parts: Sequence[Section]) -> str:
 
 
 def images(parts: Sequence[Section], folder: Path) -> list[Path]:
-    """Write each chart as SVG and as PNG (twice its size in pixels) into ``folder``, which is created if need be.
+    """Write each chart as SVG and as PNG (twice its size in pixels) into ``folder``, which is created if missing.
 
     Raises:
         MissingDependency: the extra ``report`` is not installed.
@@ -77,15 +82,13 @@ def images(parts: Sequence[Section], folder: Path) -> list[Path]:
     """
     try:
         import vl_convert
-
-        from sfic_bench.report.page.charts import CONFIG, with_fixed_width
     except ImportError:
         raise MissingDependency(MISSING) from None
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for part in parts:
-        for number, make_chart in enumerate(part.charts.values(), 1):
-            spec = json.dumps(with_fixed_width(make_chart()) | {"config": CONFIG})
+        for number, chart in enumerate(_drawn(part).values(), 1):
+            spec = json.dumps(with_fixed_width(chart) | {"config": CONFIG})
             svg, png = (folder / f"{part.name}-{number}.{suffix}" for suffix in ("svg", "png"))
             write_atomically(svg, vl_convert.vegalite_to_svg(spec))
             write_bytes_atomically(png, vl_convert.vegalite_to_png(spec, scale=2))

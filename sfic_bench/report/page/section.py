@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import Any
 
 from sfic_bench.report.table import Table
 
-if TYPE_CHECKING:
-    from sfic_bench.report.page.charts import Spec
+Spec = dict[str, Any]
+"""A Vega-Lite specification, which Altair gives as untyped JSON."""
+
+Charts = Mapping[str, Callable[[], Spec]]
+"""Makers of charts, by caption; they are called only where charts are drawn, since they need Altair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,19 +19,13 @@ class Section:
 
     Attributes:
         name: a short name without spaces, for links and file names.
-        lead: what to take from it, in a sentence or two.
-        charts: makers of charts by caption; not called where there is nothing to draw them with.
-        first: it says what a reader must know, so that it is never folded.
+        lead: what a reader learns from the section, in a sentence or two.
+        first: whether the section has what every reader must know, so that it is never folded.
     """
 
     name: str
     title: str
     lead: str
     tables: Sequence[Table] = ()
-    charts: Mapping[str, Callable[[], "Spec"]] = field(default_factory=dict)
+    charts: Charts = field(default_factory=dict)
     first: bool = False
-
-
-def known(value: Any) -> Any:
-    """A value of a data frame; ``None`` where it has none."""
-    return None if value is None or pd.isna(value) else value

@@ -1,34 +1,50 @@
-"""What a report shows, section by section; how it looks is the renderer's."""
+"""What a report shows, section by section. `sfic_bench.report.page.render` decides how it looks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 from msgspec.structs import asdict
 
-from sfic_bench.compare.verdicts import Comparison
 from sfic_bench.report import overview
 from sfic_bench.report.audit_tables import count_verdicts
-from sfic_bench.report.cells import bounds, estimate
-from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.report.columns import Cells, interval_columns, tabulated
 from sfic_bench.report.comparison_tables import comparison_tables, headline
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
 from sfic_bench.report.page.joined import side_by_side_section
-from sfic_bench.report.page.scored import accuracy_section
+from sfic_bench.report.page.measured import accuracy_section, slower_section, time_sections
 from sfic_bench.report.page.section import Section
-from sfic_bench.report.page.timed import slower_section, time_sections
 from sfic_bench.report.table import Column, Table
 from sfic_bench.results.audit import AuditRow
+from sfic_bench.results.comparison import ComparisonResult
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import Family
 
+NOISE_COLUMNS: list[Cells[tuple[str, Family]]] = [
+    Cells("file", lambda line: line[0], number=False),
+    Cells("network", lambda line: line[1].name, number=False),
+    Cells("rounds", lambda line: str(line[1].rounds)),
+    Cells("stopped by", lambda line: line[1].stopped_by, number=False),
+    *interval_columns("vanilla against itself", lambda line: line[1].vanilla_against_itself, ".3f"),
+]
 
-def sections(files: Sequence[ResultFile], comparison: Comparison | None = None) -> list[Section]:
-    """Everything that ``files`` have to show, the verdict first."""
+
+def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = None) -> list[Section]:
+    """The sections of a report of ``files``, the verdict first."""
     costs, times, accuracies = overview.costs(files), overview.times(files), overview.accuracies(files)
     audited = overview.audited(files)
     parts: list[Section] = [_verdict(costs, times, audited, comparison)]
     if comparison is not None:
-        parts.append(_compared(comparison))
+        head, base = (Path(source.path).name for source in (comparison.head, comparison.base))
+        parts.append(
+            Section(
+                name="changes",
+                title="What changed",
+                lead=f"{head} against {base}: counts as integers, times by a rank test.",
+                tables=comparison_tables(comparison),
+                first=True,
+            )
+        )
     parts += side_by_side_section(costs, times, accuracies)
     if len(accuracies):
         parts.append(accuracy_section(accuracies))
@@ -45,12 +61,12 @@ def sections(files: Sequence[ResultFile], comparison: Comparison | None = None) 
 
 
 def _verdict(
-    costs: pd.DataFrame, times: pd.DataFrame, audited: list[AuditRow], comparison: Comparison | None
+    costs: pd.DataFrame, times: pd.DataFrame, audited: Sequence[AuditRow], comparison: ComparisonResult | None
 ) -> Section:
-    """One line a check, with its outcome."""
+    """One line for each check, with its outcome."""
     rows = []
     if comparison is not None:
-        rows.append([comparison.overall, "against the base", headline(comparison)])
+        rows.append([comparison.verdict, "against the base", headline(comparison)])
     if len(costs):
         sfic = costs[costs["alpha"].notna()]
         wrong = int((sfic["unexplained"].fillna(0) != 0).sum())
@@ -71,18 +87,8 @@ def _verdict(
     return Section(
         name="verdict",
         title="Verdict",
-        lead="What this report found, in a line each. Everything below says from which figures.",
+        lead="The outcome of each check in one line. The sections below show the figures behind it.",
         tables=[table] if rows else [],
-        first=True,
-    )
-
-
-def _compared(comparison: Comparison) -> Section:
-    return Section(
-        name="changes",
-        title="What changed",
-        lead=f"{comparison.head.path.name} against {comparison.base.path.name}: counts as integers, times by a rank test.",
-        tables=comparison_tables(comparison),
         first=True,
     )
 
@@ -93,12 +99,10 @@ def _environment(files: Sequence[ResultFile]) -> Section:
     columns = [Column(name=n) for n in ("", *(file.path.name for file in files))]
     rows = [[name, *(some.get(name, "") for some in facts)] for name in names]
     tables = [Table(title="Environment", columns=columns, rows=rows, folded=True)]
-    families = [
-        (file.path.name, family) for file in files if file.timing is not None for family in file.timing.families
-    ]
+    families = [(file.path.name, family) for file in files if file.timing for family in file.timing.families]
     if families:
-        note = "what a run cannot tell apart: vanilla against itself in the same rounds"
-        tables.insert(0, tabulated("Noise", NOISE, families, notes=[note], folded=True))
+        note = "vanilla against itself, in the same rounds, shows differences that a run cannot tell apart"
+        tables.insert(0, tabulated("Noise", NOISE_COLUMNS, families, notes=[note], folded=True))
     return Section(
         name="environment",
         title="Where the figures are from",
@@ -107,20 +111,9 @@ def _environment(files: Sequence[ResultFile]) -> Section:
     )
 
 
-NOISE: tuple[Cells[tuple[str, Family]], ...] = (
-    Cells("file", lambda line: line[0], number=False),
-    Cells("network", lambda line: line[1].name, number=False),
-    Cells("rounds", lambda line: str(line[1].rounds)),
-    Cells("stopped by", lambda line: line[1].stopped_by, number=False),
-    Cells("vanilla against itself", lambda line: estimate(line[1].vanilla_against_itself, ".3f")),
-    Cells("95%", lambda line: bounds(line[1].vanilla_against_itself, ".3f")),
-)
-
-
 def _facts(file: ResultFile) -> dict[str, str]:
-    """The environment of a file, packages among it, as text; without what is not known."""
-    facts: dict[str, object] = asdict(file.environment)
-    facts |= file.environment.packages
+    """The environment of a file and its packages, as text, without what is not known."""
+    facts: dict[str, object] = asdict(file.environment) | file.environment.packages
     del facts["packages"]
     return {
         name: " ".join(map(str, value)) if isinstance(value, list) else str(value)

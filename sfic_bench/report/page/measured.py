@@ -1,0 +1,69 @@
+"""Sections on what was measured: time, memory, energy and accuracy."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+
+from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE
+from sfic_bench.report.columns import tabulated
+from sfic_bench.report.page.charts import heat_maps, pareto, strips
+from sfic_bench.report.page.section import Section
+from sfic_bench.report.timing_tables import NOTES, OVER_VANILLA, TIMING_COLUMNS
+
+
+def accuracy_section(accuracies: pd.DataFrame) -> Section:
+    """The accuracies that ``accuracy`` measured, and their chart over MACs where those were counted."""
+    drawn = accuracies.drop(columns="line").dropna(subset=["gmacs", "auc"])
+    chart = partial(pareto, drawn, "gmacs", "auc", highest=True, choose="task")
+    caption = "AUC against MACs; no point beats those on the dashed front in both"
+    return Section(
+        name="scores",
+        title="Measured accuracy",
+        lead="Means over seeds. MACs are those of one image at 256×256, in the paper's convention.",
+        tables=[tabulated("Every experiment", ACCURACY_COLUMNS, list(accuracies["line"]), notes=[NOTE], folded=True)],
+        charts={caption: chart} if len(drawn) else {},
+    )
+
+
+def slower_section(times: pd.DataFrame) -> Section:
+    """Rows that have fewer MACs than vanilla and take longer, a table for each setting."""
+    slower = times[times["slower"]]
+    timed = times["alpha"].notna() & times["ratio"].notna()
+    lead = f"None of {timed.sum()} timed SFIC rows has fewer MACs than vanilla and takes longer for sure."
+    if len(slower):
+        lead = (
+            f"{len(slower)} of {timed.sum()} timed SFIC rows have fewer MACs than vanilla on the same path, and the "
+            "whole interval of their time lies above vanilla's: MACs alone would have promised the opposite."
+        )
+    tables = [
+        tabulated(str(setting), TIMING_COLUMNS, list(rows["line"]), notes=NOTES)
+        for setting, rows in slower.groupby("setting", sort=False)
+    ]
+    return Section(name="slower", title="Fewer MACs but slower", lead=lead, tables=tables)
+
+
+def time_sections(times: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Section]:
+    """One section for each setting, since times of different settings must not share a chart."""
+    for i, (setting, rows) in enumerate(times.groupby("setting", sort=False), 1):
+        drawn = rows[rows["ms"].notna()].drop(columns="line")
+        own_samples = samples[samples["setting"] == setting]
+        ratios = drawn[drawn["alpha"].notna()].assign(facet=drawn["backbone"] + ", " + drawn["path"])
+        charts = {}
+        if drawn["gmacs"].notna().any():
+            charts["Time against MACs; no point beats those on the dashed front in both"] = partial(
+                pareto, drawn, "gmacs", "ms"
+            )
+        if drawn["peak_mb"].notna().any():
+            charts["Peak memory against time"] = partial(pareto, drawn, "ms", "peak_mb")
+        if ratios["ratio"].notna().any():
+            charts["Time over vanilla's on the same path, by α and β"] = partial(heat_maps, ratios, "ratio", "facet")
+        if len(own_samples):
+            charts["Every sample; a diamond marks the median"] = partial(strips, own_samples)
+        yield Section(
+            name=f"times-{i}",
+            title=f"Time and memory: {setting}",
+            lead=f"{OVER_VANILLA[0].upper()}{OVER_VANILLA[1:]}.",
+            tables=[tabulated("Every timed path", TIMING_COLUMNS, list(rows["line"]), notes=NOTES, folded=True)],
+            charts=charts,
+        )

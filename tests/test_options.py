@@ -1,0 +1,92 @@
+"""The command line, the dataclasses and the blocks of a sweep file have the same names and the same defaults."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from sfic_bench.cli.accuracy import accuracy_command
+from sfic_bench.cli.flops import flops_command
+from sfic_bench.cli.latency import latency_command, stage2_command
+from sfic_bench.cli.training import train_command
+from sfic_bench.measure.conditions import Conditions
+from sfic_bench.measure.sampler import Stop
+from sfic_bench.networks.variant import Variant
+from sfic_bench.sweep.jobs.job import Needs
+from sfic_bench.sweep.spec import BLOCKS
+from sfic_bench.train.recipe import Recipe, TrainingDevices
+
+Command = Callable[..., None]
+
+NEEDS = {"cpus", "gpus", "accelerator_type", "resources"}
+WITHOUT_OPTION = {"flip", "rotation", "perspective", "fused", "hosts"}
+"""A recipe's fields that only a sweep file or Python changes, and what torchrun is told."""
+
+
+def command_defaults(command: Command) -> dict[str, object]:
+    return {name: _plain(parameter.default) for name, parameter in inspect.signature(command).parameters.items()}
+
+
+def declared_defaults(declaration: type) -> dict[str, object]:
+    if dataclasses.is_dataclass(declaration):
+        return {field.name: field.default for field in dataclasses.fields(declaration)}
+    info = msgspec.inspect.type_info(declaration)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return {
+        field.name: _plain(field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
+        for field in info.fields
+    }
+
+
+def _plain(default: object) -> object:
+    """A default as the command line writes it: a list is a text with commas."""
+    if isinstance(default, list):
+        return ",".join(map(str, default))
+    return str(default) if isinstance(default, int) and not isinstance(default, bool) else default
+
+
+@pytest.mark.parametrize(
+    ("command", "declarations", "without"),
+    [
+        (latency_command, [Conditions], set()),
+        (stage2_command, [Conditions], {"input_size"}),  # its --size is that of S
+        (train_command, [Recipe, TrainingDevices], WITHOUT_OPTION),
+        (accuracy_command, [Recipe, TrainingDevices], WITHOUT_OPTION | {"seed"}),  # it has --seeds
+    ],
+)
+def test_options_have_the_defaults_of_the_dataclasses(
+    command: Command, declarations: list[type], without: set[str]
+) -> None:
+    options = command_defaults(command)
+    fields = {name: _plain(default) for kind in declarations for name, default in declared_defaults(kind).items()}
+    assert fields.keys() - options.keys() == without
+    assert {name: options[name] for name in fields if name not in without} == {
+        name: default for name, default in fields.items() if name not in without
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "command", "only_in_block", "only_options"),
+    [
+        ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers"}),
+        ("latency", latency_command, NEEDS, set()),
+        ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs"}),
+    ],
+)
+def test_a_block_has_the_names_and_defaults_of_its_command(
+    kind: str, command: Command, only_in_block: set[str], only_options: set[str]
+) -> None:
+    keys, options = declared_defaults(BLOCKS[kind]), command_defaults(command)
+    assert keys.keys() - options.keys() == only_in_block
+    assert options.keys() - keys.keys() == only_options | {"format", "output"}
+    shared = (keys.keys() & options.keys()) - {"backbone"}  # a block must name its networks
+    assert {name: keys[name] for name in shared} == {name: options[name] for name in shared}
+
+
+def test_other_defaults_are_declared_once() -> None:
+    assert command_defaults(latency_command)["max_seconds"] == declared_defaults(Stop)["max_seconds"]
+    assert command_defaults(accuracy_command)["seeds"] == str(Recipe().seed)
+    assert command_defaults(flops_command)["on_unsupported"] == declared_defaults(Variant)["on_unsupported"]
+    assert declared_defaults(Needs).keys() >= NEEDS
