@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from test_latency import MACHINE, QUICK, instead
+from helpers.timings import MACHINE, QUICK, instead
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 

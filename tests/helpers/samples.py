@@ -6,6 +6,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+def quiet(scale: float = 1.0, seed: int = 0, n: int = 30) -> list[float]:
+    return list(scale * np.random.default_rng(seed).normal(10, 0.05, n))
+
+
 def skewed(rng: np.random.Generator, rows: int, samples: int, noise: float = 0.02) -> Floats:
     """Log-normal around 10 ms, one in twenty 1.2 to 5 times as long."""
     times = 10 * rng.lognormal(0, noise, (rows, samples))

@@ -1,0 +1,54 @@
+"""Result files of every kind, for a report."""
+
+from typing import Any
+
+import numpy as np
+
+from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+
+EVIL = "<script>window.pwned = 1</script><b>net"
+
+
+def interval(median: float) -> dict[str, Any]:
+    return {"median": median, "ci95": [0.95 * median, 1.05 * median]}
+
+
+def documents() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    rows = []
+    for scale, name in ((1.0, "net"), (3.0, EVIL), (9.0, "third")):
+        rows.append(measured(name, scale * rng.lognormal(0, 0.1, 20), sfic=False, macs=int(scale * 10**9)))
+        rows.append(
+            measured(
+                name,
+                1.2 * scale * rng.lognormal(0, 0.1, 20),
+                macs=int(scale * 5 * 10**8),
+                ratio_to_vanilla=interval(1.2),
+                fewer_macs_but_slower=True,
+            )
+        )
+    rows.append(measured("net", None, path="cuda-graph", reason="needs a CUDA device"))
+    layer = {
+        "path": "conv1",
+        "kind": "conv",
+        "calls": 1,
+        "input": [1, 3, 8, 8],
+        "output": [1, 4, 8, 8],
+        "params": 9,
+    }
+    layers = [
+        layer | {"macs": {"paper": 9, "conv-linear": 9_000_000}},
+        layer | {"path": "relu", "macs": {"paper": None}},
+    ]
+    return {
+        "times.json": measurement(rows),
+        "costs.json": cost([
+            counted("resnet26", layers=layers),
+            counted("resnet26", alpha=0.5, beta=1.0, params_over_vanilla={"unexplained": 0}, layers=layers),
+        ]),
+        "accuracy.json": accuracy([
+            scored("resnet26", 0.7),
+            scored("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
+        ]),
+        "bench.json": pytest_benchmark({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
+    }  # fmt: skip
