@@ -194,7 +194,17 @@ def test_explain() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; sys.argv = ['sfic-bench', '--help']\nfrom sfic_bench.cli.main import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    code = """
+import sys
+from sfic_bench.cli.main import main
+
+sys.argv = ["sfic-bench", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+assert "torch" not in sys.modules
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -80,33 +80,33 @@ def test_fused_is_the_reference(
     assert set(got) == set(expected) == set(exact)
     allowed = EXACT
     if dtype == torch.float32:
-        # What this case loses in float32 as drawn, in its worst tensor: a gradient that cancels may lose all of its digits.
-        allowed = max(SINGLE, FACTOR * max(off(expected[name], value) for name, value in exact.items()))
+        # This is the unfused network's loss in its worst tensor: a gradient that cancels may lose all its digits.
+        allowed = max(SINGLE, FACTOR * max(error(expected[name], value) for name, value in exact.items()))
     for name, value in exact.items():
-        assert off(got[name], value) <= allowed, name
+        assert error(got[name], value) <= allowed, name
 
 
 def test_a_gradient_that_cancels() -> None:
-    """One channel and a 1×1 kernel in training: a normalised channel's weight has a gradient near 0, whatever is left of it."""
+    """In training, a normalised channel's weight has a gradient near 0, of which rounding leaves nothing."""
     for seed in range(100):
         exact, expected, got = outcomes(0.5, 1.0, 1, 1, 1, (5, 5), False, torch.float32, True, seed)
-        lost = max(off(expected[name], value) for name, value in exact.items())
+        lost = max(error(expected[name], value) for name, value in exact.items())
         for name, value in exact.items():
-            assert off(got[name], value) <= max(SINGLE, FACTOR * lost), (seed, name)
+            assert error(got[name], value) <= max(SINGLE, FACTOR * lost), (seed, name)
 
 
 EXACT = 1e-10
-"""Of float64: how far a fused network may be off the unfused one, see `off`."""
+"""The largest `error` that is allowed to a fused network in float64."""
 
 SINGLE = 1e-5
-"""Of float32, where float32 itself loses next to nothing."""
+"""The largest `error` that is allowed in float32, where the unfused network itself loses next to nothing."""
 
 FACTOR = 10
-"""Of float32: how much more the order of additions may lose than the unfused network does on the same input."""
+"""How many times the unfused network's `error` in float32 is allowed, since fusing changes the order of additions."""
 
 
-def off(got: Tensor, exact: Tensor) -> float:
-    """The largest error over the largest value, or over 1 where that is more."""
+def error(got: Tensor, exact: Tensor) -> float:
+    """The largest difference, relative to the largest value or to 1, whichever is larger."""
     if not exact.numel():
         return 0.0
     return float((got.double() - exact).abs().max() / max(1.0, float(exact.abs().max())))
@@ -124,7 +124,7 @@ def outcomes(
     for_training: bool,
     seed: int,
 ) -> tuple[dict[str, Tensor], ...]:
-    """Result, gradients and state: of the network as drawn in float64, as drawn in ``dtype``, and fused in ``dtype``."""
+    """Results, gradients and states of the unfused network in float64 and in ``dtype``, and of the fused one."""
     torch.manual_seed(seed)
     vanilla = randomised(Stages(channels, kernel, stride, bias), seed).to(dtype)
     placement = Placement(stage1=("first",), stage3=("last",))
@@ -144,15 +144,15 @@ def outcome(model: nn.Module, x: Tensor, weights: Tensor, for_training: bool) ->
     result = model.train(for_training)(x)
     (result * weights).sum().backward()
     assert x.grad is not None
-    found = {"result": result.detach(), "gradient of x": x.grad}
-    if for_training:  # running statistics too
-        found |= {f"gradient of {name}": g for name, g in gradients(model).items()}
-        found |= {name: value.detach() for name, value in model.state_dict().items()}
-    return found
+    tensors = {"result": result.detach(), "gradient of x": x.grad}
+    if for_training:
+        tensors |= {f"gradient of {name}": g for name, g in gradients(model).items()}
+        tensors |= {name: value.detach() for name, value in model.state_dict().items()}  # with running statistics
+    return tensors
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:
-    """Gradients under the unfused names: put them where the parameters are and ask for the state."""
+    """Gradients under the unfused names, which a state dict gives once they stand where the parameters are."""
     holder = copy.deepcopy(model)
     for (_, p), q in zip(model.named_parameters(), holder.parameters(), strict=True):
         q.data = torch.zeros_like(p) if p.grad is None else p.grad.clone()

@@ -58,7 +58,10 @@ def test_celebdf_polarity_is_checked(tmp_path: Path, line: str, message: str) ->
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("folder", "lines", "name"), [("a", 100, "Celeb-DF v1"), ("a", 518, "Celeb-DF v2"), ("a", 3, "Celeb-DF"), ("celeb_v1", 3, "Celeb-DF v1")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("folder", "lines", "name"),
+    [("a", 100, "Celeb-DF v1"), ("a", 518, "Celeb-DF v2"), ("a", 3, "Celeb-DF"), ("celeb_v1", 3, "Celeb-DF v1")],
+)
 def test_celebdf_versions(tmp_path: Path, folder: str, lines: int, name: str) -> None:
     touch_files(tmp_path / folder, "Celeb-real/id0_0000/1.jpg")
     write_file(

@@ -62,7 +62,8 @@ def test_alpha_turns_into_channels_in_one_place(monkeypatch: pytest.MonkeyPatch)
         return Split(channels - frequency, frequency)
 
     monkeypatch.setattr(Split, "of", staticmethod(rounded_up))
-    # 2 groups of 5 outputs, of which the split of 6 inputs cuts one: 3 of 10 outputs at α = .25, where 2 is rounded down.
+    # Two groups have 5 outputs each, and the split of 6 inputs cuts one of them. At α = .25, ⌈2.5⌉ = 3 of the
+    # 10 outputs are frequency channels; rounded down, they would be 2.
     vanilla = Body(same_size(6, 10, groups=2), channels=6, out=10)
     sfic = to_sfic(vanilla, alpha=0.25, beta=1.0)
     first = sfic.get_submodule("first")(torch.zeros(1, 8, 4, 4))

@@ -27,6 +27,15 @@ from sfic_bench.sweep.plan import tasks_of
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import is_machine
 
+TIMING = """[[latency]]
+backbone = "mobilenet"
+{ratios}
+path = "reference"
+batch_size = {batch_size}
+input_size = 48
+max_seconds = 0.5
+"""
+
 
 def test_the_command_and_what_it_collects(tmp_path: Path) -> None:
     status, out, err = run_sweep(tmp_path, COST)
@@ -65,15 +74,8 @@ def test_the_command_and_what_it_collects(tmp_path: Path) -> None:
 
 def test_times_and_trainings_are_collected(tmp_path: Path) -> None:
     training_data(tmp_path)
-    text = (
-        TRAINING
-        + "seeds = [7, 8]\n"
-        + (
-            '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.5, 1.0]\npath = "reference"\nbatch_size = 2\ninput_size = 48\n'
-            "max_seconds = 1\n"
-        )
-    )
-    status, _, err = run_sweep(tmp_path, text)
+    timing = TIMING.format(ratios="alpha = 0.5\nbeta = [0.5, 1.0]", batch_size=2)
+    status, _, err = run_sweep(tmp_path, TRAINING + "seeds = [7, 8]\n" + timing)
     assert status == 0, err
     timed = read(tmp_path / "out" / "latency.json")
     assert [r.key[1:3] for r in timed.result.rows] == [(None, None), (0.5, 0.5), (0.5, 1.0)]
@@ -180,11 +182,11 @@ def test_a_folder_of_its_own_on_a_node_is_told(tmp_path: Path, monkeypatch: pyte
 
 
 def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
-    text = '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\npath = "reference"\nbatch_size = [1, 2]\ninput_size = 32\nmax_seconds = 0.5\n'
-    assert run_sweep(tmp_path, text)[0] == 0
+    one_batch, two_batches = (TIMING.format(ratios='alpha = "none"', batch_size=size) for size in ("1", "[1, 2]"))
+    assert run_sweep(tmp_path, two_batches)[0] == 0
     out = tmp_path / "out"
     assert {path.name for path in out.glob("*.json")} == {"latency.json", "latency-2.json"}  # two batch sizes
-    assert run_sweep(tmp_path, text.replace("[1, 2]", "1"))[0] == 0
+    assert run_sweep(tmp_path, one_batch)[0] == 0
     assert {path.name for path in out.glob("*.json")} == {"latency.json"}  # nothing old is left
     environment = json.loads((out / "latency.json").read_text())["environment"]
     assert environment["nodes"] == [environment["node"]] and "argv" not in environment
@@ -194,7 +196,7 @@ def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "two"))
     store.write_bytes("results/a.json", one.read_bytes())
     store.write_bytes("results/b.json", json.dumps(document).encode())
-    (job,) = jobs_in(tmp_path, text.replace("[1, 2]", "1"))
+    (job,) = jobs_in(tmp_path, one_batch)
     (task,) = tasks_of([job], Local().nodes, store)
     assert collect([replace(task, key="a"), replace(task, key="b")], store) == [
         "latency.json",

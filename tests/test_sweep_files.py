@@ -54,7 +54,8 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ('[[latency]]\nbackbone = "vgg13"\ncpus = 1', "takes the whole node"),
         ('[[accuracy]]\nbackbone = "vgg13"\nlearning_rate = -1', r"\[\[accuracy\]\] 1: learning rate must lie"),
         ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read the manifest .*no.csv"),
-        ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1', "devices = 2 asks for as many GPUs"),
+        ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1',
+         "devices = 2 asks for as many GPUs"),
         ("[[cost", "is no TOML"),
         ("", "asks for nothing"),
     ],
@@ -62,6 +63,14 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
 def test_what_a_file_cannot_ask_for(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(BadSweep, match=said):
         jobs_in(tmp_path, text)
+
+
+NETWORK = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, {}, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
 
 
 def test_a_key_is_of_what_determines_a_result(tmp_path: Path) -> None:
@@ -73,11 +82,10 @@ def test_a_key_is_of_what_determines_a_result(tmp_path: Path) -> None:
     assert (
         key != found.key("2", "2.13", "") and key != found.key("1", "2.6", "") and key != found.key("1", "2.13", "A100")
     )
-    net = "def net():\n    from torch import nn\n    return nn.Sequential(nn.Conv2d(3, {}, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
     keys = []
     for folder, channels in (("a", 4), ("b", 4), ("c", 5)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "net.py").write_text(net.format(channels))
+        (tmp_path / folder / "net.py").write_text(NETWORK.format(channels))
         (job,) = jobs_in(tmp_path / folder, '[[cost]]\nbackbone = "net.py:net"\nalpha = "none"')
         keys.append(job.key("", "", ""))
     assert keys[0] == keys[1] != keys[2]  # by what is in the file, wherever it lies

@@ -126,8 +126,9 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:
     manifest = write_splits(data)
-    done = torchrun("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), "--epochs", "1",
-                    "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2", "-o", str(tmp_path / "run"))  # fmt: skip
+    small = ("--epochs", "1", "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2")
+    call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), *small)
+    done = torchrun(*call, "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert Run(tmp_path / "run").result().images == 7
     assert done.stdout.count("after 1 epochs") == 1  # one of the processes speaks

@@ -28,6 +28,15 @@ epochs = 2
 batch_size = 8
 input_size = 32
 """
+TIMINGS = """[[latency]]
+backbone = "mobilenet"
+alpha = 0.5
+beta = [0.25, 0.5, 0.75, 1.0]
+path = "reference"
+batch_size = 1
+input_size = 48
+max_seconds = 2
+"""
 
 
 @pytest.fixture
@@ -198,11 +207,7 @@ def test_a_training_on_two_hosts_is_one_on_two_devices(cluster: Any, data: Path)
 
 
 def test_a_timed_cell_has_its_node_to_itself(cluster: Any, tmp_path: Path) -> None:
-    text = (
-        '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.25, 0.5, 0.75, 1.0]\npath = "reference"\nbatch_size = 1\n'
-        "input_size = 48\nmax_seconds = 2\n"
-    )
-    spec = written(tmp_path, text + COSTS.format('["mobilenet", "vgg13"]'))
+    spec = written(tmp_path, TIMINGS + COSTS.format('["mobilenet", "vgg13"]'))
     status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
     assert status == 0, out + err
     cells = [document["cell"] for document in results(tmp_path / "out").values()]
