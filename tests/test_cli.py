@@ -10,19 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.command import run_command_process as run
+from helpers.command import run_python
 
 import sfic_bench
 from sfic_bench.networks import registry
 from sfic_bench.paper import DETECTORS
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sfic_bench", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-    )
 
 
 def test_flops_json() -> None:
@@ -177,7 +170,7 @@ def test_env_names_the_command_that_adds_what_is_missing() -> None:
         "info.version_of = lambda name: None if name == 'thop' else '1';"
         "sys.argv = ['sfic-bench', 'env']; main.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert info.version_of
     assert re.search(r"thop +missing +pip install 'sfic-bench\[peers\]'", done.stdout)
 
@@ -205,7 +198,7 @@ except SystemExit:
     pass
 assert "torch" not in sys.modules
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
 
 

@@ -2,15 +2,13 @@
 
 import copy
 import json
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.command import cpu_seconds
 from helpers.command import run_command as run
 from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
 from helpers.samples import quiet, skewed
@@ -226,13 +224,6 @@ def test_thousand_rows_in_twice_the_time_of_importing_pandas_and_no_torch(write:
         times = skewed(rng, 1000, 30, 0.01)
         path = write(name, measurement([measured(f"net{i}", t) for i, t in enumerate(times)]))
     folder = path.parent
-
-    def cpu_seconds(*command: str | Path) -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     # In turns, the least of each: another process on the machine must not decide this.
     pairs = [

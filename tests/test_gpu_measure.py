@@ -1,13 +1,13 @@
 """The script for a machine with a GPU, on one without and with little installed."""
 
 import importlib.util
-import subprocess
 import sys
 import types
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers.command import run_python
 
 from sfic_bench.results.read import read
 
@@ -47,7 +47,7 @@ sys.meta_path[:] = [AllBut]
 sys.argv = ["gpu_measure.py", {part!r}, {str(tmp_path / "out")!r}, "--dry-run"]
 runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"part {part}: expected to take" in done.stdout and "0 wrong" in done.stdout
     assert "predicted" in done.stdout and "vs. vanilla" in done.stdout

@@ -1,21 +1,17 @@
 """The commands `sfic-bench latency` and `sfic-bench stage2`."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-
-def run(*arguments: str, command: str = "latency") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "sfic_bench", command, *arguments], capture_output=True, text=True)
+from helpers.command import run_command_process as run
+from helpers.command import run_python
 
 
 def test_command_line() -> None:
     small = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--batch-size", "2")
-    done = run(*small, "--input-size", "48", "--max-seconds", "2", "--format", "json")
+    done = run("latency", *small, "--input-size", "48", "--max-seconds", "2", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     document = json.loads(done.stdout)
     assert document["schema"] == "sfic-bench/measurement/2"
@@ -31,7 +27,7 @@ def test_command_line() -> None:
 
 def test_one_layer_from_the_command_line() -> None:
     cell = ("--channels", "8", "--size", "12", "--alpha", "0.5", "--beta", "0.5", "--kernel", "1")
-    done = run(*cell, "--max-seconds", "1", "--format", "json", command="stage2")
+    done = run("stage2", *cell, "--max-seconds", "1", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     rows = json.loads(done.stdout)["rows"]
     assert [(r["alpha"], r["path"], r["status"]) for r in rows] == [
@@ -47,7 +43,7 @@ def test_one_layer_from_the_command_line() -> None:
 def test_what_this_machine_lacks_is_said_in_every_row() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    done = run("--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
+    done = run("latency", "--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
     assert done.returncode == 0
     rows = json.loads(done.stdout)["rows"]
     assert len(rows) == 4
@@ -76,7 +72,7 @@ sys.argv = "sfic-bench latency --backbone mobilenet,resnet26 --alpha .5 --beta .
 sys.argv += "--input-size 48 --path fused --max-seconds 1 --format json --output {path}".split()
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert done.returncode == 130 and "interrupted" in done.stderr
     rows = json.loads(path.read_text())["rows"]
     assert [(r["backbone"], r["status"]) for r in rows] == [("mobilenet", "ok")] * 2
@@ -95,6 +91,6 @@ main()
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str) -> None:
-    done = run(*arguments)
+    done = run("latency", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
