@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from helpers.command import run_command as run
 from helpers.mangled_files import mangled
-from helpers.result_files import measured, measurement
+from helpers.result_files import timing_file, timing_row
 from helpers.samples import quiet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-GOOD = json.dumps(measurement([measured("net", quiet(n=4))])).encode()
+GOOD = json.dumps(timing_file([timing_row("net", quiet(n=4))])).encode()
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ GOOD = json.dumps(measurement([measured("net", quiet(n=4))])).encode()
             GOOD.replace(b'"backbone": "net"', b'"backbone": "\\u001b[2J"'),
             "text without control characters - at `$.rows[0].backbone`",
         ),
-        (json.dumps(measurement([])).encode(), "has no rows"),
-        (json.dumps(measurement([measured("net", [1.0])] * 2)).encode(), "two rows for net α=0.5 β=1 fused"),
+        (json.dumps(timing_file([])).encode(), "has no rows"),
+        (json.dumps(timing_file([timing_row("net", [1.0])] * 2)).encode(), "two rows for net α=0.5 β=1 fused"),
         (GOOD.replace(b'"status": "ok"', b'"status": "wrong"'), "`$.rows[0]`"),
         (b"[" * 100_000, "sfic-bench"),
     ],

@@ -1,4 +1,4 @@
-"""Fusing whole networks and what stands in them: results, costs, and what is left alone."""
+"""Fusing whole networks: results, costs, and operations between fused stages."""
 
 import copy
 
@@ -39,7 +39,7 @@ def test_at_beta_1_there_are_no_pairs_left() -> None:
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75])
 @pytest.mark.parametrize("beta", [0.25, 0.5])
 def test_stage_2_costs_what_the_method_says(alpha: float, beta: float) -> None:
-    """(1−α)² + β²(1 − (1−α)²) of vanilla, for every Stage 2 of SFIC-ResNet26."""
+    """Every Stage 2 of SFIC-ResNet26 costs (1−α)² + β²(1 − (1−α)²) of the vanilla convolution."""
     vanilla = registry.build("resnet26", device="meta")
     fused = fuse(to_sfic(vanilla, alpha=alpha, beta=beta))
     stages = {name for name, m in fused.named_modules() if isinstance(m, ReducedStage2)}
@@ -55,7 +55,7 @@ def test_stage_2_costs_what_the_method_says(alpha: float, beta: float) -> None:
             assert parts / theirs[name] == pytest.approx(expected, rel=1e-12)
 
 
-def test_fused_is_never_dearer() -> None:
+def test_fusing_never_adds_macs() -> None:
     for name in registry.names():
         vanilla = registry.build(name, device="meta")
         for beta in (0.25, 0.6, 1.0):
@@ -96,7 +96,7 @@ def test_one_channel_for_all_channels_of_a_pair(beta: float) -> None:
 
 
 def test_sums_behind_a_stage() -> None:
-    """Of a stage's pair with another on either side, with itself, and of one that is read again."""
+    """The pair from a stage is added to another on either side, to itself, and to one that is read again."""
     for beta in (0.25, 0.5, 0.7):
         for combine in (
             lambda a, b, _: a + b,
@@ -150,11 +150,11 @@ def test_beta_of_a_fused_network() -> None:
         set_beta(joined, 0.5)
 
 
-def test_sharing_is_for_looking_only() -> None:
+def test_weights_are_shared_only_for_counting() -> None:
     reference = to_sfic(registry.build("resnet26", device="meta"), alpha=0.5, beta=0.5)
-    looked_at = fuse(reference, for_training=True, share=True)
+    shared = fuse(reference, for_training=True, share=True)
     copied = fuse(reference, for_training=True)
     shape = (1, 3, 64, 64)
-    assert count(looked_at, shape).macs == count(copied, shape).macs
+    assert count(shared, shape).macs == count(copied, shape).macs
     with pytest.raises(ValueError, match="for_training"):
         fuse(reference, share=True)

@@ -46,7 +46,7 @@ def test_training_fused_is_training_unfused() -> None:
         torch.testing.assert_close(fused.state_dict()[key], value, rtol=1e-8, atol=1e-8)
 
 
-def test_what_is_recomputed_is_not_kept() -> None:
+def test_recomputed_tensors_are_not_kept() -> None:
     pool, conv = nn.AvgPool2d(2), nn.Conv2d(4, 4, 3)
     x = torch.randn(1, 4, 12, 12, requires_grad=True)
     derived = Derived.of(x).then(pool)
@@ -59,7 +59,7 @@ def test_what_is_recomputed_is_not_kept() -> None:
     torch.testing.assert_close(got, expected)
 
 
-def test_recomputing_from_what_was_changed_is_refused() -> None:
+def test_recomputing_from_a_changed_tensor_is_refused() -> None:
     x = torch.randn(1, 4, 12, 12)
     y = Derived.of(x).then(nn.AvgPool2d(2)).into(nn.Conv2d(4, 4, 3))
     x.add_(1)
@@ -68,13 +68,13 @@ def test_recomputing_from_what_was_changed_is_refused() -> None:
 
 
 def test_a_fused_step_takes_no_more_memory() -> None:
-    """Of what autograd keeps: at most the unfused network's, and below vanilla's at β < 1."""
+    """Autograd keeps no more for a fused network than for the unfused, and less than for vanilla at β < 1."""
 
     def kept(model: nn.Module) -> int:
-        found: dict[int, int] = {}
+        sizes: dict[int, int] = {}
 
         def pack(t: Tensor) -> Tensor:
-            found[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+            sizes[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
             return t
 
         alive = model.train()(x)  # holds its graph, so that no address is given out twice
@@ -82,7 +82,7 @@ def test_a_fused_step_takes_no_more_memory() -> None:
             alive = model(x)
         assert alive.requires_grad
         weights = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
-        return sum(size for address, size in found.items() if address not in weights)
+        return sum(size for address, size in sizes.items() if address not in weights)
 
     x = torch.randn(2, 3, 64, 64)
     vanilla = registry.build("resnet26")

@@ -40,7 +40,7 @@ def test_one_layer_from_the_command_line() -> None:
     assert rows[3]["ratio_to_vanilla"]["estimate"] > 0
 
 
-def test_what_this_machine_lacks_is_said_in_every_row() -> None:
+def test_every_row_names_the_device_that_this_machine_lacks() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     done = run("latency", "--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")

@@ -1,4 +1,4 @@
-"""What a pair of branches can go through, and what is refused."""
+"""Operations on a pair of branches: which are converted, and which are refused."""
 
 import operator
 from collections.abc import Callable
@@ -78,7 +78,7 @@ MIDDLES: dict[str, tuple[Callable[[], nn.Module], int]] = {
 
 @pytest.mark.parametrize("name", MIDDLES)
 @pytest.mark.parametrize("alpha", [0.3, 0.5])
-def test_what_a_pair_goes_through(name: str, alpha: float) -> None:
+def test_operations_on_a_pair(name: str, alpha: float) -> None:
     make, out = MIDDLES[name]
     torch.manual_seed(0)
     vanilla = Body(make(), out=out).double().eval()
@@ -136,13 +136,13 @@ def test_norms_are_dealt_out(norm: nn.Module, alpha: float) -> None:
 
 
 class Attention(nn.Module):
-    """A gate over places, computed from all channels, which no branch has by itself."""
+    """A gate over places that is computed from all channels, which no branch has by itself."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * x.mean(1, keepdim=True).sigmoid()
 
 
-def test_what_is_not_supported_can_be_kept() -> None:
+def test_unsupported_operations_can_be_kept() -> None:
     vanilla = Body(Attention()).double()
     with pytest.raises(UnsupportedModel, match=r"node 'mean' \(middle\).*on_unsupported='keep'"):
         to_sfic(vanilla, alpha=0.5, beta=1.0)

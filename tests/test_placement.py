@@ -20,7 +20,7 @@ def test_the_plan_is_a_table() -> None:
 
 
 def test_a_residual_stream_that_begins_in_the_head() -> None:
-    """The sum of a pair and the head's tensor divides the tensor."""
+    """Where a pair and the head's tensor are added, the tensor is divided."""
 
     class Basic(nn.Module):
         def __init__(self) -> None:
@@ -38,8 +38,7 @@ def test_a_residual_stream_that_begins_in_the_head() -> None:
             return logits
 
     vanilla = randomised(Basic())
-    found = automatic(graph_of(vanilla))
-    assert found == Placement(stage1=("a",), stage3=("down",))
+    assert automatic(graph_of(vanilla)) == Placement(stage1=("a",), stage3=("down",))
     sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.25, beta=1.0))
     assert sum(isinstance(m, Divide) for m in sfic.modules()) == 1
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
@@ -62,8 +61,7 @@ def test_one_stream_from_head_to_classifier_is_joined() -> None:
             return logits
 
     vanilla = Isotropic().double()
-    found = placement_of(graph_of(vanilla))
-    assert found == Placement(stage1=("a",), stage3=(), joins=True)
+    assert placement_of(graph_of(vanilla)) == Placement(stage1=("a",), stage3=(), joins=True)
     sfic = with_identity_mcs(to_sfic(vanilla, alpha=0.25, beta=1.0))
     assert sum(isinstance(m, Join) for m in sfic.modules()) == 1
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Memory and start-up, as ratios to a bare ``import torch`` on the same machine."""
+"""Memory and start-up time, as ratios to a bare ``import torch`` on the same machine."""
 
 import time
 
@@ -22,7 +22,7 @@ def test_the_whole_grid_takes_little_more_memory_than_torch() -> None:
 
 
 def test_help_takes_half_of_importing_torch_at_most() -> None:
-    # CPU time, the least of three: another process on the machine must not decide this.
+    # The least of three CPU times counts, so that other processes do not decide this.
     started = time.monotonic()
     shown = min(cpu_seconds("-m", "sfic_bench", "--help") for _ in range(3))
     imported = min(cpu_seconds("-c", "import torch") for _ in range(3))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.command import run_command as run
-from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, written
+from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, write_sweep
 
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.read import read
@@ -211,7 +211,7 @@ def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes where Linux lists them")
 def test_nobody_trains_on_after_the_sweep_was_killed(tmp_path: Path) -> None:
     training_data(tmp_path)
-    spec = written(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
+    spec = write_sweep(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
     call = [sys.executable, "-m", "sfic_bench", "sweep", spec, "--engine", "local", "-o", tmp_path / "out"]
     with subprocess.Popen(call, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         assert eventually(lambda: list((tmp_path / "out").rglob("metrics.jsonl")), 90)

@@ -1,10 +1,10 @@
-"""Timing whole networks and layers, small: which rows there are and what their figures are."""
+"""Timing small networks and layers: the rows of a result and their figures."""
 
 from importlib import import_module
 
 import pytest
 import torch
-from helpers.timings import SMALL, instead, measure
+from helpers.timings import SMALL, measure, replace_maker
 
 from sfic_bench import timing
 from sfic_bench.errors import InvalidValue, UnknownName
@@ -68,14 +68,14 @@ class FakeMonitor:
 
 
 @pytest.mark.parametrize("energy", [True, False])
-def test_energy_is_counted_where_asked_and_once_a_graph(monkeypatch: pytest.MonkeyPatch, energy: bool) -> None:
+def test_energy_is_counted_on_request_and_once_a_graph(monkeypatch: pytest.MonkeyPatch, energy: bool) -> None:
     counted = []
 
     def count(run: object, *_: object) -> float:
         counted.append(run)
         return 2.0 * len(counted)
 
-    instead(monkeypatch, "cuda-graph", eager)
+    replace_maker(monkeypatch, "cuda-graph", eager)
     monkeypatch.setattr("sfic_bench.timing.run.energy_per_call_j", count)
     machine = timing.Machine(clock=CpuClock(), flush=lambda: None, monitor=FakeMonitor())  # type: ignore[arg-type]
     conditions = Conditions(batch_size=2, input_size=48, energy=energy)
@@ -132,15 +132,15 @@ def test_best_is_the_fastest_path_of_each() -> None:
 def test_floors_and_their_ratio() -> None:
     result = measure(["reference"])
     row = result.rows[0]
-    # Arithmetic at 1e12 MAC/s is what the floor of a large layer is made of; memory adds to small ones.
+    # A large layer's floor is its arithmetic at 1e12 MAC/s; in small layers memory traffic adds to it.
     assert row.macs is not None and row.floor_ms is not None and row.floor_ms >= row.macs / 1e9
     assert row.latency_ms is not None and row.over_floor == row.latency_ms.estimate / row.floor_ms
 
 
 def test_a_flushed_cache_and_a_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs are timed both ways; here in a CPU's eager clothes."""
+    """CUDA graphs are timed with a flushed and with a warm cache; here an eager call on the CPU stands in for one."""
     flushes = []
-    instead(monkeypatch, "cuda-graph", eager)
+    replace_maker(monkeypatch, "cuda-graph", eager)
     machine = timing.Machine(clock=CpuClock(), flush=lambda: flushes.append(1))
     result = measure(["fused", "cuda-graph"], machine=machine)
     assert [(r.path, r.l2) for r in result.rows[:3]] == [
@@ -148,7 +148,7 @@ def test_a_flushed_cache_and_a_warm_one(monkeypatch: pytest.MonkeyPatch) -> None
         ("cuda-graph", "flushed"),
         ("cuda-graph", "warm"),
     ]
-    # One of three rows does without; vanilla's first row runs twice.
+    # Two of the three rows flush the cache; vanilla's first row runs twice.
     rounds = result.families[0].rounds + 3
     assert len(flushes) >= 5 * rounds and len(flushes) % 5 == 0
     assert all(r.ratio_to_vanilla is not None for r in result.rows[3:])

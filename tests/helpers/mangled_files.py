@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
 from helpers.samples import quiet
 
 JUNK = st.one_of(
@@ -16,12 +16,17 @@ JUNK = st.one_of(
 
 @st.composite
 def mangled(draw: st.DrawFn) -> bytes:
-    """A good file with some of it replaced, removed, cut off or overwritten."""
+    """A valid file in which parts were replaced, removed, cut off or overwritten."""
+    times = [
+        timing_row("net", quiet(n=6), sfic=False),
+        timing_row("net", quiet(n=6)),
+        timing_row("x", None),
+    ]
     documents = [
-        measurement([measured("net", quiet(n=6), sfic=False), measured("net", quiet(n=6)), measured("x", None)]),
-        cost([counted("net"), counted("other")]),
-        accuracy([scored("net", 0.7), scored("other", 0.8)]),
-        pytest_benchmark({"a": [1e-3, 2e-3], "b": [1e-3]}),
+        timing_file(times),
+        cost_file([cost_row("net"), cost_row("other")]),
+        accuracy_file([accuracy_row("net", 0.7), accuracy_row("other", 0.8)]),
+        bench_file({"a": [1e-3, 2e-3], "b": [1e-3]}),
     ]
     document: Any = draw(st.sampled_from(documents))
     for _ in range(draw(st.integers(0, 3))):

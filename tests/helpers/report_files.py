@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.result_files import accuracy, cost, counted, measured, measurement, pytest_benchmark, scored
+from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
 
 EVIL = "<script>window.pwned = 1</script><b>net"
 
@@ -14,12 +14,13 @@ def interval(median: float) -> dict[str, Any]:
 
 
 def documents() -> dict[str, Any]:
+    """The result files by their names."""
     rng = np.random.default_rng(0)
     rows = []
     for scale, name in ((1.0, "net"), (3.0, EVIL), (9.0, "third")):
-        rows.append(measured(name, scale * rng.lognormal(0, 0.1, 20), sfic=False, macs=int(scale * 10**9)))
+        rows.append(timing_row(name, scale * rng.lognormal(0, 0.1, 20), sfic=False, macs=int(scale * 10**9)))
         rows.append(
-            measured(
+            timing_row(
                 name,
                 1.2 * scale * rng.lognormal(0, 0.1, 20),
                 macs=int(scale * 5 * 10**8),
@@ -27,7 +28,7 @@ def documents() -> dict[str, Any]:
                 fewer_macs_but_slower=True,
             )
         )
-    rows.append(measured("net", None, path="cuda-graph", reason="needs a CUDA device"))
+    rows.append(timing_row("net", None, path="cuda-graph", reason="needs a CUDA device"))
     layer = {
         "path": "conv1",
         "kind": "conv",
@@ -41,14 +42,14 @@ def documents() -> dict[str, Any]:
         layer | {"path": "relu", "macs": {"paper": None}},
     ]
     return {
-        "times.json": measurement(rows),
-        "costs.json": cost([
-            counted("resnet26", layers=layers),
-            counted("resnet26", alpha=0.5, beta=1.0, params_over_vanilla={"unexplained": 0}, layers=layers),
+        "times.json": timing_file(rows),
+        "costs.json": cost_file([
+            cost_row("resnet26", layers=layers),
+            cost_row("resnet26", alpha=0.5, beta=1.0, params_over_vanilla={"unexplained": 0}, layers=layers),
         ]),
-        "accuracy.json": accuracy([
-            scored("resnet26", 0.7),
-            scored("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
+        "accuracy.json": accuracy_file([
+            accuracy_row("resnet26", 0.7),
+            accuracy_row("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
         ]),
-        "bench.json": pytest_benchmark({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
+        "bench.json": bench_file({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
     }  # fmt: skip

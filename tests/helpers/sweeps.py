@@ -1,4 +1,4 @@
-"""Sweep files of a few seconds, and the nodes and data that they ask for."""
+"""Sweep files that take a few seconds, and the nodes and data that they need."""
 
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ batch_size = 8
 """
 
 
-def written(folder: Path, text: str) -> Path:
-    """A sweep file."""
+def write_sweep(folder: Path, text: str) -> Path:
+    """Write a sweep file into ``folder``."""
     path = folder / "spec.toml"
     path.write_text(text)
     return path
@@ -33,12 +33,12 @@ def written(folder: Path, text: str) -> Path:
 
 def jobs_in(folder: Path, text: str) -> list[AnyJob]:
     """The jobs that a sweep file asks for."""
-    return read_sweep(written(folder, text))
+    return read_sweep(write_sweep(folder, text))
 
 
 def run_sweep(folder: Path, text: str, *more: str) -> tuple[int, str, str]:
-    """Run the command ``sweep`` in this process; results are kept in the folder ``out``."""
-    return run_command("sweep", written(folder, text), "--engine", "local", "-o", folder / "out", *more)
+    """Run the command ``sweep`` in this process; its results go to the folder ``out``."""
+    return run_command("sweep", write_sweep(folder, text), "--engine", "local", "-o", folder / "out", *more)
 
 
 def training_data(folder: Path, watermark: bool = True) -> None:

@@ -24,12 +24,14 @@ MACHINE = timing.Machine(clock=CpuClock(), peak=Peak(macs_per_s=1e12, bytes_per_
 def measure(
     paths: list[str],
     conditions: Conditions = SMALL,
-    asked: Iterable[Variant | Stage2Layer] = GRID,
+    subjects: Iterable[Variant | Stage2Layer] = GRID,
     machine: timing.Machine = MACHINE,
 ) -> TimingResult:
-    (result,) = timing.measure(asked, paths, conditions, machine, QUICK)
+    """Time networks or layers of one family on ``paths``."""
+    (result,) = timing.measure(subjects, paths, conditions, machine, QUICK)
     return result
 
 
-def instead(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
+def replace_maker(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
+    """Let ``maker`` prepare networks for the execution path ``path``."""
     monkeypatch.setitem(EXECUTION_PATHS, path, replace(EXECUTION_PATHS[path], maker=maker))

@@ -1,4 +1,4 @@
-"""Results to make a page of, the page, and a browser to open it in."""
+"""A page of results and a browser to open it."""
 
 import json
 import os
@@ -12,20 +12,19 @@ from helpers.report_files import documents
 from selenium import webdriver
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of `documents`, which lie in the same folder."""
     folder = tmp_path_factory.mktemp("page")
     for name, document in documents().items():
         (folder / name).write_text(json.dumps(document))
-    head = documents()["times.json"]
     target = folder / "report.html"
     files = [folder / name for name in documents()]
     assert run("report", *files, "-o", target) == (0, "", f"wrote {target}\n")
-    assert head
     return target
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[webdriver.Chrome]:
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:

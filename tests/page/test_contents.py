@@ -1,4 +1,4 @@
-"""What `sfic-bench report` writes: sections, tables, Markdown, images and messages."""
+"""The sections, tables, Markdown, images and messages that `sfic-bench report` writes."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import pytest
 from helpers.command import run_command as run
 from helpers.mangled_files import mangled
 from helpers.report_files import documents
-from helpers.result_files import measured, measurement
+from helpers.result_files import timing_file, timing_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,7 @@ from sfic_bench.results.read import read
 REPORTS = Path(__file__).parents[2] / "reports"
 
 
-def test_sections_and_everything_that_is_slower(page: Path) -> None:
+def test_sections_and_slower_rows(page: Path) -> None:
     text = page.read_text()
     for heading in (
         "Verdict",
@@ -39,16 +39,16 @@ def test_sections_and_everything_that_is_slower(page: Path) -> None:
 
 
 def test_networks_side_by_side(tmp_path: Path) -> None:
-    found = documents() | {
-        "times.json": measurement([
-            measured("resnet26", [3.0, 4.0, 5.0], sfic=False, path="reference"),
-            measured("resnet26", [1.0, 2.0, 3.0], sfic=False, path="compiled"),
-            measured("third", [1.0], sfic=False),
+    files = documents() | {
+        "times.json": timing_file([
+            timing_row("resnet26", [3.0, 4.0, 5.0], sfic=False, path="reference"),
+            timing_row("resnet26", [1.0, 2.0, 3.0], sfic=False, path="compiled"),
+            timing_row("third", [1.0], sfic=False),
         ])
     }  # fmt: skip
-    for name, document in found.items():
+    for name, document in files.items():
         (tmp_path / name).write_text(json.dumps(document))
-    (section,) = (s for s in sections([read(tmp_path / n) for n in found]) if s.name == "networks")
+    (section,) = (s for s in sections([read(tmp_path / n) for n in files]) if s.name == "networks")
     (table,) = section.tables  # pytest-benchmark's setting has no network of the others
     assert table.title.endswith("torch 2.13.0; orl hq → orl hq")
     assert [" ".join(filter(None, row)) for row in table.rows] == [
@@ -93,7 +93,9 @@ def test_images(page: Path, tmp_path: Path) -> None:
         assert (pictures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_cannot_be_written_is_said(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_about_reports_that_cannot_be_written(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times, costs = page.parent / "times.json", page.parent / "costs.json"
     assert run("report", times, "-o", tmp_path / "none" / "x.html")[0] == 2
     status, _, err = run("report", times, costs, "--base", times)
@@ -110,7 +112,7 @@ def test_what_cannot_be_written_is_said(page: Path, tmp_path: Path, monkeypatch:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12), st.booleans())
-def test_nothing_beats_the_front(points: list[tuple[int, int]], highest: bool) -> None:
+def test_no_point_beats_the_front(points: list[tuple[int, int]], highest: bool) -> None:
     frame = pd.DataFrame(points, columns=["x", "y"]).astype(float)
     sign = -1 if highest else 1
     kept = front(frame, "x", "y", highest=highest)

@@ -15,7 +15,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 @pytest.fixture
 def opened(browser: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
-    """The page, all charts drawn; at the end, nothing has gone wrong in it and nothing was fetched."""
+    """The page with all charts drawn; after the test, no error was logged and nothing fetched."""
     browser.get_log("browser"), browser.get_log("performance")
     browser.get(page.as_uri())
     for figure in browser.find_elements(By.TAG_NAME, "figure"):
@@ -29,39 +29,39 @@ def opened(browser: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
 
 
 def table(browser: webdriver.Chrome, title: str) -> WebElement:
-    for found in browser.find_elements(By.CLASS_NAME, "table"):
-        if found.find_element(By.TAG_NAME, "h3").text == title:
-            return found
+    for element in browser.find_elements(By.CLASS_NAME, "table"):
+        if element.find_element(By.TAG_NAME, "h3").text == title:
+            return element
     raise AssertionError(title)
 
 
-def column(found: WebElement, name: str) -> list[str]:
-    """Cells of the rows that are shown."""
-    heads = [head.text.strip("↕↑↓ ") for head in found.find_elements(By.TAG_NAME, "th")]
+def column(element: WebElement, name: str) -> list[str]:
+    """The cells of a table's column in the rows that are shown."""
+    heads = [head.text.strip("↕↑↓ ") for head in element.find_elements(By.TAG_NAME, "th")]
     at = heads.index(name)
-    rows = [row for row in found.find_elements(By.CSS_SELECTOR, "tbody tr") if row.is_displayed()]
+    rows = [row for row in element.find_elements(By.CSS_SELECTOR, "tbody tr") if row.is_displayed()]
     return [row.find_elements(By.TAG_NAME, "td")[at].text for row in rows]
 
 
 def test_tables_sort(opened: webdriver.Chrome) -> None:
-    found = table(opened, "Every timed path")
-    (heading,) = (h for h in found.find_elements(By.TAG_NAME, "th") if h.text.startswith("ms"))
+    timings = table(opened, "Every timed path")
+    (heading,) = (h for h in timings.find_elements(By.TAG_NAME, "th") if h.text.startswith("ms"))
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", heading)
     heading.find_element(By.TAG_NAME, "button").click()
-    times = column(found, "ms")
+    times = column(timings, "ms")
     assert times[-1] == "unavailable" and heading.get_attribute("aria-sort") == "ascending"
     numbers = list(map(float, times[:-1]))
     assert numbers == sorted(numbers)
     heading.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)  # without a mouse
-    assert column(found, "ms") == [*reversed(times[:-1]), "unavailable"]
+    assert column(timings, "ms") == [*reversed(times[:-1]), "unavailable"]
     assert heading.get_attribute("aria-sort") == "descending"
 
 
 def test_tables_filter(opened: webdriver.Chrome) -> None:
-    found = table(opened, "Every timed path")
-    found.find_element(By.TAG_NAME, "input").send_keys("THIRD 0.5")
-    assert column(found, "network") == ["third"]
-    assert found.find_element(By.CLASS_NAME, "count").text == "1 of 7 rows"
+    timings = table(opened, "Every timed path")
+    timings.find_element(By.TAG_NAME, "input").send_keys("THIRD 0.5")
+    assert column(timings, "network") == ["third"]
+    assert timings.find_element(By.CLASS_NAME, "count").text == "1 of 7 rows"
 
 
 def tooltip(browser: webdriver.Chrome) -> str:
