@@ -1,4 +1,4 @@
-"""The command line as a user sees it: a process, its streams and its exit status."""
+"""The command line in a process of its own: what it prints, and its exit status."""
 
 import csv
 import io

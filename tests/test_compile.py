@@ -59,7 +59,7 @@ def test_every_layer_of_a_grid_is_compiled() -> None:
         Stop(max_seconds=1, min_rounds=2, max_rounds=2),
     )
     assert [r.status for r in family.rows] == ["ok"] * 39, [r.reason for r in family.rows]
-    # At β = 1 the layers of the three α are the same convolution, which only freezing compiles once for each.
+    # At β = 1 the layers of the three α are the same convolution, which freezing alone compiles once for each.
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 39 - 2 * 2
     assert all(r.setup_s > 0 and r.latency_ms is not None for r in family.rows)
 

@@ -1,4 +1,4 @@
-"""The calls that a CUDA device would get, on fakes of it: clock, cache, graphs, compiler and libraries."""
+"""The calls that a CUDA device would get, on stand-ins: clock, cache, graphs, compiler and libraries."""
 
 import contextlib
 import importlib
@@ -25,7 +25,7 @@ from sfic_bench.measure.roofline import _sustained_ms
 
 
 def test_the_cuda_clock_gives_the_host_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device waits before the first event, and the monitor reads it while it works."""
+    """The device waits before the first event, and the monitor reads while the device works."""
     calls: list[str] = []
 
     class Event:
@@ -87,7 +87,7 @@ def on(device: str) -> Tensor:
 
 
 def test_what_a_graph_keeps_does_not_depend_on_the_graphs_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device whose cuBLAS takes 32 bytes when it is first used in a capture, and keeps them until told otherwise."""
+    """The stand-in's cuBLAS takes 32 bytes when it is first used in a capture, and keeps them until cleared."""
     taken = {"graphs": 0, "workspace": 0}
 
     @contextlib.contextmanager
@@ -211,7 +211,7 @@ def test_a_peak_is_sustained() -> None:
 
 
 def test_the_stopping_rule_does_not_keep_the_device_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 contenders of 100 rounds: the bootstrap took up to a second, in which a device idles and clocks down."""
+    """For 40 contenders of 100 rounds a bootstrap takes up to a second, in which a device idles and clocks down."""
 
     from sfic_bench.results.timing import TimingRow
     from sfic_bench.statistics import intervals

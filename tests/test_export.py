@@ -1,4 +1,4 @@
-"""Exported files of networks are correct, or do not exist."""
+"""Export writes files that compute what the network computes, or none."""
 
 import importlib.util
 from pathlib import Path
@@ -27,7 +27,7 @@ def small() -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", every_format)
-def test_files_compute_what_torch_does(format: str, tmp_path: Path) -> None:
+def test_exported_files_compute_what_torch_computes(format: str, tmp_path: Path) -> None:
     model, path = small(), tmp_path / "network.file"
     exported = export(model, path, format=format, input_size=48)
     assert list(tmp_path.iterdir()) == [path] and exported.path == path
@@ -50,7 +50,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == [path] and path.read_text() == "what was there before"
 
 
-def test_wrong_requests_are_named(tmp_path: Path) -> None:
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="unknown format 'tflite'"):
         export(small(), tmp_path / "x", format="tflite")
     with pytest.raises(InvalidValue, match="training mode"):

@@ -1,4 +1,4 @@
-"""Networks that are named by where they are."""
+"""Networks that are named by the file or library that defines them."""
 
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_function_in_a_file(file: Path) -> None:
     assert {p.device.type for p in meta.parameters()} == {"meta"}
 
 
-def test_what_cannot_be_read_says_why(file: Path) -> None:
+def test_wrong_references_are_named(file: Path) -> None:
     for name, words in {
         "hub:resnet50": "expected timm:NAME, torchvision:NAME or FILE.py:FUNCTION",
         f"{file}:": "expected timm:NAME",
@@ -82,7 +82,7 @@ class Net(nn.Module):
 """
 
 
-def test_what_is_kept_vanilla_is_told(tmp_path: Path) -> None:
+def test_layers_that_are_kept_vanilla_are_named(tmp_path: Path) -> None:
     path = tmp_path / "attention.py"
     path.write_text(ATTENTION)
     ratios = ("--alpha", "0.5", "--beta", "0.5")

@@ -1,4 +1,4 @@
-"""The table of rules, and that nothing but `Split.of` turns α into channels."""
+"""The table of conversion rules, and `Split.of` as the only place that turns α into channels."""
 
 import operator
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from sfic_bench.convert.graph import Call
 from sfic_bench.convert.rules import table
 from sfic_bench.nn import Pair, Split
 
-ELSEWHERE = {"stochastic_depth", "drop_path", "getattr"}
+NOT_IN_TORCH = {"stochastic_depth", "drop_path", "getattr"}
 """Functions of torchvision, of timm and of Python."""
 
 
-def test_every_name_in_the_table_is_called_so_in_torch() -> None:
+def test_every_name_in_the_table_is_a_name_in_torch() -> None:
     names = {key for key in table._RULES if isinstance(key, str)}
     unknown = {n for n in names if not any(hasattr(place, n) for place in (torch, torch.Tensor, F, operator))}
-    assert unknown == ELSEWHERE
+    assert unknown == NOT_IN_TORCH
 
 
 def test_a_second_rule_for_an_operation_is_refused() -> None:
@@ -36,7 +36,7 @@ def test_functions_are_known_by_their_names(function: Callable[..., object]) -> 
     assert table.rule_for(Call(fx.Graph().call_function(function), {})) is not None
 
 
-def test_functions_of_unknown_packages_are_not() -> None:
+def test_functions_of_unknown_packages_have_no_rule() -> None:
     def add(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
 
@@ -55,7 +55,7 @@ def test_subclasses_of_a_module_have_its_rule() -> None:
 
 
 def test_alpha_turns_into_channels_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were channels rounded up instead of down there, every stage, grouped convolutions included, would follow."""
+    """When `Split.of` rounds channels up instead of down, every stage follows, grouped convolutions included."""
 
     def rounded_up(channels: int, alpha: float) -> Split:
         frequency = ceil(alpha * channels)

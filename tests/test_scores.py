@@ -1,4 +1,4 @@
-"""Metrics of predictions and their intervals."""
+"""The metrics of predictions and their intervals."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Sweep files: the jobs that they ask for, and the keys of those."""
+"""The jobs that sweep files define, and the keys of the jobs."""
 
 from pathlib import Path
 
@@ -13,28 +13,28 @@ from sfic_bench.sweep.spec import BadSweep
 
 
 def test_a_block_is_the_product_of_its_axes(tmp_path: Path) -> None:
-    found = jobs_in(
+    jobs = jobs_in(
         tmp_path,
         '[[cost]]\nbackbone = "all"\n[[cost]]\nbackbone = "mobilenet"\nalpha = "none"\ninput_size = [64, 96]',
     )
-    assert len(found) == 11 * 13 + 2
-    assert [c.input_size for c in found[-2:]] == [64, 96] and found[-1].network.alpha is None
+    assert len(jobs) == 11 * 13 + 2
+    assert [c.input_size for c in jobs[-2:]] == [64, 96] and jobs[-1].network.alpha is None
 
 
 def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
     text = '[[latency]]\nbackbone = ["mobilenet", "xception"]\n{}batch_size = [1, 4]\npath = ["fused", "compiled"]'
-    found = jobs_in(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
-    assert [(str(c.network), c.conditions.batch_size) for c in found[:3]] == [
+    jobs = jobs_in(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
+    assert [(str(c.network), c.conditions.batch_size) for c in jobs[:3]] == [
         ("mobilenet α=0.5 β=0.5", 1), ("mobilenet α=0.5 β=0.5", 4), ("mobilenet α=0.5 β=1", 1)
     ]  # fmt: skip
-    assert len(found) == 8 and all(c.needs.cpus is None and c.paths == ["fused", "compiled"] for c in found)
+    assert len(jobs) == 8 and all(c.needs.cpus is None and c.paths == ["fused", "compiled"] for c in jobs)
     assert len(jobs_in(tmp_path, text.format('alpha = "none"\n'))) == 4
     on_gpus = jobs_in(tmp_path, text.format('alpha = "none"\ndevice = "cuda"\naccelerator_type = ["A100", "H100"]\n'))
     assert [(c.needs.gpus, c.needs.accelerator_type) for c in on_gpus[:2]] == [(1, "A100"), (1, "H100")]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[[cost]]\nbacbone = "vgg13"', r"\[\[cost\]\] 1: unknown key 'bacbone'; did you mean 'backbone'"),
         ('[[costs]]\nbackbone = "vgg13"', "unknown block 'costs'; did you mean 'cost'"),
@@ -60,8 +60,8 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ("", "asks for nothing"),
     ],
 )  # fmt: skip
-def test_what_a_file_cannot_ask_for(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(BadSweep, match=said):
+def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadSweep, match=message):
         jobs_in(tmp_path, text)
 
 
@@ -73,15 +73,12 @@ def net():
 """
 
 
-def test_a_key_is_of_what_determines_a_result(tmp_path: Path) -> None:
-    (found, *_) = jobs_in(tmp_path, COST)
-    key = found.key("1", "2.13", "")
-    assert key.startswith("cost-mobilenet-") and key == replace(found, block="elsewhere", needs=Needs(cpus=3)).key(
-        "1", "2.13", ""
-    )
-    assert (
-        key != found.key("2", "2.13", "") and key != found.key("1", "2.6", "") and key != found.key("1", "2.13", "A100")
-    )
+def test_a_key_depends_on_what_determines_the_result(tmp_path: Path) -> None:
+    (cost, *_) = jobs_in(tmp_path, COST)
+    key = cost.key("1", "2.13", "")
+    elsewhere = replace(cost, block="elsewhere", needs=Needs(cpus=3))
+    assert key.startswith("cost-mobilenet-") and key == elsewhere.key("1", "2.13", "")
+    assert key not in (cost.key("2", "2.13", ""), cost.key("1", "2.6", ""), cost.key("1", "2.13", "A100"))
     keys = []
     for folder, channels in (("a", 4), ("b", 4), ("c", 5)):
         (tmp_path / folder).mkdir()

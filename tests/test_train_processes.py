@@ -1,4 +1,4 @@
-"""Trainings that are killed, and trainings in several processes."""
+"""Trainings that are killed and resumed, and trainings in several processes."""
 
 import os
 import signal
@@ -31,8 +31,8 @@ def data(tmp_path: Path) -> DataSplits:
     return small_splits(tmp_path)
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(data: DataSplits, tmp_path: Path) -> None:
-    """Killed at many moments, among them while files are written."""
+def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: Path) -> None:
+    """It is killed at several moments, among them while files are written."""
     whole = Run(tmp_path / "whole")
     train(MOBILENET, recipe(epochs=4), data, whole, TrainingDevices())
     manifest = write_splits(data)
@@ -125,7 +125,7 @@ def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:
     done = torchrun(*call, "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert Run(tmp_path / "run").result().images == 7
-    assert done.stdout.count("after 1 epochs") == 1  # one of the processes speaks
+    assert done.stdout.count("after 1 epochs") == 1  # only one of the processes prints
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

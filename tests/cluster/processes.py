@@ -1,4 +1,4 @@
-"""Sweeps in processes of their own, which can be killed."""
+"""Sweeps in processes of their own, which tests can kill."""
 
 import subprocess
 import sys
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def start(spec: Path, output: Path, *more: str) -> subprocess.Popen[str]:
-    """``sfic-bench sweep`` in a process of its own."""
+    """Start ``sfic-bench sweep`` in a process of its own."""
     call = [sys.executable, "-m", "sfic_bench", "sweep", str(spec), "-o", str(output), *more]
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def ended(process: subprocess.Popen[str], within_s: float = 240) -> tuple[int, str, str]:
-    """Its exit status, stdout and stderr; killed if it takes too long."""
+    """Wait for a process, or kill it after ``within_s``; returns exit status, stdout and stderr."""
     try:
         out, err = process.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""On a CUDA device. Needs torch and pytest alone: ``pytest --confcutdir tests/gpu tests/gpu``."""
+"""Tests on a CUDA device, which need only torch and pytest: ``pytest --confcutdir tests/gpu tests/gpu``."""
 
 import pytest
 import torch
@@ -13,9 +13,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-ON_CUDA = [
-    name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")
-]  # that one runs on CPUs
+# ONNX Runtime is a path for CPUs.
+ON_CUDA = [name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")]
 
 
 @pytest.mark.parametrize("training", [False, True])
