@@ -57,24 +57,13 @@ def test_flops_table_in_a_pipe_has_no_colour_and_no_bar() -> None:
 
 
 def test_per_layer_adds_up() -> None:
-    done = run(
-        "flops",
-        "--backbone",
-        "mobilenet",
-        "--alpha",
-        "0.5",
-        "--beta",
-        "0.5",
-        "--per-layer",
-        "--format",
-        "json",
-    )
+    request = ("flops", "--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--per-layer")
+    done = run(*request, "--format", "json")
     for row in json.loads(done.stdout)["rows"]:
         for convention, macs in row["macs"].items():
             assert sum(layer["macs"][convention] or 0 for layer in row["layers"]) == macs
         assert sum(layer["params"] for layer in row["layers"]) == row["params"]
-    table = run("flops", "--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--per-layer")
-    assert "features.1.0.mcs" in table.stdout
+    assert "features.1.0.mcs" in run(*request).stdout
 
 
 def test_peers_end_in_unexplained_0() -> None:

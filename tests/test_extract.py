@@ -115,15 +115,7 @@ def test_layouts_of_extracted_faces_are_what_importers_read(tmp_path: Path) -> N
         (
             dfdc,
             "dfdc",
-            (
-                "dfdc_train_part_0/frames/a/000000.jpg",
-                1,
-                "DFDC",
-                "unknown",
-                "dfdc_train_part_0/a",
-                "train",
-                "",
-            ),
+            ("dfdc_train_part_0/frames/a/000000.jpg", 1, "DFDC", "unknown", "dfdc_train_part_0/a", "train", ""),
         ),
         (
             celebdf,

@@ -100,17 +100,9 @@ def test_dfdc_preview(tmp_path: Path) -> None:
         "original_videos/12/12_A_001.mp4": {"label": "real", "set": "test"},
     })  # fmt: skip
     touch_files(tmp_path, "method_A/12/34/frames/12_34_1_0/0.png", "original_videos/12/frames/12_A_001/0.png")
-    name = "DFDC preview"
+    name, fake = "DFDC preview", "method_A/12/34"
     assert manifest_rows(import_dataset("dfdc", tmp_path)) == {
-        (
-            "method_A/12/34/frames/12_34_1_0/0.png",
-            1,
-            name,
-            "method_A",
-            "method_A/12/34/12_34_1_0",
-            "train",
-            "",
-        ),
+        (f"{fake}/frames/12_34_1_0/0.png", 1, name, "method_A", f"{fake}/12_34_1_0", "train", ""),
         ("original_videos/12/frames/12_A_001/0.png", 0, name, "", "original_videos/12/12_A_001", "test", ""),
     }
 
