@@ -6,12 +6,13 @@ import pytest
 import torch
 from helpers.timings import MACHINE, QUICK, replace_maker
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sfic_bench import timing
-from sfic_bench.measure.conditions import Conditions, NumberFormat
-from sfic_bench.measure.execution import Ready, eager
-from sfic_bench.networks.variant import Variant
+from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
+from sfic_bench.measure.execution import Output, Ready, eager
+from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.nn.fused import ReducedStage2
 from sfic_bench.results.timing import TimingRow
 from sfic_bench.timing import forms
@@ -22,7 +23,7 @@ LOW = (torch.bfloat16, torch.float16)
 aten = torch.ops.aten
 
 
-class Emulated(TorchDispatchMode):
+class Emulated(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class is untyped
     """Computes products of 16-bit tensors as a GPU does, adding up in float32 and rounding once.
 
     Some CPUs lack such products, and others are slow at them.
@@ -35,19 +36,26 @@ class Emulated(TorchDispatchMode):
         aten.addmm.default,
     )
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., object],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         low = next((a.dtype for a in args if isinstance(a, Tensor) and a.dtype in LOW), None)
         if func not in self.PRODUCTS or low is None:
             return func(*args, **(kwargs or {}))
         product = func(*(a.float() if isinstance(a, Tensor) else a for a in args), **(kwargs or {}))
         if isinstance(product, Tensor):
             return product.to(low)
-        return type(product)(t if t is None else t.to(low) for t in product)
+        assert isinstance(product, tuple)  # of the gradients, of which some may not be needed
+        return tuple(t if t is None else t.to(low) for t in product)
 
 
 @pytest.fixture(autouse=True)
 def _emulated() -> Iterator[None]:
-    with Emulated():
+    with Emulated():  # type: ignore[no-untyped-call]  # torch's own class is untyped
         yield
 
 
@@ -56,16 +64,16 @@ def rows(variants: list[Variant], conditions: Conditions, paths: tuple[str, ...]
     return result.rows
 
 
-@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+@pytest.mark.parametrize("dtype", [NumberFormat.BF16, NumberFormat.FP16])
 @pytest.mark.parametrize("name", SEVEN)
-def test_a_correct_network_passes_in_16_bits(name: str, dtype: str) -> None:
-    conditions = Conditions(batch_size=4, input_size=96, dtype=dtype, layout="channels-last")
+def test_a_correct_network_passes_in_16_bits(name: str, dtype: NumberFormat) -> None:
+    conditions = Conditions(batch_size=4, input_size=96, dtype=dtype, layout=MemoryLayout.CHANNELS_LAST)
     for row in rows([Variant(backbone=name)], conditions, ("reference", "fused")):
         assert row.status == "ok", f"{row.path}: {row.reason}"
 
 
-@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
-def test_a_network_without_a_term_fails_in_16_bits(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+@pytest.mark.parametrize("dtype", [NumberFormat.BF16, NumberFormat.FP16])
+def test_a_network_without_a_term_fails_in_16_bits(monkeypatch: pytest.MonkeyPatch, dtype: NumberFormat) -> None:
     """In each of the 22 stages in turn, the enlarged F is left out of one sum of Stage 2."""
     conditions = Conditions(batch_size=2, input_size=64, dtype=dtype)
     what = Variant(backbone="resnet26", alpha=0.5, beta=0.5)
@@ -80,8 +88,8 @@ def test_a_network_without_a_term_fails_in_16_bits(monkeypatch: pytest.MonkeyPat
         assert "in float32 it differs from the float64 reference" in truth.complaint_of_form(fused)
         stage.fs = kept
 
-    def forgetful(*arguments: object) -> forms.Form:
-        form = original(*arguments)
+    def forgetful(what: Variant | Stage2Layer, drawn: forms.Form, conditions: Conditions) -> forms.Form:
+        form = original(what, drawn, conditions)
         for module in form.module.modules():
             if isinstance(module, ReducedStage2):
                 module.fs = None
@@ -101,7 +109,7 @@ def test_training_steps_in_16_bits(monkeypatch: pytest.MonkeyPatch, name: str) -
     def without(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         ready = eager(model, inputs, training)
 
-        def run() -> object:
+        def run() -> Output:
             result = ready.run()
             for p in model.parameters():
                 p.grad = None
@@ -110,7 +118,7 @@ def test_training_steps_in_16_bits(monkeypatch: pytest.MonkeyPatch, name: str) -
         return Ready(run=run)
 
     replace_maker(monkeypatch, "compiled", without)
-    conditions = Conditions(batch_size=4, input_size=64, dtype="bf16", training=True)
+    conditions = Conditions(batch_size=4, input_size=64, dtype=NumberFormat.BF16, training=True)
     measured = rows([Variant(backbone=name)], conditions, ("reference", "fused", "compiled"))
     assert [r.status for r in measured] == ["ok", "ok", "wrong"], [r.reason for r in measured]
     assert "has no gradient of" in measured[2].reason
@@ -119,7 +127,7 @@ def test_training_steps_in_16_bits(monkeypatch: pytest.MonkeyPatch, name: str) -
 def test_large_rounding_errors_do_not_excuse_wrong_results() -> None:
     """Zeros alone, gradients of another norm and NaN are wrong, however large the network's rounding error is."""
     outcome = Outcome(outputs=(torch.tensor([2.0]),), gradients={"w": torch.tensor([1.0])})
-    conditions = Conditions(dtype="bf16", training=True)
+    conditions = Conditions(dtype=NumberFormat.BF16, training=True)
     lossy = Errors(output=1.5, gradient=1.3, norm=0.97)
     truth = Truth(conditions=conditions, outcome=outcome, rounding=lossy, exact=Errors(output=1e-6))
     nan = float("nan")
@@ -133,7 +141,7 @@ def test_large_rounding_errors_do_not_excuse_wrong_results() -> None:
 
 
 def test_rounding_errors_are_those_of_the_number_format() -> None:
-    conditions = Conditions(batch_size=2, input_size=64, dtype="bf16")
+    conditions = Conditions(batch_size=2, input_size=64, dtype=NumberFormat.BF16)
     drawn = forms.drawn(Variant(backbone="resnet26"), conditions)
     truth = Truth.of(drawn, conditions)
     assert truth.rounding == truth.errors(run_eagerly(drawn, conditions, NumberFormat.BF16))

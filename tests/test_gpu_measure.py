@@ -10,6 +10,7 @@ import pytest
 from helpers.command import run_python
 
 from sfic_bench.results.read import read
+from sfic_bench.results.timing import TimingResult
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_measure.py"
 
@@ -54,7 +55,9 @@ runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
     files = sorted((tmp_path / "out").iterdir())
     assert files and all(f.name.startswith(f"dry-run-{part.lower()}-") for f in files)
     for file in files:
-        rows = read(file).result.rows
+        result = read(file).result
+        assert isinstance(result, TimingResult)
+        rows = result.rows
         assert {r.status for r in rows} <= {"ok", "unavailable"}
         fused = [r for r in rows if r.path == "fused"]
         assert len(fused) == 2 and all(r.status == "ok" for r in fused)

@@ -18,6 +18,7 @@ from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, wr
 
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.read import read
+from sfic_bench.results.timing import TimingResult
 from sfic_bench.sweep import run as driver
 from sfic_bench.sweep.collect import collect
 from sfic_bench.sweep.engines import Local
@@ -63,10 +64,13 @@ def test_times_and_trainings_are_collected(tmp_path: Path) -> None:
     timing = TIMING.format(ratios="alpha = 0.5\nbeta = [0.5, 1.0]", batch_size=2)
     status, _, err = run_sweep(tmp_path, TRAINING + "seeds = [7, 8]\n" + timing)
     assert status == 0, err
-    timed = read(tmp_path / "out" / "latency.json")
-    assert [r.key[1:3] for r in timed.result.rows] == [(None, None), (0.5, 0.5), (0.5, 1.0)]
-    assert [f.name for f in timed.result.families] == ["mobilenet α=0.5 β=0.5", "mobilenet α=0.5 β=1"]
-    (row,) = read(tmp_path / "out" / "accuracy.json").result.rows
+    timed = read(tmp_path / "out" / "latency.json").result
+    assert isinstance(timed, TimingResult)
+    assert [r.key[1:3] for r in timed.rows] == [(None, None), (0.5, 0.5), (0.5, 1.0)]
+    assert [f.name for f in timed.families] == ["mobilenet α=0.5 β=0.5", "mobilenet α=0.5 β=1"]
+    trained = read(tmp_path / "out" / "accuracy.json").result
+    assert isinstance(trained, AccuracyResult)
+    (row,) = trained.rows
     assert row.seeds == 2 and row.frame_auc is not None
     threads = {
         json.loads(p.read_text())["cell"]["threads"] for p in (tmp_path / "out" / "results").glob("accuracy-*.json")
@@ -160,7 +164,7 @@ def test_a_dead_driver_is_told_from_a_busy_one(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_folder_that_nodes_do_not_share_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver.Store, "has", lambda *_: False)
+    monkeypatch.setattr(Store, "has", lambda *_: False)
     monkeypatch.setattr(driver, "ARRIVES_WITHIN_S", 0.1)
     assert "choose a folder that all nodes share" in run_sweep(tmp_path, COST)[2]
 
@@ -196,7 +200,8 @@ def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
 def test_trainings_end_with_a_killed_sweep(tmp_path: Path) -> None:
     training_data(tmp_path)
     spec = write_sweep(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
-    call = [sys.executable, "-m", "sfic_bench", "sweep", spec, "--engine", "local", "-o", tmp_path / "out"]
+    options: tuple[str | Path, ...] = (spec, "--engine", "local", "-o", tmp_path / "out")
+    call = [sys.executable, "-m", "sfic_bench", "sweep", *options]
     with subprocess.Popen(call, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         assert eventually(lambda: list((tmp_path / "out").rglob("metrics.jsonl")), 90)
         assert len(command_lines(tmp_path)) >= 3  # the sweep, and two that train

@@ -8,6 +8,7 @@ from helpers.training import pictures
 from msgspec.structs import replace
 
 from sfic_bench.data.manifest import write_manifest
+from sfic_bench.sweep.jobs import CostJob, TimingJob
 from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.spec import BadSweep
 
@@ -18,12 +19,22 @@ def test_a_block_is_the_product_of_its_axes(tmp_path: Path) -> None:
         '[[cost]]\nbackbone = "all"\n[[cost]]\nbackbone = "mobilenet"\nalpha = "none"\ninput_size = [64, 96]',
     )
     assert len(jobs) == 11 * 13 + 2
-    assert [c.input_size for c in jobs[-2:]] == [64, 96] and jobs[-1].network.alpha is None
+    last, largest = jobs[-2:]
+    assert isinstance(last, CostJob) and isinstance(largest, CostJob)
+    assert (last.input_size, largest.input_size) == (64, 96) and largest.network.alpha is None
+
+
+def timing_jobs(folder: Path, text: str) -> list[TimingJob]:
+    """The jobs of a sweep file that only times."""
+    jobs = jobs_in(folder, text)
+    timings = [job for job in jobs if isinstance(job, TimingJob)]
+    assert len(timings) == len(jobs)
+    return timings
 
 
 def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
     text = '[[latency]]\nbackbone = ["mobilenet", "xception"]\n{}batch_size = [1, 4]\npath = ["fused", "compiled"]'
-    jobs = jobs_in(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
+    jobs = timing_jobs(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
     assert [(str(c.network), c.conditions.batch_size) for c in jobs[:3]] == [
         ("mobilenet α=0.5 β=0.5", 1), ("mobilenet α=0.5 β=0.5", 4), ("mobilenet α=0.5 β=1", 1)
     ]  # fmt: skip

@@ -107,7 +107,7 @@ def test_jobs_that_wait_for_a_device_do_not_block_others(tmp_path: Path) -> None
     given: Counter[object] = Counter()
 
     def taken(room: int) -> list[tuple[str, str]]:
-        jobs = []
+        jobs: list[tuple[str, str]] = []
         for task in waiting.next(given, room):
             given[task.job.needs.shape] += 1
             jobs.append((task.job.command, task.job.device))
@@ -126,7 +126,7 @@ def test_jobs_that_wait_for_a_device_do_not_block_others(tmp_path: Path) -> None
 def test_a_task_that_ran_out_of_memory_is_given_less_to_do(tmp_path: Path) -> None:
     text = COST + '[[accuracy]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = 4\ncompression = "hq"\n'
     training, counting, *_ = tasks_of(jobs_in(tmp_path, text), [node()], Store(str(tmp_path)))
-    sizes = []
+    sizes: list[int | None] = []
     given: Task | None = training
     while (given := given and with_less_memory(given, len(sizes) + 1)) is not None:
         sizes.append(given.batch_size)

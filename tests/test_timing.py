@@ -1,6 +1,7 @@
 """Timing small networks and layers: the rows of a result and their figures."""
 
 from importlib import import_module
+from typing import cast
 
 import pytest
 import torch
@@ -9,9 +10,9 @@ from helpers.timings import SMALL, measure, replace_maker
 from sfic_bench import timing
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.clock import CpuClock
-from sfic_bench.measure.conditions import Conditions
+from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.execution import eager
-from sfic_bench.measure.monitor import Reading
+from sfic_bench.measure.monitor import NvmlMonitor, Reading
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.statistics.intervals import paired_ratio
@@ -33,11 +34,12 @@ def test_rows_are_checked_and_paired() -> None:
         assert row.status == "ok" and row.ratio_to_vanilla is not None and row.max_abs_error is not None
         assert row.peak_bytes["parameters"] > 0 and row.peak_bytes["peak_allocated"] > 0
     assert sfic.macs is not None and fused.macs is not None and fused.macs < sfic.macs
-    assert sfic.fewer_macs_but_slower == (sfic.ratio_to_vanilla.is_above(1))
+    assert sfic.ratio_to_vanilla is not None
+    assert sfic.fewer_macs_but_slower == sfic.ratio_to_vanilla.is_above(1)
 
 
 def test_both_layouts_take_turns_and_the_best_is_of_both() -> None:
-    conditions = Conditions(batch_size=2, input_size=48, layout="both")
+    conditions = Conditions(batch_size=2, input_size=48, layout=MemoryLayout.BOTH)
     result = measure(["reference", "fused"], conditions)
     assert [(r.path, r.layout) for r in result.rows[:4]] == [
         ("reference", "contiguous"),
@@ -58,10 +60,11 @@ def test_both_layouts_take_turns_and_the_best_is_of_both() -> None:
         assert times[place] == min(times.values())
 
 
-class FakeMonitor:
+class FakeMonitor(NvmlMonitor):
     """Watches a device that is never throttled."""
 
-    energy_j = None
+    def __init__(self) -> None:
+        pass
 
     def read(self) -> Reading:
         return Reading(sm_clock_mhz=1980)
@@ -77,7 +80,7 @@ def test_energy_is_counted_on_request_and_once_a_graph(monkeypatch: pytest.Monke
 
     replace_maker(monkeypatch, "cuda-graph", eager)
     monkeypatch.setattr("sfic_bench.timing.run.energy_per_call_j", count)
-    machine = timing.Machine(clock=CpuClock(), flush=lambda: None, monitor=FakeMonitor())  # type: ignore[arg-type]
+    machine = timing.Machine(clock=CpuClock(), flush=lambda: None, monitor=FakeMonitor())
     conditions = Conditions(batch_size=2, input_size=48, energy=energy)
     rows = measure(["cuda-graph", "fused"], conditions, machine=machine).rows
     assert [r.l2 for r in rows[:3]] == ["flushed", "warm", "flushed"]
@@ -86,10 +89,10 @@ def test_energy_is_counted_on_request_and_once_a_graph(monkeypatch: pytest.Monke
 
 
 def test_training_steps() -> None:
-    conditions = Conditions(batch_size=2, input_size=64, training=True, layout="channels-last")
+    conditions = Conditions(batch_size=2, input_size=64, training=True, layout=MemoryLayout.CHANNELS_LAST)
     result = measure(["reference", "fused"], conditions)
     assert {r.status for r in result.rows} == {"ok"}
-    assert all(r.gradient_error is not None and 0 < r.gradient_error < 0.1 for r in result.rows)
+    assert all(isinstance(r.gradient_error, float) and 0 < r.gradient_error < 0.1 for r in result.rows)
     inference = measure(["reference"])
     floors = [f.rows[0].floor_ms for f in (result, inference)]
     assert floors[0] is not None and floors[1] is not None and floors[0] > floors[1]
@@ -177,7 +180,7 @@ def test_layers_are_validated() -> None:
 
 def test_conditions_are_validated() -> None:
     with pytest.raises(UnknownName, match="did you mean 'bf16'"):
-        Conditions(dtype="bf15")
+        Conditions(dtype=cast(NumberFormat, "bf15"))
     with pytest.raises(InvalidValue, match="batch size"):
         Conditions(batch_size=0)
     with pytest.raises(InvalidValue, match="training step"):

@@ -6,7 +6,7 @@ from helpers.timings import measure, replace_maker
 from torch import Tensor, nn
 
 from sfic_bench.measure.conditions import Conditions
-from sfic_bench.measure.execution import Ready, eager
+from sfic_bench.measure.execution import Output, Ready, eager
 
 
 def test_a_wrong_path_is_reported_and_gets_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_a_wrong_gradient_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def forgetful(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         ready = eager(model, inputs, training)
 
-        def run() -> object:
+        def run() -> Output:
             result = ready.run()
             for p in list(model.parameters())[:40]:
                 p.grad = None
@@ -63,7 +63,7 @@ def test_a_path_that_runs_out_of_memory_while_sampled_has_no_time(monkeypatch: p
     def later(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
         ready, calls = eager(model, inputs, training), iter(range(100))
 
-        def run() -> object:
+        def run() -> Output:
             if next(calls) > 4:
                 raise torch.OutOfMemoryError("tried to allocate 1 TiB")
             return ready.run()

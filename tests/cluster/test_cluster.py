@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.sweeps import training_data, write_sweep
-from processes import ended, start
+from helpers.sweeps import start_sweep, training_data, wait_for_end, write_sweep
 
 from sfic_bench.sweep.engines import EngineFailed
 from sfic_bench.sweep.on_ray import OnRay
@@ -65,9 +64,9 @@ def wait_for(folder: Path, count: int, within_s: float = 120) -> dict[Path, int]
 
 def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None:
     spec = write_sweep(data, COSTS.format(SEVEN) + TRAININGS)
-    status, out, err = ended(start(spec, data / "ray", "--address", cluster.address))
+    status, out, err = wait_for_end(start_sweep(spec, data / "ray", "--address", cluster.address))
     assert status == 0, err
-    status, _, err = ended(start(spec, data / "local", "--engine", "local"))
+    status, _, err = wait_for_end(start_sweep(spec, data / "local", "--engine", "local"))
     assert status == 0, err
     on_ray, local = documents(data / "ray"), documents(data / "local")
     assert len(on_ray) == 91 + 6 and on_ray.keys() == local.keys()
@@ -85,13 +84,13 @@ def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None
 
 def test_a_lost_node_costs_no_finished_cell(cluster_to_lose: Any, tmp_path: Path) -> None:
     spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet152", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster_to_lose.address)
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster_to_lose.address)
     before = wait_for(tmp_path / "out", 8)
     lost = next(iter(cluster_to_lose.worker_nodes))
     for part in lost.all_processes.values():
         for started in part:
             os.kill(started.process.pid, signal.SIGKILL)
-    status, out, err = ended(process)
+    status, out, err = wait_for_end(process)
     assert status == 0, out + err
     assert len(documents(tmp_path / "out")) == 4 * 13 and len(before) < 4 * 13
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -99,14 +98,14 @@ def test_a_lost_node_costs_no_finished_cell(cluster_to_lose: Any, tmp_path: Path
 
 def test_a_killed_driver_repeats_no_finished_cell(cluster: Any, tmp_path: Path) -> None:
     spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster.address)
     wait_for(tmp_path / "out", 8)
     process.kill()
     process.communicate()
     time.sleep(2)  # Ray ends the tasks of a driver that is gone
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "results").glob("*.json")}
     assert 8 <= len(before) < 39
-    status, _, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    status, _, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.address))
     assert status == 0, err
     assert len(documents(tmp_path / "out")) == 39
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -116,10 +115,10 @@ def test_a_killed_driver_repeats_no_finished_cell(cluster: Any, tmp_path: Path) 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_stops_and_keeps_its_results(cluster: Any, tmp_path: Path, sent: signal.Signals) -> None:
     spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster.address)
     wait_for(tmp_path / "out", 4)
     process.send_signal(sent)
-    status, _, err = ended(process, within_s=30)
+    status, _, err = wait_for_end(process, within_s=30)
     assert status == 130 and "the same command goes on" in err and "Traceback" not in err
     kept = len(documents(tmp_path / "out"))
     time.sleep(3)
@@ -128,7 +127,7 @@ def test_an_interrupted_sweep_stops_and_keeps_its_results(cluster: Any, tmp_path
 
 def test_through_rays_client(cluster: Any, tmp_path: Path) -> None:
     spec = write_sweep(tmp_path, COSTS.format('"mobilenet"'))
-    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.client))
+    status, out, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.client))
     assert status == 0, out + err
     assert len(documents(tmp_path / "out")) == 13 and f"Ray at {cluster.client}" in out
 
@@ -159,8 +158,8 @@ def test_impossible_jobs_are_refused_at_once(cluster: Any, tmp_path: Path) -> No
         ("cpus = 2\n", "2 CPUs, and no node has that"),
     ):
         started = time.monotonic()
-        status, _, err = ended(
-            start(write_sweep(tmp_path, text + more), tmp_path / "out", "--address", cluster.address)
+        status, _, err = wait_for_end(
+            start_sweep(write_sweep(tmp_path, text + more), tmp_path / "out", "--address", cluster.address)
         )
         assert status == 2 and said in err and "127.0.0.1): 1 CPUs" in err
         assert time.monotonic() - started < 60
@@ -175,7 +174,7 @@ def test_an_address_where_no_cluster_is(tmp_path: Path) -> None:
             ("127.0.0.1:9", "Connection refused"),
         ):
             started = time.monotonic()
-            status, _, err = ended(start(spec, tmp_path / "out", "--address", address), within_s=60)
+            status, _, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", address), within_s=60)
             assert status == 2 and said in err and "Traceback" not in err
             assert time.monotonic() - started < 30
 
@@ -186,7 +185,7 @@ def test_a_training_on_two_hosts_is_one_on_two_devices(cluster: Any, data: Path)
         ("hosts", "hosts = 2\n", ("--address", cluster.address)),
         ("devices", "devices = 2\n", ("--engine", "local")),
     ):
-        status, out, err = ended(start(write_sweep(data, text + more), data / folder, *where))
+        status, out, err = wait_for_end(start_sweep(write_sweep(data, text + more), data / folder, *where))
         assert status == 0, out + err
     (on_hosts,), (on_devices,) = documents(data / "hosts").values(), documents(data / "devices").values()
     assert on_hosts["rows"] == on_devices["rows"]
@@ -195,13 +194,13 @@ def test_a_training_on_two_hosts_is_one_on_two_devices(cluster: Any, data: Path)
     # An image that a process on any host cannot read is reported as wrong input.
     os.truncate(data / "images" / "train003.png", 0)
     other = write_sweep(data, text.replace("= 7", "= 8") + "hosts = 2\n")
-    status, out, err = ended(start(other, data / "hosts", "--address", cluster.address))
+    status, out, err = wait_for_end(start_sweep(other, data / "hosts", "--address", cluster.address))
     assert status == 1 and "train003.png" in err and "input" in out, out + err
 
 
 def test_a_timed_cell_has_its_node_to_itself(cluster: Any, tmp_path: Path) -> None:
     spec = write_sweep(tmp_path, TIMINGS + COSTS.format('["mobilenet", "vgg13"]'))
-    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    status, out, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.address))
     assert status == 0, out + err
     cells = [document["cell"] for document in documents(tmp_path / "out").values()]
     times = [(c["started"], c["started"] + c["seconds"], c["node"], "path" in str(c["asked"])) for c in cells]

@@ -1,11 +1,11 @@
 """Small result files with the content that the commands write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
 def timing_row(
-    name: str, samples: Sequence[float] | None, *, sfic: bool = True, path: str = "fused", **more: Any
+    name: str, samples: Iterable[float] | None, *, sfic: bool = True, path: str = "fused", **more: Any
 ) -> dict[str, Any]:
     """A row of ``latency``; ``samples`` in ms, or ``None`` for a path without a time."""
     latency = None

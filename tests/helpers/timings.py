@@ -8,7 +8,7 @@ import pytest
 from sfic_bench import timing
 from sfic_bench.measure.clock import CpuClock
 from sfic_bench.measure.conditions import Conditions
-from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.measure.paths import EXECUTION_PATHS, Maker
 from sfic_bench.measure.peak import Peak
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.grid import Grid
@@ -32,6 +32,6 @@ def measure(
     return result
 
 
-def replace_maker(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
+def replace_maker(monkeypatch: pytest.MonkeyPatch, path: str, maker: Maker) -> None:
     """Let ``maker`` prepare networks for the execution path ``path``."""
     monkeypatch.setitem(EXECUTION_PATHS, path, replace(EXECUTION_PATHS[path], maker=maker))

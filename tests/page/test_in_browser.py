@@ -16,16 +16,27 @@ from selenium.webdriver.support.ui import WebDriverWait
 @pytest.fixture
 def opened(browser: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
     """The page with all charts drawn; after the test, no error was logged and nothing fetched."""
-    browser.get_log("browser"), browser.get_log("performance")
+    log(browser, "browser"), log(browser, "performance")  # reading a log empties it
     browser.get(page.as_uri())
     for figure in browser.find_elements(By.TAG_NAME, "figure"):
-        browser.execute_script("arguments[0].scrollIntoView()", figure)
-        WebDriverWait(browser, 20).until(lambda _, f=figure: f.find_elements(By.CSS_SELECTOR, "[data-drawn] svg"))
+        draw(browser, figure)
     yield browser
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
-    requests = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    assert [line for line in log(browser, "browser") if line["level"] == "SEVERE"] == []
+    requests = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     urls = [r["params"]["request"]["url"] for r in requests if r["method"] == "Network.requestWillBeSent"]
     assert urls and all(url.startswith(("file:", "data:", "blob:")) for url in urls)
+
+
+def draw(browser: webdriver.Chrome, figure: WebElement) -> None:
+    """Scroll a chart into view, and wait until it is drawn."""
+    browser.execute_script("arguments[0].scrollIntoView()", figure)
+    WebDriverWait(browser, 20).until(lambda _: figure.find_elements(By.CSS_SELECTOR, "[data-drawn] svg"))
+
+
+def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, str]]:
+    """The entries of a log since it was last read."""
+    entries: list[dict[str, str]] = browser.get_log(kind)  # type: ignore[no-untyped-call]  # selenium declares no types
+    return entries
 
 
 def table(browser: webdriver.Chrome, title: str) -> WebElement:
