@@ -34,7 +34,7 @@ def measure(engine: str, count: int) -> dict[str, Any]:
         (place / "net.py").write_text(NETWORK)
         sizes = ", ".join(map(str, range(8, 8 + count)))
         (place / "spec.toml").write_text(f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n')
-        call = [
+        call: list[str | Path] = [
             sys.executable,
             "-m",
             "sfic_bench",
