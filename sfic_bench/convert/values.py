@@ -23,12 +23,7 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A pair of the two branches S and F.
-
-    Attributes:
-        node: the node of the new graph that gives it.
-        layout: which channel of the vanilla tensor lies where in S and in F.
-    """
+    """A pair of the two branches, which ``node`` of the new graph gives."""
 
     node: fx.Node
     layout: Layout
@@ -38,7 +33,7 @@ class Paired:
 class Vector(Paired):
     """A pair that a pool has made 1×1 on both branches, as gates and attention over channels read it.
 
-    Laid out in vanilla's order it *is* the vanilla tensor at any β, since neither branch has to be resized. So an
+    In vanilla's order it *is* the vanilla tensor at any β, since neither branch has to be resized. So an
     operation without a rule acts on it as in the vanilla network.
     """
 

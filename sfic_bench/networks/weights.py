@@ -37,7 +37,8 @@ def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     """Load ``state`` into ``model``; no tensor may be left over, and none missing except counts of batches.
 
     Raises:
-        InvalidValue: with the names that the state lacks, has besides, or has in other shapes; ``source`` has it.
+        InvalidValue: with the names that the state, which comes from ``source``, lacks, has besides, or has in other
+            shapes.
     """
     needed = model.state_dict()
     missing = [n for n in needed if n not in state and not n.endswith("num_batches_tracked")]

@@ -52,9 +52,9 @@ def _aligned(args: tuple[object, ...]) -> tuple[object, ...]:
     sizes = [size_of(p.frequency) for p in pairs if size_of(p.spatial) == full]
     if sizes.count(sizes[0]) == len(sizes):
         return args
-    target = max(sizes)
+    largest = max(sizes)
     return tuple(
-        Pair(a.spatial, resize(a.frequency, target)) if isinstance(a, Pair) and size_of(a.spatial) == full else a
+        Pair(a.spatial, resize(a.frequency, largest)) if isinstance(a, Pair) and size_of(a.spatial) == full else a
         for a in args
     )
 

@@ -51,8 +51,8 @@ class Derived:
         kept = _Kept(self.source.detach(), self.source._version, self.steps)
 
         def pack(saved: Tensor) -> Tensor | _Kept:
-            same = value and saved.data_ptr() == value[0].data_ptr() and saved.shape == value[0].shape
-            return kept if same else saved
+            is_value = value and saved.data_ptr() == value[0].data_ptr() and saved.shape == value[0].shape
+            return kept if is_value else saved
 
         try:
             with torch.autograd.graph.saved_tensors_hooks(pack, _unpack):
@@ -64,12 +64,12 @@ class Derived:
 def _unpack(saved: Tensor | _Kept) -> Tensor:
     if isinstance(saved, Tensor):
         return saved
-    if saved.source._version != saved.version:
+    x = saved.source
+    if x._version != saved.version:
         raise RuntimeError(
             "the input of a fused stage was changed in place after the stage had read it, and its "
             "backward pass needs it unchanged: make that operation out of place"
         )
-    x = saved.source
     with torch.no_grad():
         for step in saved.steps:
             x = step(x)

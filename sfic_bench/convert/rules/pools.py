@@ -33,17 +33,14 @@ def pool_as_module(operation: Operation) -> Value:
     return operation.per_branch(pool, args=(operation.argument(0, "input"),))
 
 
-@rule(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, "adaptive_avg_pool2d", ties=True, pools=_gives_one_place)
-def adaptive_pool(operation: Operation) -> Value:
-    """A pool to a given size, which both branches then have."""
-    return channelwise(operation)
+# A pool to a given size, which both branches then have.
+rule(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, "adaptive_avg_pool2d", ties=True, pools=_gives_one_place)(channelwise)
 
 
 def _axes(call: Call) -> list[int]:
     """The axes of ``[B, C, H, W]`` that a reduction is over; none where they are not known."""
     axes = call.argument(1, "dim")
-    axes = axes if isinstance(axes, list | tuple) else [axes]
-    return sorted(axis % 4 for axis in axes if isinstance(axis, int))
+    return sorted(axis % 4 for axis in (axes if isinstance(axes, list | tuple) else [axes]) if isinstance(axis, int))
 
 
 def _keeps_axes(call: Call) -> bool:

@@ -59,6 +59,3 @@ class MesoInception(nn.Module):
         x = self.pool2(self.norm(self.relu(self.conv2(x))))
         logits: Tensor = self.classifier(x.flatten(1))
         return logits
-
-
-meso_inception = MesoInception

@@ -81,6 +81,3 @@ class MultiTask(Detector):
         activation = (detection.logits - target).abs().sum(dim=1).mean()
         segmentation = F.cross_entropy(detection.mask, masks.long())
         return activation + segmentation + F.mse_loss(detection.reconstruction, 2 * images - 1)
-
-
-multi_task = MultiTask
