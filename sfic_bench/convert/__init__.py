@@ -1,4 +1,4 @@
-"""Vanilla network + placement → SFIC network."""
+"""The conversion of a vanilla network into an SFIC network, and its fusion into cheaper operations."""
 
 from sfic_bench.convert.engine import convert, set_beta, to_sfic
 from sfic_bench.convert.fuse import cheaper, fuse

@@ -115,7 +115,7 @@ class _Fusion:
         return copy.deepcopy(unfused) if module is unfused and not self.share else module
 
     def _norm_behind(self, node: fx.Node) -> fx.Node | None:
-        """The call of the norm that is alone in reading ``node``, if it may be folded."""
+        """The call of the foldable norm that reads ``node``, if nothing else reads it."""
         user = next(iter(node.users), None)
         if self.for_training or user is None or len(node.users) != 1 or user.op != "call_module":
             return None
@@ -182,7 +182,7 @@ def _is_foldable(norm: nn.Module) -> bool:
 
 
 def _fold(module: nn.Module, norm: nn.Module) -> bool:
-    """Fold ``norm`` into ``module``, if it is a convolution or a stage; whether it is."""
+    """Fold ``norm`` into ``module`` if that is a convolution or a stage, and return whether it is."""
     match module:
         case nn.Conv2d():
             _fold_into([module], join_norms(norm) if isinstance(norm, PerBranch) else norm)

@@ -17,8 +17,8 @@ from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import PerBranch, Split
 
 Role = Literal["Stage 1", "Stage 2", "Stage 3", "vanilla", "per branch", "divide", "join", "kept"]
-"""A stage; a convolution outside the pairs; an operation on each branch; a single tensor that becomes a pair; a pair
-that becomes a single tensor; an operation that stays vanilla because it has no meaning on a pair."""
+"""``vanilla`` is a convolution outside the pairs, ``divide`` a single tensor that becomes a pair, ``join`` a pair that
+becomes a single tensor, and ``kept`` an operation that stays vanilla because it has no meaning on a pair."""
 
 EXACT = "a pooled pair: exact, and at no cost"
 """The note for a `Vector` that is joined."""
@@ -28,12 +28,8 @@ EXACT = "a pooled pair: exact, and at no cost"
 class ExplainedOperation:
     """What becomes of one operation of the vanilla network.
 
-    Attributes:
-        path: qualified name of the module that the operation belongs to.
-        operation: class of the module, or name of the function or method.
-        role: see `Role`.
-        split: channels of S and F of the pair that the operation gives, if it gives one.
-        note: what else there is to say.
+    ``path`` is the qualified name of the module that the operation belongs to, ``operation`` the class of that module
+    or the name of the function or method, and ``split`` that of the pair that the operation gives, if it gives one.
     """
 
     path: str
@@ -68,9 +64,8 @@ class Operation(Call):
     """One call of the vanilla network, with the values that it reads.
 
     Attributes:
-        values: what each node that it reads has become. The placement may let a convolution read the input of another
-            one.
-        inputs: the values alone.
+        values: what each node that it reads has become (the placement may let a convolution read another one's input).
+        inputs: these values in order.
         pairs: the pairs among them.
     """
 

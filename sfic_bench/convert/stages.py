@@ -21,12 +21,8 @@ def stage_of(
 ) -> tuple[nn.Module, Layout | None]:
     """The stage that replaces ``conv``, and the layout of the pair that it gives (``None`` for Stage 3).
 
-    Args:
-        conv: the vanilla convolution.
-        inputs: layout of the pair that it reads now; ``None`` for a single tensor (Stage 1).
-        options: of the conversion.
-        as_stage3: whether the pair becomes a single tensor.
-        bias: whether the bias stays.
+    ``inputs`` is the layout of the pair that it reads, ``None`` for a single tensor (Stage 1); ``bias`` says whether
+    the bias stays.
 
     Raises:
         ValueError: for a convolution that no stage stands for; the message says why.

@@ -9,12 +9,9 @@ from sfic_bench.convert.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A tensor as the vanilla network has it, or something that is not a tensor, such as a size.
+    """A tensor as the vanilla network has it, or something that is not a tensor, which ``node`` of the new graph gives.
 
-    Attributes:
-        node: the node of the new graph that gives it.
-        channels: how many channels it has; 0 where it is the same for all channels, as a number is; ``None``
-            where that is not known.
+    ``channels`` is 0 where it is the same for all channels, as a number is, and ``None`` where that is not known.
     """
 
     node: fx.Node

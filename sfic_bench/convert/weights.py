@@ -43,7 +43,7 @@ def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Channels, columns: Ch
 
 
 def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
-    """Biases of convolutions that only a BatchNorm reads, under the names of both."""
+    """Biases of convolutions that only a BatchNorm reads, by the name of the convolution and by that of the norm."""
     modules = dict(vanilla.named_modules())
     biases: dict[str, Tensor] = {}
     for node in vanilla.graph.nodes:
@@ -67,7 +67,7 @@ def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
 
 
 def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
-    """``norm`` for some of its channels; ``shift`` is a bias that a running mean takes up.
+    """A copy of ``norm`` for ``channels``; a running mean takes up the bias ``shift``.
 
     A GroupNorm keeps the size of its groups where they fit, and has one group otherwise.
 

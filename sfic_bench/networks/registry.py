@@ -101,8 +101,7 @@ def build(
 
     Raises:
         UnknownName: for a name that is not registered, or that the library does not have.
-        InvalidValue: for fewer than one class, a size or number of classes that the network cannot have, or a reference
-            that is not well formed.
+        InvalidValue: for a malformed reference, or a size or number of classes that the network cannot have.
         MissingDependency: for a reference to a library that is not installed.
     """
     check_name(name)

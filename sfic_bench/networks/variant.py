@@ -19,7 +19,7 @@ class OnUnsupported(StrEnum):
 
 
 class _VanillaOrSFIC:
-    """What has either both ratios or none; shown by its name with its ratios, as in ``resnet50 α=0.5 β=1``."""
+    """A network or layer with either both ratios or none, which prints as in ``resnet50 α=0.5 β=1``."""
 
     __slots__ = ()
 

@@ -16,7 +16,7 @@ CHANNELS = -3
 
 
 class Pick(nn.Module):
-    """The channels ``places`` of ``[…, C, H, W]``, in that order; a view where they follow one another."""
+    """Pick the channels ``places`` of ``[…, C, H, W]`` in that order, as a view where they follow one another."""
 
     places: Tensor | None
 
@@ -34,7 +34,7 @@ class Pick(nn.Module):
 
 
 class Divide(nn.Module):
-    """A single tensor to a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
+    """Divide a tensor into a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
 
     A tensor that is not as large as the S of ``like`` (a gate of 1×1) keeps its size on both branches.
     ``spatial`` and ``frequency`` are the tensor's channels that each branch gets.
@@ -52,7 +52,7 @@ class Divide(nn.Module):
 
 
 class Join(nn.Module):
-    """A pair to a single tensor at the size of S, whose channels have the places ``order`` in [S; F]."""
+    """Join a pair into a tensor at the size of S; ``order`` has the place of each of its channels in [S; F]."""
 
     def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Join(nn.Module):
 
 
 class PickBranches(nn.Module):
-    """The channels of a pair at the places ``spatial`` of S, of which there are ``width``, and ``frequency`` of F."""
+    """Pick channels of a pair: the places ``spatial`` of S, which has ``width`` channels, and ``frequency`` of F."""
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int], width: int) -> None:
         super().__init__()
@@ -75,10 +75,7 @@ class PickBranches(nn.Module):
 
 
 class Concatenate(nn.Module):
-    """Pairs with the channels ``splits`` to one, which has on each branch the channels of all of them in order.
-
-    Each F is resized to the size of the first pair's F.
-    """
+    """Concatenate pairs with the channels ``splits`` branch by branch; each F is resized to that of the first pair."""
 
     def __init__(self, splits: Sequence[Split]) -> None:
         super().__init__()
@@ -102,7 +99,7 @@ class JoinedConcatenate(nn.Module):
 
 
 class OnSlices(nn.Module):
-    """A layer that takes and gives a pair, applied to a joined tensor ``[S; F]`` whose S has ``width`` channels."""
+    """Apply a layer for pairs to a joined tensor ``[S; F]`` whose S has ``width`` channels."""
 
     def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()

@@ -52,9 +52,7 @@ class Geometry:
     def fitted(self, x: Tensor, size: Size) -> Tensor:
         """``x`` with rows and columns added or cut, so that the stride-1 convolution gives ``output(size)``.
 
-        Args:
-            x: the input, pooled by the stride.
-            size: height and width of the input before it was pooled.
+        ``x`` is the input pooled by the stride, and ``size`` its height and width before.
         """
         (height, width), (taller, wider) = size_of(x), self.growth
         if not self.is_fitted and height + taller >= 1 and width + wider >= 1:

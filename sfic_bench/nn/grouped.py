@@ -16,11 +16,11 @@ Places = Sequence[int]
 
 
 class GroupedStage2(StageBase):
-    """A pair to a pair, group by group, as a depthwise Stage 2 works channel by channel.
+    """Stage 2 that works group by group, as a depthwise Stage 2 works channel by channel.
 
     A group that lies on one branch stays there and is convolved as in the vanilla network; a group that the split
     cuts is a Stage 2 of its own. So this stage has the vanilla convolution's parameters, and at β = 1 its function.
-    The paper has depthwise convolutions alone, which are groups of one channel.
+    The paper has only depthwise convolutions, whose groups have one channel.
 
     S holds the outputs of its whole groups and behind them those of cut groups, F the other way round.
 

@@ -18,14 +18,13 @@ class MCSConv(nn.Module):
     Equation (1) of Guo et al., IEEE TIFS 2024: the centre of each kernel is −1 and the other 24 weights
     sum to 1, so that the layer predicts a pixel from its neighbours and returns the error. The
     constraint is part of the forward pass: whatever an optimiser does to ``weight``, the layer applies
-    its orthogonal projection onto the constraint. Projecting *subtracts* the
-    excess instead of dividing by the sum, so a sum near 0 is harmless and gradients stay bounded.
+    its orthogonal projection onto the constraint. This *subtracts* the excess instead of dividing by the
+    sum, so a sum near 0 is harmless and gradients stay bounded.
 
     Args:
         channels: C.
         mode: ``"learned"``, as in the paper, or ``"frozen"``, as in the authors' released code: a
             random kernel that satisfies the constraint and is never trained.
-        device, dtype: of ``weight``.
 
     Attributes:
         weight: ``[C, 1, 5, 5]``, 25·C parameters; use `kernel` for what the layer applies.

@@ -19,7 +19,7 @@ from sfic_bench.nn.adapters import Concatenate, PickBranches
 
 @rule("cat", "concat", "concatenate", ties=True)
 def concatenation(operation: Operation) -> Value:
-    """Tensors one after another: of pairs, each branch has its own channels of all of them."""
+    """Concatenation; of pairs along the channel axis, each branch has its own channels of all of them."""
     axis = operation.argument(1, "dim", 0)
     tensors = _listed(operation)
     lead = next((value for _, value in tensors if isinstance(value, Paired)), None)
@@ -58,7 +58,7 @@ def _divided_by_alpha(operation: Operation, source: fx.Node, value: Value, lead:
 
 @rule("chunk", "split", ties=True)
 def parts(operation: Operation) -> Value:
-    """Channels one after another, as several values."""
+    """A division of the channel axis into several values."""
     value = operation.inputs[0]
     ranges = _ranges(operation, _channels(value))
     if isinstance(value, Paired) and ranges is not None:
@@ -155,7 +155,7 @@ def view(operation: Operation) -> Value:
 
 @rule("transpose", ties=True)
 def transpose(operation: Operation) -> Value:
-    """Two axes exchanged: of a folded pair, rows and columns."""
+    """An exchange of two axes; on a folded pair, of rows and columns."""
     value = operation.inputs[0]
     if isinstance(value, Folded) and {operation.argument(1, "dim0"), operation.argument(2, "dim1")} == {1, 2}:
         return replace(value, transposed=not value.transposed)
@@ -164,6 +164,6 @@ def transpose(operation: Operation) -> Value:
 
 @rule("contiguous", ties=True)
 def contiguous(operation: Operation) -> Value:
-    """The same values in an order of memory of their own."""
+    """A contiguous copy, which a folded pair does not need."""
     value = operation.inputs[0]
     return value if isinstance(value, Folded) else channelwise(operation)

@@ -55,7 +55,7 @@ def _is_over_channels(call: Call) -> bool:
 
 @rule(_BatchNorm, nn.GroupNorm, nn.LayerNorm, ties=_is_over_channels)
 def norm(operation: Operation) -> Value:
-    """A norm of each branch over its own channels; one over several channels acts on a vector as in vanilla."""
+    """A norm of each branch over its own channels; on a `Vector`, a norm over several channels acts as in vanilla."""
     module, path = operation.module, operation.path
     assert module is not None
     if not operation.pairs:

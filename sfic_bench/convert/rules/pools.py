@@ -25,7 +25,7 @@ def _gives_one_place(call: Call) -> bool:
 @rule("max_pool2d", "avg_pool2d", ties=True)
 @rule("adaptive_max_pool2d", ties=True, pools=_gives_one_place)
 def pool_as_module(operation: Operation) -> Value:
-    """A pool as a module, which `PerBranch` fits to what is left of F, and to a branch without channels."""
+    """A pool as a module, which `PerBranch` fits to a small F and to a branch without channels."""
     if not operation.pairs:
         return operation.as_in_vanilla(operation.common_channels())
     options = {name: value for name, value in operation.node.kwargs.items() if name != "input"}
@@ -33,7 +33,7 @@ def pool_as_module(operation: Operation) -> Value:
     return operation.per_branch(pool, args=(operation.argument(0, "input"),))
 
 
-# A pool to a given size, which both branches then have.
+# Both branches have the size that such a pool is to give.
 rule(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, "adaptive_avg_pool2d", ties=True, pools=_gives_one_place)(channelwise)
 
 

@@ -69,11 +69,7 @@ def _scaled(channels: int, width: float) -> int:
 class EfficientNet(FeatureClassifier):
     """``[B, 3, H, W]`` to logits ``[B, classes]``; without scaling it is B0.
 
-    Args:
-        classes: number of logits.
-        width: factor of all channels.
-        depth: factor of the number of blocks of each stage.
-        dropout: probability, before the classifier.
+    ``width`` is the factor of all channels, ``depth`` that of the number of blocks of each stage.
     """
 
     def __init__(self, classes: int, *, width: float = 1.0, depth: float = 1.0, dropout: float = 0.2) -> None:

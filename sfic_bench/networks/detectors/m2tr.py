@@ -87,7 +87,7 @@ class MultiScale(nn.Module):
         return result
 
 
-class Frequency(nn.Module):
+class FrequencyFilter(nn.Module):
     """A learned filter of the feature's spectrum. Source: Section 3.3."""
 
     def __init__(self, channels: int, size: int) -> None:
@@ -120,7 +120,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
-        self.multi_scale, self.frequency = MultiScale(channels), Frequency(channels, size)
+        self.multi_scale, self.frequency = MultiScale(channels), FrequencyFilter(channels, size)
         self.cross = CrossModality(channels)
 
     def forward(self, x: Tensor) -> Tensor:
