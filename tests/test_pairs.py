@@ -193,7 +193,7 @@ def test_dividing_and_joining_undo_each_other() -> None:
     like = Pair(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 6, 6))
     pair = Divide(layout.spatial, layout.frequency)(x, like)
     place = [layout.order.index(c) for c in range(5)]
-    assert torch.equal(Join(place, 3)(pair), x)
+    assert torch.equal(Join(place)(pair), x)
     small = Divide(layout.spatial, layout.frequency)(x, Pair(like.spatial, torch.zeros(1, 1, 3, 3)))
     assert small.frequency.shape == (2, 2, 3, 3)
     gate = Divide(layout.spatial, layout.frequency)(torch.ones(2, 5, 1, 1), like)
