@@ -1,7 +1,7 @@
-"""What a sweep adds to its cells: 1,000 and 10,000 of the least ones. ``python benchmarks/sweep_overhead.py [FILE.json]``.
+"""Measures what a sweep adds to its cells: ``python benchmarks/sweep_overhead.py [FILE.json]``.
 
-A cell counts a network of one convolution, at a size of its own. What the command takes for one cell is its start; what it
-takes beyond that, divided by the cells, is what each costs. Linear growth is the same cost at 1,000 and at 10,000.
+Sweeps of 1, 1,000 and 10,000 cells are run. A cell counts a network of one convolution, at a size of its own. The time
+of the sweep with one cell is that of its start; the further time, divided by the further cells, is the cost of each.
 """
 
 import json
@@ -28,42 +28,35 @@ COUNTS = (1, 1_000, 10_000)
 
 
 def measure(engine: str, count: int) -> dict[str, Any]:
-    """One sweep of ``count`` cells, whose results are thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "net.py").write_text(NETWORK)
+    """One sweep of ``count`` cells, whose results are discarded."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "net.py").write_text(NETWORK)
         sizes = ", ".join(map(str, range(8, 8 + count)))
-        (place / "spec.toml").write_text(f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n')
-        call = [
-            sys.executable,
-            "-m",
-            "sfic_bench",
-            "sweep",
-            place / "spec.toml",
-            "-o",
-            place / "out",
-            "--engine",
-            engine,
-        ]
-        started, most = time.perf_counter(), 0
-        with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        spec = f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n'
+        (folder / "spec.toml").write_text(spec)
+        command = [sys.executable, "-m", "sfic_bench", "sweep", folder / "spec.toml", "-o", folder / "out"]
+        start, peak = time.perf_counter(), 0
+        with subprocess.Popen(
+            [*command, "--engine", engine], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             while process.poll() is None:
-                most = max(most, _resident(process.pid))
+                peak = max(peak, _peak_rss(process.pid))
                 time.sleep(0.2)
         if process.returncode:
             raise SystemExit(f"the sweep of {count} cells by {engine} ended with {process.returncode}")
-        cells = [json.loads(path.read_text())["cell"] for path in (place / "out" / "results").iterdir()]
+        cells = [json.loads(path.read_text())["cell"] for path in (folder / "out" / "results").iterdir()]
         return {
             "engine": engine,
             "cells": len(cells),
-            "wall_s": time.perf_counter() - started,
+            "wall_s": time.perf_counter() - start,
             "in_cells_s": sum(cell["seconds"] for cell in cells),
-            "driver_peak_mb": most / 1e6,
+            "driver_peak_mb": peak / 1e6,
         }
 
 
-def _resident(pid: int) -> int:
-    """The most that a process has had resident so far, bytes; Linux alone tells."""
+def _peak_rss(pid: int) -> int:
+    """Peak resident size of a process so far, in bytes; 0 on systems other than Linux."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -71,44 +64,36 @@ def _resident(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
-HEADS = (
-    "engine",
-    "cells",
-    "command, s",
-    "a cell, ms",
-    "of that inside it, ms",
-    "driver's peak, MB",
-    "a cell, KB",
-)
+HEADERS = (
+    "engine", "cells", "command, s", "each cell, ms", "of that in the cell, ms", "driver's peak, MB", "each cell, KB",
+)  # fmt: skip
+
+
+def line(row: dict[str, Any], one: dict[str, Any]) -> str:
+    """A row of the table; ``one`` is the sweep of one cell by the same engine."""
+    wall_ms = cell_ms = peak_kb = ""
+    if cells := row["cells"] - one["cells"]:
+        wall_s, in_cells_s, peak_mb = (row[k] - one[k] for k in ("wall_s", "in_cells_s", "driver_peak_mb"))
+        wall_ms, cell_ms = (f"{1e3 * seconds / cells:.1f}" for seconds in (wall_s, in_cells_s))
+        peak_kb = f"{1e3 * peak_mb / cells:.0f}"
+    command_s, driver_mb = f"{row['wall_s']:.1f}", f"{row['driver_peak_mb']:.0f}"
+    return " | ".join((row["engine"], f"{row['cells']:,}", command_s, wall_ms, cell_ms, driver_mb, peak_kb))
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON where that is asked for."""
-    found = []
-    print("| " + " | ".join(HEADS) + " |")
-    print("| --- " + "| ---: " * (len(HEADS) - 1) + "|")
+    """Measure and print a table; write JSON too if a file is named."""
+    rows = []
+    print("| " + " | ".join(HEADERS) + " |")
+    print("| --- " + "| ---: " * (len(HEADERS) - 1) + "|")
     for engine in ("local", "ray"):
-        one, *more = (measure(engine, count) for count in COUNTS)
-        for row in (one, *more):
-            told = [
-                engine,
-                f"{row['cells']:,}",
-                f"{row['wall_s']:.1f}",
-                "",
-                "",
-                f"{row['driver_peak_mb']:.0f}",
-                "",
-            ]
-            if cells := row["cells"] - 1:
-                each, inside, held = (row[k] - one[k] for k in ("wall_s", "in_cells_s", "driver_peak_mb"))
-                told[3:5], told[6] = (
-                    [f"{1e3 * x / cells:.1f}" for x in (each, inside)],
-                    f"{1e3 * held / cells:.0f}",
-                )
-            print("| " + " | ".join(told) + " |", flush=True)
-        found += [one, *more]
+        one = None
+        for count in COUNTS:
+            row = measure(engine, count)
+            one = one or row
+            print(f"| {line(row, one)} |", flush=True)
+            rows.append(row)
     if len(sys.argv) > 1:
-        document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": found}
+        document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": rows}
         Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

@@ -72,11 +72,11 @@ def test_every_part_is_expected_to_end_within_ten_minutes(script: ModuleType, pa
 
 def test_what_is_predicted_is_measured(script: ModuleType) -> None:
     measured = {
-        (what.name, what.alpha, what.beta, path)
+        (network.name, network.alpha, network.beta, path)
         for measurements in script.PARTS.values()
         for m in measurements
         if m.conditions.get("dtype") == "bf16"
-        for what in m.what
+        for network in m.networks
         for path in m.paths
     }
     assert set(script.PREDICTED) <= measured
@@ -87,10 +87,11 @@ def test_a_part_without_time_left_keeps_what_it_has(
 ) -> None:
     """When the first family is done, a second is left, which is less than the next is expected to take."""
     small = script.tiny(script.PARTS["A"][0])
-    asked = script.replace(small, what=(*small.what, script.Stage2Layer(channels=8)), paths=("fused",))
+    two_families = (*small.networks, script.Stage2Layer(channels=8))
+    measurement = script.replace(small, networks=two_families, paths=("fused",))
     clock = iter([0.0, 0.0, 900.0, 999.0])
     monkeypatch.setattr(script, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    rows = script.run(asked, "test", tmp_path, 1000.0)
+    rows = script.run(measurement, "test", tmp_path, 1000.0)
     assert {row.name for row in rows} == {"mobilenet"}
     assert "no time left for stage2" in capsys.readouterr().out
     assert len(read(tmp_path / "test-a-correct.json").result.rows) == 2

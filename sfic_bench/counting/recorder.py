@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from sfic_bench.counting.flow import Flow
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import CountedCall, Op
-from sfic_bench.counting.rules import RULES, VIEWS, Effect
+from sfic_bench.counting.op import CountedCall, Effect, Op
+from sfic_bench.counting.rules import RULES, VIEWS
 
 TorchFunction = Callable[..., object]
 
@@ -32,6 +31,32 @@ def tensors_in(values: Iterable[object]) -> list[Tensor]:
         elif isinstance(value, dict):
             tensors += tensors_in(value.values())
     return tensors
+
+
+class Flow:
+    """Which tensor was computed from which, as far as a gradient would flow back."""
+
+    def __init__(self) -> None:
+        self._sources: dict[int, list[int]] = {}
+        self._results: list[Tensor] = []  # keeps ids from being used again
+
+    def link(self, sources: list[Tensor], result: Tensor) -> None:
+        """Note that ``result`` was computed from ``sources``, if a gradient would flow through that operation."""
+        if not torch.is_grad_enabled() or not (result.is_floating_point() or result.is_complex()):
+            return
+        self._results.append(result)
+        self._sources.setdefault(id(result), []).extend([id(t) for t in sources])
+
+    def reached_from(self, outputs: list[Tensor]) -> set[int]:
+        """Ids of all tensors that ``outputs`` depend on."""
+        reached: set[int] = set()
+        front = [id(t) for t in outputs]
+        while front:
+            tensor = front.pop()
+            if tensor not in reached:
+                reached.add(tensor)
+                front += self._sources.get(tensor, ())
+        return reached
 
 
 class Recorder(TorchFunctionMode):
@@ -123,7 +148,7 @@ class Recorder(TorchFunctionMode):
                 kind=name.rstrip("_"),
                 input=tuple(sources[0].shape),
                 output=tuple(results[0].shape),
-                read=sum(t.numel() for t in sources),
+                elements_read=sum(t.numel() for t in sources),
                 macs=None,
             )
             self.ops.append(Op(path, _call(func, module, parents, effect)))
@@ -131,7 +156,7 @@ class Recorder(TorchFunctionMode):
 
 
 _calls: dict[tuple[object, ...], CountedCall] = {}
-"""Every call that any trace has met, by function, module class and shapes."""
+"""All calls of all traces of this process, by function, module class and arguments, tensors as shapes."""
 
 _empties: dict[tuple[Shape, torch.dtype], Tensor] = {}
 
@@ -157,19 +182,8 @@ def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[object, ...]
 
 
 def _call(func: TorchFunction, module: str, parents: int, effect: Effect) -> CountedCall:
-    return CountedCall(
-        kind=effect.kind,
-        module=module,
-        parents=parents,
-        in_functional=getattr(func, "__module__", None) in _FUNCTIONAL,
-        input=effect.input,
-        output=effect.output,
-        weight=effect.weight,
-        bias=effect.bias,
-        macs=effect.macs,
-        elements_read=effect.read,
-        elements_skipped=effect.skipped,
-    )
+    in_functional = getattr(func, "__module__", None) in _FUNCTIONAL
+    return CountedCall(**vars(effect), module=module, parents=parents, in_functional=in_functional)
 
 
 def _empty(shape: Shape, dtype: torch.dtype) -> Tensor:

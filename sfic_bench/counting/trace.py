@@ -1,34 +1,50 @@
 """One forward pass as shapes: which operations a network makes, and which parameters its result depends on.
 
-Nothing is computed, and the network's own weights are only asked for their shapes, so it may lie on any device;
-see `sfic_bench.counting.recorder`. The network itself is left as it was, also when its forward pass fails.
+Nothing is computed and only the shapes of the network's weights are read, so it may lie on any device; see
+`sfic_bench.counting.recorder`. The network itself is left as it was, even if its forward pass fails.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from sfic_bench.counting.flow import Weight, weights_of
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import Op
+from sfic_bench.counting.op import InputTooSmall, Op
 from sfic_bench.counting.recorder import Recorder, tensors_in
-from sfic_bench.counting.rules import InputTooSmall
 from sfic_bench.errors import InvalidValue, UnsupportedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """What a forward pass does, in order.
+class Weight:
+    """One parameter tensor.
 
     Attributes:
-        ops: its operations.
-        output: shape of the result (of the first tensor in it).
+        module, name: qualified name of the module that owns it, and its name there.
+        dead: whether it is trainable and no gradient from the result reaches it.
+    """
+
+    module: str
+    name: str
+    elements: int
+    trainable: bool
+    dead: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a forward pass does.
+
+    Attributes:
+        input_size: shape of the first input, such as ``(B, C, H, W)``.
+        ops: its operations, in order.
+        output: shape of the first tensor in the result.
         weights: every parameter of the network, once.
     """
 
+    input_size: Shape
     ops: tuple[Op, ...]
     output: Shape
     weights: tuple[Weight, ...]
@@ -38,7 +54,7 @@ def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     """The operations of ``model.eval()`` for one float input of each of ``input_sizes``.
 
     Raises:
-        InputTooSmall: if the input shrinks below a window; names the module.
+        InputTooSmall: if the input shrinks below a window; the message names the module.
         InvalidValue: if an input size does not fit the network.
         UnsupportedModel: if the forward pass needs values, not only shapes.
     """
@@ -65,10 +81,27 @@ def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     if not outputs:
         raise UnsupportedModel(f"{type(model).__name__} returns no tensor")
     return Trace(
+        input_size=tuple(input_sizes[0]),
         ops=tuple(recorder.ops),
         output=tuple(outputs[0].shape),
-        weights=weights_of(modules, recorder.flow.reached_from(outputs)),
+        weights=_weights(modules, recorder.flow.reached_from(outputs)),
     )
+
+
+def _weights(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
+    """Every parameter of ``modules`` once, dead where it is trainable and not among ``reached``."""
+    weights: dict[int, Weight] = {}
+    for path, module in modules.items():
+        for name, p in module._parameters.items():
+            if p is not None and id(p) not in weights:
+                weights[id(p)] = Weight(
+                    module=path,
+                    name=name,
+                    elements=p.numel(),
+                    trainable=p.requires_grad,
+                    dead=p.requires_grad and id(p) not in reached,
+                )
+    return tuple(weights.values())
 
 
 def smallest_input(model: nn.Module, channels: int = 3, limit: int = 4096) -> int | None:
