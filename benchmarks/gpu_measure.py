@@ -17,16 +17,16 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's memory profiler announces each start and stop
 
 import torch  # noqa: E402
+from msgspec import structs  # noqa: E402
 
 from sfic_bench import timing  # noqa: E402
-from sfic_bench.measure.conditions import Conditions  # noqa: E402
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat  # noqa: E402
 from sfic_bench.measure.sampler import Stop  # noqa: E402
 from sfic_bench.networks.grid import Grid  # noqa: E402
 from sfic_bench.networks.variant import Stage2Layer, Variant  # noqa: E402
@@ -36,7 +36,9 @@ from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E
 from sfic_bench.results.write import write_result  # noqa: E402
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
-BF16 = {"device": "cuda", "dtype": "bf16", "batch_size": 64, "layout": "channels-last"}
+FP32 = Conditions(device=Device.CUDA, batch_size=8, layout=MemoryLayout.CHANNELS_LAST, energy=False)
+BF16 = structs.replace(FP32, dtype=NumberFormat.BF16, batch_size=64)
+BF16_WITH_ENERGY = structs.replace(BF16, energy=True)
 LIMIT_S = 570
 """No backbone is begun that, according to `SECONDS`, would end later than this after the start."""
 
@@ -59,7 +61,7 @@ class Measurement:
     name: str
     networks: tuple[Variant | Stage2Layer, ...]
     paths: tuple[str, ...]
-    conditions: dict[str, Any]
+    conditions: Conditions
     seconds: float
     rounds: int = 200
 
@@ -74,7 +76,7 @@ class Measurement:
         """Seconds that one family is expected to take on an H100."""
         of_one = sum(SECONDS[path] for path in self.paths)
         of_one += SECONDS["layer" if isinstance(members[0], Stage2Layer) else "network"]
-        if self.conditions.get("energy", True):
+        if self.conditions.energy:
             of_one += SECONDS["energy"] * len(self.paths)
         return len(members) * of_one + self.seconds
 
@@ -91,7 +93,7 @@ def stage2(channels: int, size: int) -> Measurement:
         for kernel in (3, 1)
         for v in Grid(backbones=("stage2",))
     )
-    conditions = BF16 | {"input_size": size, "energy": False}
+    conditions = structs.replace(BF16, input_size=size)
     name = f"c-stage2-{channels}ch"
     return Measurement(name=name, networks=layers, paths=("cuda-graph",), conditions=conditions, seconds=6)
 
@@ -99,46 +101,33 @@ def stage2(channels: int, size: int) -> Measurement:
 PARTS: dict[str, tuple[Measurement, ...]] = {
     "A": (
         Measurement(
-            name="a-correct",
-            networks=variants(*SEVEN, alphas=[0.5], betas=[0.5, 0.75, 1.0]),
-            paths=("reference", "fused", "cuda-graph"),
-            conditions={"device": "cuda", "batch_size": 8, "layout": "channels-last", "energy": False},
-            seconds=4,
-            rounds=5,
+            name="a-correct", networks=variants(*SEVEN, alphas=[0.5], betas=[0.5, 0.75, 1.0]),
+            paths=("reference", "fused", "cuda-graph"), conditions=FP32, seconds=4, rounds=5,
         ),
     ),
     "B": (
         Measurement(
-            name="b-grid",
-            networks=tuple(Grid(backbones=SEVEN)),
-            paths=("cuda-graph",),
-            conditions=BF16 | {"energy": False},
-            seconds=12,
+            name="b-grid", networks=tuple(Grid(backbones=SEVEN)), paths=("cuda-graph",), conditions=BF16, seconds=12,
         ),
     ),
     "C": (
         *(stage2(*shape) for shape in ((64, 64), (128, 32), (256, 16), (512, 8))),
         *(
             Measurement(
-                name=f"c-compiled-{backbone}",
-                networks=variants(backbone, alphas=[alpha], betas=[0.5]),
+                name=f"c-compiled-{backbone}", networks=variants(backbone, alphas=[alpha], betas=[0.5]),
                 paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
-                conditions=BF16,
-                seconds=20,
+                conditions=BF16_WITH_ENERGY, seconds=20,
             )
             for backbone, alpha in (("resnet26", 0.75), ("resnet50", 0.5))
         ),
     ),
     "D": (
         Measurement(
-            name="d-autotuned-resnet50",
-            networks=variants("resnet50", alphas=[0.5], betas=[0.5]),
-            paths=("cuda-graph", "compiled-max-autotune"),
-            conditions=BF16,
-            seconds=30,
+            name="d-autotuned-resnet50", networks=variants("resnet50", alphas=[0.5], betas=[0.5]),
+            paths=("cuda-graph", "compiled-max-autotune"), conditions=BF16_WITH_ENERGY, seconds=30,
         ),
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -181,7 +170,7 @@ def tiny(measurement: Measurement) -> Measurement:
     size = 32
     if is_slow or isinstance(measurement.networks[0], Stage2Layer):
         networks, size = (Stage2Layer(channels=8), Stage2Layer(channels=8, alpha=0.5, beta=0.5)), 8
-    conditions = measurement.conditions | {"device": "cpu", "batch_size": 2, "input_size": size}
+    conditions = structs.replace(measurement.conditions, device=Device.CPU, batch_size=2, input_size=size)
     paths = tuple(dict.fromkeys(("fused", *measurement.paths)))
     return replace(measurement, networks=networks, paths=paths, conditions=conditions, seconds=1, rounds=1)
 
@@ -198,8 +187,7 @@ def tested_on_device() -> bool:
 
 def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> list[TimingRow]:
     """Measure family by family, and write the file after each."""
-    conditions = Conditions(**measurement.conditions)
-    machine = timing.Machine.for_conditions(conditions)
+    machine = timing.Machine.for_conditions(measurement.conditions)
     stop = Stop(max_seconds=measurement.seconds, min_rounds=min(10, measurement.rounds), max_rounds=measurement.rounds)
     path = folder / f"{device}-{measurement.name}.json"
     results: list[TimingResult] = []
@@ -208,7 +196,7 @@ def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> 
             print(f"{measurement.name}: no time left for {name}")
             continue
         began = time.monotonic()
-        results += timing.measure(members, measurement.paths, conditions, machine, stop)
+        results += timing.measure(members, measurement.paths, measurement.conditions, machine, stop)
         write_result(path, merged(results))
         print(f"{measurement.name}: {name} took {time.monotonic() - began:.0f} s", flush=True)
     return [row for result in results for row in result.rows]

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from sfic_bench.measure.memory import resident_peak
 from sfic_bench.results.environment import environment
 
 NETWORK = """
@@ -27,7 +28,18 @@ def net(num_classes=2):
 COUNTS = (1, 1_000, 10_000)
 
 
-def measure(engine: str, count: int) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep: its cells, its whole time, the sum of its cells' own times, and the peak memory of its driver."""
+
+    engine: str
+    cells: int
+    wall_s: float
+    in_cells_s: float
+    driver_peak_mb: float
+
+
+def measure(engine: str, count: int) -> Sweep:
     """One sweep of ``count`` cells, whose results are discarded."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -41,27 +53,15 @@ def measure(engine: str, count: int) -> dict[str, Any]:
             [*command, "--engine", engine], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
             while process.poll() is None:
-                peak = max(peak, _peak_rss(process.pid))
+                peak = max(peak, resident_peak(process.pid) or 0)
                 time.sleep(0.2)
         if process.returncode:
             raise SystemExit(f"the sweep of {count} cells by {engine} ended with {process.returncode}")
         cells = [json.loads(path.read_text())["cell"] for path in (folder / "out" / "results").iterdir()]
-        return {
-            "engine": engine,
-            "cells": len(cells),
-            "wall_s": time.perf_counter() - start,
-            "in_cells_s": sum(cell["seconds"] for cell in cells),
-            "driver_peak_mb": peak / 1e6,
-        }
-
-
-def _peak_rss(pid: int) -> int:
-    """Peak resident size of a process so far, in bytes; 0 on systems other than Linux."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+        return Sweep(
+            engine=engine, cells=len(cells), wall_s=time.perf_counter() - start,
+            in_cells_s=sum(cell["seconds"] for cell in cells), driver_peak_mb=peak / 1e6,
+        )  # fmt: skip
 
 
 HEADERS = (
@@ -69,30 +69,30 @@ HEADERS = (
 )  # fmt: skip
 
 
-def line(row: dict[str, Any], one: dict[str, Any]) -> str:
+def line(sweep: Sweep, one: Sweep) -> str:
     """A row of the table; ``one`` is the sweep of one cell by the same engine."""
     wall_ms = cell_ms = peak_kb = ""
-    if cells := row["cells"] - one["cells"]:
-        wall_s, in_cells_s, peak_mb = (row[k] - one[k] for k in ("wall_s", "in_cells_s", "driver_peak_mb"))
-        wall_ms, cell_ms = (f"{1e3 * seconds / cells:.1f}" for seconds in (wall_s, in_cells_s))
-        peak_kb = f"{1e3 * peak_mb / cells:.0f}"
-    command_s, driver_mb = f"{row['wall_s']:.1f}", f"{row['driver_peak_mb']:.0f}"
-    return " | ".join((row["engine"], f"{row['cells']:,}", command_s, wall_ms, cell_ms, driver_mb, peak_kb))
+    if cells := sweep.cells - one.cells:
+        wall_ms = f"{1e3 * (sweep.wall_s - one.wall_s) / cells:.1f}"
+        cell_ms = f"{1e3 * (sweep.in_cells_s - one.in_cells_s) / cells:.1f}"
+        peak_kb = f"{1e3 * (sweep.driver_peak_mb - one.driver_peak_mb) / cells:.0f}"
+    command_s, driver_mb = f"{sweep.wall_s:.1f}", f"{sweep.driver_peak_mb:.0f}"
+    return " | ".join((sweep.engine, f"{sweep.cells:,}", command_s, wall_ms, cell_ms, driver_mb, peak_kb))
 
 
 def main() -> None:
     """Measure and print a table; write JSON too if a file is named."""
-    rows = []
+    sweeps: list[Sweep] = []
     print("| " + " | ".join(HEADERS) + " |")
     print("| --- " + "| ---: " * (len(HEADERS) - 1) + "|")
     for engine in ("local", "ray"):
-        one = None
+        of_engine = []
         for count in COUNTS:
-            row = measure(engine, count)
-            one = one or row
-            print(f"| {line(row, one)} |", flush=True)
-            rows.append(row)
+            of_engine.append(measure(engine, count))
+            print(f"| {line(of_engine[-1], of_engine[0])} |", flush=True)
+        sweeps += of_engine
     if len(sys.argv) > 1:
+        rows = [asdict(sweep) for sweep in sweeps]
         document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": rows}
         Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -66,7 +66,7 @@ def test_every_layer_of_a_grid_is_compiled() -> None:
 
 def test_what_a_family_compiled_is_forgotten_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten = []
-    monkeypatch.setattr("sfic_bench.timing.run.forget_compiled", lambda: forgotten.append(1))
+    monkeypatch.setattr(torch.compiler, "reset", lambda: forgotten.append(1))
     conditions = Conditions(batch_size=1, input_size=8)
     asked = [Stage2Layer(channels=8, kernel_size=1), Stage2Layer(channels=4, kernel_size=1)]
     stop = Stop(max_seconds=1, min_rounds=2, max_rounds=2)

@@ -75,7 +75,7 @@ def test_what_is_predicted_is_measured(script: ModuleType) -> None:
         (network.name, network.alpha, network.beta, path)
         for measurements in script.PARTS.values()
         for m in measurements
-        if m.conditions.get("dtype") == "bf16"
+        if m.conditions.dtype == "bf16"
         for network in m.networks
         for path in m.paths
     }

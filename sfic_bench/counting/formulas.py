@@ -27,7 +27,7 @@ def conv_output(x: Shape, weight: Shape, stride: PerAxis, padding: PerAxis | str
     size = x[-dims:]
     if padding != "same":
         symmetric = 0 if isinstance(padding, str) else padding  # "valid" is none
-        size = pool_output(size, kernel, stride, symmetric, dilation, dims=dims)
+        size = pool_output(size, kernel, stride, symmetric, dilation, False, dims)
     return (*x[: -dims - 1], weight[0], *size)
 
 
@@ -65,13 +65,7 @@ def conv_transpose_output(
 
 
 def pool_output(
-    x: Shape,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    dims: int = 2,
+    x: Shape, kernel: PerAxis, stride: PerAxis | None, padding: PerAxis, dilation: PerAxis, ceil_mode: bool, dims: int
 ) -> Shape:
     """Output of a max or average pool; with ``ceil_mode``, a last window must start inside the padded input."""
     k, p, d = per_axis(kernel, dims), per_axis(padding, dims), per_axis(dilation, dims)

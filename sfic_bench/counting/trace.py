@@ -51,13 +51,7 @@ class Trace:
 
 
 def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
-    """The operations of ``model.eval()`` for one float input of each of ``input_sizes``.
-
-    Raises:
-        InputTooSmall: if the input shrinks below a window; the message names the module.
-        InvalidValue: if an input size does not fit the network.
-        UnsupportedModel: if the forward pass needs values, not only shapes.
-    """
+    """Trace ``model.eval()`` for one float input of each of ``input_sizes``; raises the errors of `count`."""
     for size in input_sizes:
         if len(size) < 2 or min((size[0], *size[2:])) < 1:  # a branch may have no channels
             raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {size}")
@@ -81,26 +75,19 @@ def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     if not outputs:
         raise UnsupportedModel(f"{type(model).__name__} returns no tensor")
     return Trace(
-        input_size=tuple(input_sizes[0]),
-        ops=tuple(recorder.ops),
-        output=tuple(outputs[0].shape),
-        weights=_weights(modules, recorder.flow.reached_from(outputs)),
-    )
+        input_size=tuple(input_sizes[0]), output=tuple(outputs[0].shape),
+        ops=tuple(recorder.ops), weights=_weights(modules, recorder.flow.reached_from(outputs)),
+    )  # fmt: skip
 
 
 def _weights(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
-    """Every parameter of ``modules`` once, dead where it is trainable and not among ``reached``."""
+    """Every parameter of ``modules`` once, dead if it is trainable and not among ``reached``."""
     weights: dict[int, Weight] = {}
     for path, module in modules.items():
         for name, p in module._parameters.items():
             if p is not None and id(p) not in weights:
-                weights[id(p)] = Weight(
-                    module=path,
-                    name=name,
-                    elements=p.numel(),
-                    trainable=p.requires_grad,
-                    dead=p.requires_grad and id(p) not in reached,
-                )
+                trainable, dead = p.requires_grad, p.requires_grad and id(p) not in reached
+                weights[id(p)] = Weight(module=path, name=name, elements=p.numel(), trainable=trainable, dead=dead)
     return tuple(weights.values())
 
 

@@ -39,7 +39,6 @@ class Exported:
     """A file that was checked and kept.
 
     Attributes:
-        path: the file.
         format: one of `FORMATS`.
         max_abs_error: the largest difference between its outputs and torch's, over all ``batches``.
         batches: the batch sizes that it was checked with.

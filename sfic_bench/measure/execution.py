@@ -138,11 +138,6 @@ compiled_reduce_overhead = _compiled_in("reduce-overhead")
 compiled_max_autotune = _compiled_in("max-autotune")
 
 
-def forget_compiled() -> None:
-    """Discard everything that `torch.compile` has compiled in this process, with the memory that it holds."""
-    torch.compiler.reset()
-
-
 def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
     """Capture one step into a CUDA graph with static buffers, which each call replays."""
     device = inputs[0].device

@@ -51,16 +51,19 @@ def peak_of(run: Action, device: torch.device) -> dict[str, int]:
 
 
 def _peak_rss(run: Action) -> int | None:
-    """Peak resident size of the process during one call; ``None`` if the system does not offer it.
-
-    Linux resets the peak when 5 is written to ``clear_refs`` (man 5 proc).
-    """
+    """Peak resident size of this process during one call, in bytes; ``None`` if the system does not offer it."""
     try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak, see man 5 proc
     except OSError:
         return None
     run()
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
+    return resident_peak()
+
+
+def resident_peak(process: int | str = "self") -> int | None:
+    """Peak resident size of the process with this number so far, in bytes; ``None`` if the system does not offer it."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

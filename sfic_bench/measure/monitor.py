@@ -18,10 +18,7 @@ THROTTLING = {
     "hardware thermal": "nvmlClocksThrottleReasonHwThermalSlowdown",
     "power brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
 }
-"""Reasons for which a device runs slower than it is set to, and NVML's names for their bits.
-
-An idle device and a clock that somebody has set are not among them.
-"""
+"""Reasons for which a device runs slower than it is set to, with NVML's names for their bits; idleness is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,11 +94,10 @@ def energy_per_call_j(
     by up to one step's energy. The result is ``None`` if ``energy_j`` reads no counter, or if the counter stands still
     for three times ``seconds``. ``finish`` waits until all calls have ended.
     """
-    run()
-    finish()
-    start = now_s()
-    run()
-    finish()
+    for _ in range(2):  # the first call may be slower
+        start = now_s()
+        run()
+        finish()
     batch = max(1, int(BATCH_S / max(now_s() - start, 1e-6)))
     last, moved_s = energy_j(), now_s()
     first: tuple[float, float] | None = None

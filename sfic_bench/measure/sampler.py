@@ -98,12 +98,9 @@ def sample(
     except KeyboardInterrupt:
         stopped_by = "interrupt"
     return Sampled(
-        samples=rounds.samples,
-        readings=rounds.readings,
-        dropped=rounds.dropped,
-        warmup_rounds=warmup,
-        stopped_by=stopped_by,
-    )
+        samples=rounds.samples, readings=rounds.readings, dropped=rounds.dropped,
+        warmup_rounds=warmup, stopped_by=stopped_by,
+    )  # fmt: skip
 
 
 def _stopped_by(samples: Samples, stop: Stop, seconds: float, widest: Widest) -> StoppedBy | None:

@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +41,7 @@ class SingleLayer(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor) -> object:
         return self.layer(inputs[0] if len(inputs) == 1 else Pair(*inputs))
 
 
@@ -55,12 +54,9 @@ def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
             return _layer(network, conditions).placed(device, torch.float32)
         shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
         model = api.build(
-            network.backbone,
-            alpha=network.alpha,
-            beta=network.beta,
-            on_unsupported=network.on_unsupported,
+            network.backbone, alpha=network.alpha, beta=network.beta, on_unsupported=network.on_unsupported,
             input_size=conditions.input_size,
-        ).to(device)
+        ).to(device)  # fmt: skip
         for m in model.modules():
             if isinstance(m, nn.Dropout):  # a step that drops at random could not be checked
                 m.p = 0.0
@@ -85,13 +81,12 @@ def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) ->
 
 
 def _layer(layer: Stage2Layer, conditions: Conditions) -> Form:
-    channels, size = layer.channels, conditions.input_size
-    geometry: dict[str, Any] = {"padding": layer.kernel_size // 2, "bias": False}
+    channels, kernel_size, size = layer.channels, layer.kernel_size, conditions.input_size
     shapes: list[tuple[int, ...]] = [(channels, size, size)]
-    module: nn.Module = nn.Conv2d(channels, channels, layer.kernel_size, **geometry)
+    module: nn.Module = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, bias=False)
     if layer.alpha is not None and layer.beta is not None:
         split = Split.of(channels, layer.alpha)
-        module = SingleLayer(Stage2(split, split, layer.kernel_size, **geometry))
+        module = SingleLayer(Stage2(split, split, kernel_size, padding=kernel_size // 2, bias=False))
         shapes = [(split.spatial, size, size), (split.frequency, *scaled_size((size, size), layer.beta))]
     inputs = (torch.randn(conditions.batch_size, *shape) for shape in shapes)
     # In a network a layer also passes a gradient on to the layer before it.

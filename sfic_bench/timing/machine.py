@@ -54,20 +54,14 @@ class Machine:
         """The environment of this process, with the device that ``conditions`` name."""
         software = structs.replace(environment(), threads=torch.get_num_threads())
         if conditions.device is Device.CPU:
-            return structs.replace(
-                software,
-                cpu_capability=torch.backends.cpu.get_cpu_capability(),
-                # Convolutions on a CPU are oneDNN's, which this variable limits to older instructions.
-                onednn_max_cpu_isa=os.environ.get("ONEDNN_MAX_CPU_ISA"),
-            )
+            # Convolutions on a CPU are oneDNN's, which this variable limits to older instructions.
+            isa, capability = os.environ.get("ONEDNN_MAX_CPU_ISA"), torch.backends.cpu.get_cpu_capability()
+            return structs.replace(software, cpu_capability=capability, onednn_max_cpu_isa=isa)
         if not torch.cuda.is_available():
             return software
         return structs.replace(
-            software,
-            processor=torch.cuda.get_device_name(),
-            cuda=torch.version.cuda,
+            software, processor=torch.cuda.get_device_name(), cuda=torch.version.cuda,
             cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             cudnn_benchmark=True,  # see `sfic_bench.measure.devices.cuda_libraries`
-            triton=version_of("triton"),
-            driver=None if self.monitor is None else self.monitor.driver,
-        )
+            triton=version_of("triton"), driver=None if self.monitor is None else self.monitor.driver,
+        )  # fmt: skip

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from sfic_bench import api
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.devices import cuda_libraries
-from sfic_bench.measure.execution import forget_compiled
 from sfic_bench.measure.monitor import energy_per_call_j
 from sfic_bench.measure.sampler import Sampled, Samples, Stop, sample
 from sfic_bench.networks.variant import Stage2Layer, Variant
@@ -52,8 +51,8 @@ def measure(
             with cuda_libraries(conditions.dtype):
                 family, rows = _FamilyRun(members, paths, conditions, machine, stop).measured()
         finally:
-            if any(path.startswith("compiled") for path in paths):
-                forget_compiled()
+            if any(path.startswith("compiled") for path in paths):  # compiled networks hold memory
+                torch.compiler.reset()
         result = replace(result, families=[*result.families, family], rows=[*result.rows, *rows])
         yield result
         if family.stopped_by == "interrupt":

@@ -24,7 +24,7 @@ def pool(
 ) -> Effect:
     """``max_pool2d``, and what ``avg_pool2d`` shares with it."""
     x = shape_of(input)
-    output = formulas.pool_output(x, kernel_size, stride, padding, dilation, ceil_mode)
+    output = formulas.pool_output(x, kernel_size, stride, padding, dilation, ceil_mode, 2)
     check_window(kind, x, output, 2)
     return Effect(kind, x, output, elements(input))
 
