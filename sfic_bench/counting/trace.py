@@ -4,6 +4,7 @@ Nothing is computed and only the shapes of the network's weights are read, so it
 `sfic_bench.counting.recorder`. The network itself is left as it was, even if its forward pass fails.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,15 +102,12 @@ def smallest_input(model: nn.Module, channels: int = 3, limit: int = 4096) -> in
             return False
         return True
 
-    low, high = 0, 1
+    high = 1
     while not fits(high):
-        low, high = high, high * 2
+        high *= 2
         if high > limit:
             return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
+    return bisect_left(range(high + 1), True, lo=high // 2 + 1, key=fits)
 
 
 @contextmanager

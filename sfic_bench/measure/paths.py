@@ -21,8 +21,6 @@ class ExecutionPath:
     """One way to run a network, whether vanilla or SFIC.
 
     Attributes:
-        name: what the command line calls it.
-        summary: how `sfic-bench list` describes it.
         fused: whether the network is fused first, see `sfic_bench.fuse`; a vanilla network then loses its BatchNorms.
         maker: the function that makes a network ready, or its location as ``"package.module:function"``.
         needs: the device or mode that the path is limited to; ``""`` if it is not limited.
