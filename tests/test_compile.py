@@ -66,7 +66,7 @@ def test_every_layer_of_a_grid_is_compiled() -> None:
 
 def test_compiled_code_is_dropped_after_each_family(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr("sfic_bench.timing.run.forget_compiled", lambda: calls.append(1))
+    monkeypatch.setattr(torch.compiler, "reset", lambda: calls.append(1))
     conditions = Conditions(batch_size=1, input_size=8)
     layers = [Stage2Layer(channels=8, kernel_size=1), Stage2Layer(channels=4, kernel_size=1)]
     stop = Stop(max_seconds=1, min_rounds=2, max_rounds=2)

@@ -16,7 +16,7 @@ from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.nn.fused import ReducedStage2
 from sfic_bench.results.timing import TimingRow
 from sfic_bench.timing import forms
-from sfic_bench.timing.correctness import Errors, Outcome, Truth, run_eagerly
+from sfic_bench.timing.correctness import CallResult, Errors, Truth, run_eagerly
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
 LOW = (torch.bfloat16, torch.float16)
@@ -126,17 +126,17 @@ def test_training_steps_in_16_bits(monkeypatch: pytest.MonkeyPatch, name: str) -
 
 def test_large_rounding_errors_do_not_excuse_wrong_results() -> None:
     """Zeros alone, gradients of another norm and NaN are wrong, however large the network's rounding error is."""
-    outcome = Outcome(outputs=(torch.tensor([2.0]),), gradients={"w": torch.tensor([1.0])})
+    expected = CallResult(outputs=(torch.tensor([2.0]),), gradients={"w": torch.tensor([1.0])})
     conditions = Conditions(dtype=NumberFormat.BF16, training=True)
     lossy = Errors(output=1.5, gradient=1.3, norm=0.97)
-    truth = Truth(conditions=conditions, outcome=outcome, rounding=lossy, exact=Errors(output=1e-6))
+    truth = Truth(conditions=conditions, expected=expected, rounding=lossy, exact=Errors(output=1e-6))
     nan = float("nan")
     assert truth.complaint(lossy) == "" and "differs" in truth.complaint(Errors(output=2.0))
     assert "norm" in truth.complaint(Errors(output=0.1, gradient=1.0, norm=0.0))
     assert "norm" in truth.complaint(Errors(output=0.1, gradient=nan, norm=nan))
     assert "differs" in truth.complaint(Errors(output=nan))
     assert truth.complaint(Errors(output=0.1, gradient=1.4, norm=1.9)) == ""
-    sharp = Truth(conditions=conditions, outcome=outcome, rounding=Errors(output=0.0), exact=lossy)
+    sharp = Truth(conditions=conditions, expected=expected, rounding=Errors(output=0.0), exact=lossy)
     assert "gradients that differ" in sharp.complaint(Errors(output=0.0, gradient=0.11))
 
 

@@ -212,16 +212,13 @@ def test_a_peak_is_sustained() -> None:
 
 def test_the_stopping_rule_does_not_keep_the_device_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """For 40 contenders of 100 rounds a bootstrap takes up to a second, in which a device idles and clocks down."""
-    from sfic_bench.results.timing import TimingRow
+
     from sfic_bench.statistics import intervals
     from sfic_bench.timing.run import _FamilyRun
 
     monkeypatch.setattr(intervals, "RESAMPLES", None)  # a bootstrap fails
     times = np.random.default_rng(0).lognormal(0, 0.1, (40, 100)).tolist()
     run = object.__new__(_FamilyRun)
-    run.rows = [
-        TimingRow(backbone=f"net{i}", alpha=None, beta=None, path="fused", status="unavailable") for i in range(40)
-    ]
     run.vanilla = {str(i): "0" for i in range(40)}
     assert 0 < run._widest({str(i): times[i] for i in range(40)}) < 1
 
@@ -252,12 +249,12 @@ def test_the_stage_2_suite_does_not_compare_in_tf32(monkeypatch: pytest.MonkeyPa
         sys.path.pop(0)
     settings = []
 
-    def outcome(*arguments: object) -> object:
+    def call_once(*arguments: object) -> object:
         settings.append(torch.backends.cudnn.allow_tf32)
         return original(*arguments)
 
-    original = suite.outcome
-    monkeypatch.setattr(suite, "outcome", outcome)
+    original = suite.call_once
+    monkeypatch.setattr(suite, "call_once", call_once)
 
     class Benchmark:
         def __init__(self) -> None:

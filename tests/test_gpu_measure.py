@@ -75,11 +75,11 @@ def test_every_part_is_expected_to_end_within_ten_minutes(script: ModuleType, pa
 
 def test_predicted_networks_are_measured(script: ModuleType) -> None:
     measured = {
-        (what.name, what.alpha, what.beta, path)
+        (network.name, network.alpha, network.beta, path)
         for measurements in script.PARTS.values()
         for m in measurements
-        if m.conditions.get("dtype") == "bf16"
-        for what in m.what
+        if m.conditions.dtype == "bf16"
+        for network in m.networks
         for path in m.paths
     }
     assert set(script.PREDICTED) <= measured
@@ -90,7 +90,8 @@ def test_a_part_without_time_left_keeps_what_it_has(
 ) -> None:
     """After the first family one second is left, less than the next family is expected to take."""
     small = script.tiny(script.PARTS["A"][0])
-    measurement = script.replace(small, what=(*small.what, script.Stage2Layer(channels=8)), paths=("fused",))
+    two_families = (*small.networks, script.Stage2Layer(channels=8))
+    measurement = script.replace(small, networks=two_families, paths=("fused",))
     clock = iter([0.0, 0.0, 900.0, 999.0])
     monkeypatch.setattr(script, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     rows = script.run(measurement, "test", tmp_path, 1000.0)
