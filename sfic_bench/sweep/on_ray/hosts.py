@@ -1,4 +1,4 @@
-"""One training on several nodes: Ray holds a place on each and starts torchrun there, which does the rest."""
+"""One training on several nodes: Ray reserves a place on each and starts torchrun there."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sfic_bench.sweep.work import MachineFailure, Task, facts_of_this_node, set_
 
 
 class RayPeerHosts:
-    """The hosts beside the first of a training on several, each a Ray task in its place of one group; see `PeerHosts`."""
+    """`PeerHosts` of which each is a Ray task in its own place of the training's placement group."""
 
     def __init__(self, task: Task, folder: Path, batch_size: int) -> None:
         import ray
@@ -23,9 +23,9 @@ class RayPeerHosts:
         self._ray = ray
         self.address = free_address(get_node_ip_address())
         needs, group = task.job.needs, get_current_placement_group()
-        beside = ray.remote(max_retries=0, max_calls=1)(_beside)
+        remote = ray.remote(max_retries=0, max_calls=1)(_train_on_host)
         self._refs = [
-            beside.options(
+            remote.options(
                 name=f"{task.job}, host {rank}",
                 scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
                 **ray_options(needs, needs.cpus),
@@ -50,7 +50,7 @@ class RayPeerHosts:
             self._ray.cancel(ref, force=True)
 
 
-def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
+def _train_on_host(task: Task, folder: Path, batch_size: int, host: Host) -> None:
     assert isinstance(task.job, TrainJob), "no other job takes several hosts"
     workplace = Workplace(folder=Store(task.root).folder, threads=task.threads, report_rate=lambda _: None)
     with set_up(task, facts_of_this_node(gpus=task.job.device is Device.CUDA)):
@@ -60,14 +60,12 @@ def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
 def ray_options(needs: Needs, cpus: float | None) -> dict[str, Any]:
     """The options of a Ray task that say what it needs."""
     return {
-        "num_cpus": cpus,
-        "num_gpus": needs.gpus,
-        "accelerator_type": needs.accelerator_type,
+        "num_cpus": cpus, "num_gpus": needs.gpus, "accelerator_type": needs.accelerator_type,
         "resources": needs.resources or None,
-    }
+    }  # fmt: skip
 
 
 def bundle(needs: Needs) -> dict[str, float]:
-    """What one place of a group of nodes must have, in Ray's terms."""
+    """What one place of a placement group must have, by Ray's names."""
     amounts = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.named}
     return {name: amount for name, amount in amounts.items() if amount}

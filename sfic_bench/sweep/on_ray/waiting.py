@@ -8,7 +8,7 @@ from sfic_bench.sweep.work import Task
 
 
 class Waiting:
-    """Tasks by shape, so that those which wait for a device keep no others from theirs."""
+    """Tasks by the shape of their needs, so that tasks that wait for one kind of device do not hold up others."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._queues: dict[object, tuple[Needs, deque[Task]]] = {}
@@ -23,15 +23,16 @@ class Waiting:
         self._queues.setdefault(needs.shape, (needs, deque()))[1].append(task)
 
     def next(self, given: Mapping[object, int], room: int) -> Iterator[Task]:
-        """Up to ``room`` of each shape, of which some are ``given`` already.
+        """Remove and yield tasks until Ray has ``room`` of each shape; it has been ``given`` some already.
 
-        Until all that take a whole node are done, small ones that need no GPU wait: among those no node would ever be free.
+        Tasks that need no GPU wait until all tasks that take a whole node are done, because no node would ever be free
+        among small tasks.
         """
-        a_node_is_wanted = False
+        a_node_is_needed = False
         for shape, (needs, queue) in self._queues.items():
             takes_a_node = needs.cpus is None
-            if a_node_is_wanted and not needs.gpus and not takes_a_node:
+            if a_node_is_needed and not needs.gpus and not takes_a_node:
                 continue
-            a_node_is_wanted |= takes_a_node and bool(queue or given[shape])
+            a_node_is_needed |= takes_a_node and bool(queue or given[shape])
             while queue and given[shape] < room:
                 yield queue.popleft()
