@@ -18,18 +18,6 @@ from sfic_bench.train.recipe import EvaluationProtocol, Precision, Recipe, Train
 if TYPE_CHECKING:
     from sfic_bench.train.accuracy import ExperimentRuns
 
-Alphas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A[,A…]|none",
-        help="Shares of the frequency channels; none for vanilla alone. Default: .5; none for detectors.",
-        show_default=False,
-    ),
-]
-Betas = Annotated[
-    str | None, typer.Option(metavar="B[,B…]", help="Scales of the frequency branch. Default: 1.", show_default=False)
-]
-
 
 def accuracy_command(
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; finished runs are not repeated.")],
@@ -37,8 +25,8 @@ def accuracy_command(
         EvaluationProtocol, typer.Option(help="Which data are trained on, and which are tested.")
     ] = EvaluationProtocol.INTRA,
     backbone: options.Backbones = "resnet26",
-    alpha: Alphas = None,
-    beta: Betas = None,
+    alpha: Annotated[str | None, options.alphas_option(".5; none for detectors")] = None,
+    beta: Annotated[str | None, options.betas_option("1")] = None,
     data: Annotated[str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")] = "orl",
     compression: training_options.Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",

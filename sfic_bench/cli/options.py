@@ -1,7 +1,7 @@
 """Options that several commands share, and their parsing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +21,18 @@ def _complete_backbones(incomplete: str) -> list[str]:
     return [first + comma + name for name in names if name.startswith(last)]
 
 
+def alphas_option(default: str) -> Any:
+    """The option ``--alpha`` of a grid, whose help says what the ``default`` is."""
+    help = f"Shares of the frequency channels, in \\[0, 1]; none for vanilla alone. Default: {default}."
+    return typer.Option("--alpha", metavar="A[,A…]|none", help=help, show_default=False)
+
+
+def betas_option(default: str) -> Any:
+    """The option ``--beta`` of a grid, whose help says what the ``default`` is."""
+    help = f"Scales of the frequency branch, in (0, 1]. Default: {default}."
+    return typer.Option("--beta", metavar="B[,B…]", help=help, show_default=False)
+
+
 Backbone = Annotated[
     str, typer.Option(metavar="NAME", help="A name from `sfic-bench list`, timm:NAME, … or FILE.py:FUNCTION.")
 ]
@@ -33,23 +45,9 @@ Backbones = Annotated[
     ),
 ]
 Alpha = Annotated[float | None, typer.Option(metavar="A", help="Share of the frequency channels; none for vanilla.")]
-Alphas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A[,A…]|none",
-        help="Shares of the frequency channels, in \\[0, 1]; none: vanilla alone. Default: the paper's .25, .5, .75.",
-        show_default=False,
-    ),
-]
+Alphas = Annotated[str | None, alphas_option("the paper's .25, .5, .75")]
 Beta = Annotated[float | None, typer.Option(metavar="B", help="Scale of the frequency branch; 1 if only α is given.")]
-Betas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="B[,B…]",
-        help="Scales of the frequency branch, in (0, 1]. Default: the paper's .25, .5, .75, 1.",
-        show_default=False,
-    ),
-]
+Betas = Annotated[str | None, betas_option("the paper's .25, .5, .75, 1")]
 Unsupported = Annotated[
     OnUnsupported,
     typer.Option(

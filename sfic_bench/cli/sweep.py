@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -251,7 +250,7 @@ def _view(
             notes.append(f"it ended {age} ago: the same command goes on with the rest")
     columns = [
         Cells[CommandRow]("command", lambda row: row.command, number=False),
-        *(Cells(name, partial(_count, name), always=True) for name in ("done", "running", "failed", "left", "of")),
+        *map(_count_column, ("done", "running", "failed", "left", "of")),
     ]
     tables = [tabulated("Cells", columns, rows, notes=notes)]
     tables += [_running_table(running)] if running else []
@@ -270,5 +269,5 @@ def _view(
     return View(result=result, tables=tables, rows=rows)
 
 
-def _count(name: str, row: "CommandRow") -> str:
-    return f"{getattr(row, name):,}"
+def _count_column(name: str) -> "Cells[CommandRow]":
+    return Cells(name, lambda row: f"{getattr(row, name):,}", always=True)

@@ -3,17 +3,16 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import structs
 
 from sfic_bench.results.accuracy import AccuracyResult
-from sfic_bench.results.cost import CostResult
+from sfic_bench.results.cost import CostResult, CostRow
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key
-from sfic_bench.results.read import Result
 from sfic_bench.results.timing import TimingResult, merged
 from sfic_bench.sweep.jobs import AnyJob, TrainJob
 from sfic_bench.sweep.kept import JobRecord, kept
@@ -23,22 +22,9 @@ from sfic_bench.sweep.work import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-J = TypeVar("J", bound=AnyJob)
-R = TypeVar("R", bound=Result)
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedJob(Generic[J, R]):
-    """A job with its result and the record of how it came about."""
-
-    job: J
-    result: R
-    record: JobRecord
-
-
-Counted = FinishedJob[AnyJob, CostResult]
-Timed = FinishedJob[AnyJob, TimingResult]
-Scored = FinishedJob[TrainJob, AccuracyResult]
+CountedJob = tuple[AnyJob, CostResult, JobRecord]
+TimedJob = tuple[AnyJob, TimingResult, JobRecord]
+ScoredJob = tuple[TrainJob, AccuracyResult, JobRecord]
 
 
 def collect(tasks: Sequence[Task], store: Store) -> list[str]:
@@ -48,28 +34,25 @@ def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     jobs timed the same vanilla network, the first one's row is kept; an SFIC row's ratio is to that of its own rounds.
     """
     keys = store.keys("results")
-    counted: list[Counted] = []
-    timed: list[Timed] = []
-    scored: list[Scored] = []
+    counted: list[CountedJob] = []
+    timed: list[TimedJob] = []
+    scored: list[ScoredJob] = []
     for task in tasks:
         if task.key not in keys or (file := kept(store, task.key)) is None:
             continue
-        match file.result, task.job:
-            case CostResult() as cost, job:
-                counted.append(FinishedJob(job, cost, file.record))
-            case TimingResult() as times, job:
-                timed.append(FinishedJob(job, times, file.record))
-            case AccuracyResult() as accuracy, TrainJob() as job:
-                scored.append(FinishedJob(job, accuracy, file.record))
+        match task.job, *file:
+            case job, CostResult() as result, record:
+                counted.append((job, result, record))
+            case job, TimingResult() as result, record:
+                timed.append((job, result, record))
+            case TrainJob() as job, AccuracyResult() as result, record:
+                scored.append((job, result, record))
     written = []
-    for stem, results in (
-        ("cost", _costs(counted)),
-        ("latency", _times(timed)),
-        ("accuracy", _accuracies(scored, store)),
-    ):
+    kinds = (("cost", _costs(counted)), ("latency", _times(timed)), ("accuracy", _accuracies(scored, store)))
+    for stem, documents in kinds:
         names = (f"{stem}.json" if number == 1 else f"{stem}-{number}.json" for number in itertools.count(1))
-        for result, name in zip(results, names, strict=False):
-            store.write(name, result)
+        for document, name in zip(documents, names, strict=False):
+            store.write(name, document)
             written.append(name)
         # An earlier sweep may have written more files of the kind.
         store.remove(*itertools.takewhile(store.has, names))
@@ -80,41 +63,26 @@ def _environment(first: Environment, records: Iterable[JobRecord]) -> Environmen
     return structs.replace(first, nodes=sorted({record.host for record in records}))
 
 
-class _Keyed(Protocol):
-    @property
-    def key(self) -> Key: ...
-
-
-Row = TypeVar("Row", bound=_Keyed)
-
-
-def _first_of_each_key(rows: Iterable[Row]) -> list[Row]:
-    by_key: dict[Key, Row] = {}
-    for row in rows:
-        by_key.setdefault(row.key, row)
-    return list(by_key.values())
-
-
-def _costs(counted: Sequence[Counted]) -> Iterator[CostResult]:
+def _costs(counted: Sequence[CountedJob]) -> Iterator[CostResult]:
+    rows: dict[Key, CostRow] = {}
+    for row in (row for _, result, _ in counted for row in result.rows):
+        rows.setdefault(row.key, row)
     if counted:
-        environment = _environment(counted[0].result.environment, (c.record for c in counted))
-        yield CostResult(
-            environment=environment, rows=_first_of_each_key(row for c in counted for row in c.result.rows)
-        )
+        environment = _environment(counted[0][1].environment, (record for *_, record in counted))
+        yield CostResult(environment=environment, rows=list(rows.values()))
 
 
-def _times(timed: Iterable[Timed]) -> Iterator[TimingResult]:
+def _times(timed: Iterable[TimedJob]) -> Iterator[TimingResult]:
     """Times of the same machine and conditions together; each family names its network and node."""
-    groups: dict[bytes, list[Timed]] = {}
-    for finished in timed:
-        groups.setdefault(_machine_and_conditions(finished.result), []).append(finished)
+    groups: dict[bytes, list[TimedJob]] = {}
+    for job, result, record in timed:
+        families = [structs.replace(f, name=str(job.network), node=record.host) for f in result.families]
+        named = structs.replace(result, families=families)
+        groups.setdefault(_machine_and_conditions(result), []).append((job, named, record))
     for group in groups.values():
-        results = []
-        for job, result, record in ((f.job, f.result, f.record) for f in group):
-            families = [structs.replace(f, name=str(job.network), node=record.host) for f in result.families]
-            results.append(structs.replace(result, families=families))
-        result = merged(results)
-        yield structs.replace(result, environment=_environment(result.environment, (f.record for f in group)))
+        result = merged([result for _, result, _ in group])
+        environment = _environment(result.environment, (record for *_, record in group))
+        yield structs.replace(result, environment=environment)
 
 
 def _machine_and_conditions(result: TimingResult) -> bytes:
@@ -123,29 +91,29 @@ def _machine_and_conditions(result: TimingResult) -> bytes:
     return msgspec.json.encode([machine, result.conditions])
 
 
-def _accuracies(scored: Sequence[Scored], store: Store) -> Iterator[AccuracyResult]:
+def _accuracies(scored: Sequence[ScoredJob], store: Store) -> Iterator[AccuracyResult]:
     """One result for all runs that differ only in network, data and seed, with intervals over seeds."""
     apart = ("backbone", "alpha", "beta", "on_unsupported", "train_on", "seed")
-    groups: dict[str, list[Scored]] = {}
-    for run in scored:
-        same = {name: value for name, value in run.job.facts().items() if name not in apart}
-        same["batch_size"] = run.result.recipe["batch_size"]  # smaller than the job's if that did not fit the memory
-        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
+    groups: dict[str, list[ScoredJob]] = {}
+    for job, result, record in scored:
+        same = {name: value for name, value in job.facts().items() if name not in apart}
+        same["batch_size"] = result.recipe["batch_size"]  # smaller than the job's if that did not fit the memory
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append((job, result, record))
     for group in groups.values():
         yield _scored_together(group, store)
 
 
-def _scored_together(group: Sequence[Scored], store: Store) -> AccuracyResult:
+def _scored_together(group: Sequence[ScoredJob], store: Store) -> AccuracyResult:
     from sfic_bench.train import accuracy
     from sfic_bench.train.runs import Run
 
-    experiments = {run.job.train_on: run.job.experiments() for run in group}
-    variants = {str(run.job.network): run.job.network for run in group}
+    experiments = {job.train_on: job.experiments() for job, _, _ in group}
+    variants = {str(job.network): job.network for job, _, _ in group}
     predictions: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
-    for run in sorted(group, key=lambda run: run.job.recipe.seed):
-        with store.folder(run.record.run, only="predictions*.parquet") as folder:
-            for e in experiments[run.job.train_on]:
-                place = (str(run.job.network), e.train_on, e.test_on)
+    for job, _, record in sorted(group, key=lambda run: run[0].recipe.seed):
+        with store.folder(record.run, only="predictions*.parquet") as folder:
+            for e in experiments[job.train_on]:
+                place = (str(job.network), e.train_on, e.test_on)
                 predictions.setdefault(place, []).append(accuracy.predictions(Run(folder), e))
     order = list(variants)
     runs = [
@@ -154,7 +122,7 @@ def _scored_together(group: Sequence[Scored], store: Store) -> AccuracyResult:
             predictions.items(), key=lambda item: order.index(item[0][0])
         )
     ]
-    first = group[0]
-    seeds = sorted({run.job.recipe.seed for run in group})
-    recipe = first.job.recipe_with(int(str(first.result.recipe["batch_size"])))
-    return accuracy.result(runs, first.job.protocol, replace(recipe, seed=seeds[0]), seeds)
+    first, result, _ = group[0]
+    seeds = sorted({job.recipe.seed for job, _, _ in group})
+    recipe = first.recipe_with(int(str(result.recipe["batch_size"])))
+    return accuracy.result(runs, first.protocol, replace(recipe, seed=seeds[0]), seeds)

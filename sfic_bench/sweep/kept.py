@@ -4,10 +4,7 @@ from typing import Literal
 
 from msgspec import DecodeError, Struct, field, json, to_builtins
 
-from sfic_bench.results.accuracy import AccuracyResult
-from sfic_bench.results.cost import CostResult
 from sfic_bench.results.read import Result
-from sfic_bench.results.timing import TimingResult
 from sfic_bench.sweep.jobs.job import Facts
 from sfic_bench.sweep.store import Store, UnusableStore
 
@@ -48,13 +45,6 @@ class _Recorded(Struct):
     record: JobRecord = field(name="cell")
 
 
-class Kept(Struct, frozen=True):
-    """A job's result and its record."""
-
-    result: Result
-    record: JobRecord
-
-
 class Failure(Struct, frozen=True, kw_only=True):
     """Why a job, which ``title`` describes, failed."""
 
@@ -82,8 +72,8 @@ def keep(store: Store, key: str, result: Result, record: JobRecord) -> None:
     store.write_bytes(f"results/{key}.json", json.format(data, indent=1) + b"\n")
 
 
-def kept(store: Store, key: str) -> Kept | None:
-    """The result under ``key``; ``None`` if there is none.
+def kept(store: Store, key: str) -> tuple[Result, JobRecord] | None:
+    """The result under ``key`` and its record; ``None`` if there is none.
 
     Raises:
         UnusableStore: for a result that is broken, or of an older version.
@@ -92,8 +82,7 @@ def kept(store: Store, key: str) -> Kept | None:
     if data is None:
         return None
     try:
-        result = json.decode(data, type=CostResult | TimingResult | AccuracyResult)
-        return Kept(result, json.decode(data, type=_Recorded).record)
+        return json.decode(data, type=Result), json.decode(data, type=_Recorded).record
     except DecodeError as error:
         raise UnusableStore(f"cannot read results/{key}.json in {store.root}: {error}") from None
 

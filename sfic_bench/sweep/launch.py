@@ -14,12 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import torch
 from msgspec import Struct, json
 
 from sfic_bench.errors import SficBenchError
+
+if TYPE_CHECKING:
+    from sfic_bench.sweep.jobs.job import Workplace
+
+CHILD = "sfic_bench.sweep.jobs.child"
+"""The module that is one process of a training by several."""
 
 CHECKED_EVERY_S = 1.0
 
@@ -87,14 +93,13 @@ def free_address(host: str) -> str:
 
 
 def torchrun(
-    module: str, job: bytes, arguments: Sequence[str], *,
-    host: Host, hosts: int, devices: int, threads: int,
-    report_rate: Callable[[float], object], check: Callable[[], object],
+    job: Struct, arguments: Sequence[str], *, host: Host, hosts: int, devices: int, workplace: "Workplace",
+    check: Callable[[], object],
 ) -> None:  # fmt: skip
-    """Run ``python -m module JOB.json *arguments REPORTS`` in all processes of this host, and print what they print.
+    """Run `CHILD` with the files of ``job`` and reports in all processes of this host, and print what they print.
 
-    The file JOB.json holds ``job``, and the processes write `Reports` to the folder REPORTS. Each host has ``devices``
-    processes, which share its ``threads``. ``check`` is called every second, and stops the processes if it raises.
+    Each host has one process for each of its ``devices``, which share the threads of ``workplace``. ``check`` is called
+    every second, and stops the processes if it raises.
 
     Raises:
         TrainingFailed: if a process cannot train for a reason that the user can mend.
@@ -105,18 +110,18 @@ def torchrun(
     last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
         path, folder = Path(temporary) / "job.json", Path(temporary) / "reports"
-        path.write_bytes(job)
+        path.write_bytes(json.encode(job))
         folder.mkdir()
         call = [
             sys.executable, "-m", "torch.distributed.run",
             "--nnodes", str(hosts), "--node-rank", str(host.rank), "--nproc-per-node", str(devices),
             "--master-addr", address, "--master-port", port,
-            "-m", module, str(path), *arguments, str(folder),
+            "-m", CHILD, str(path), *arguments, str(folder),
         ]  # fmt: skip
         reports = Reports(folder)
         with subprocess.Popen(
             call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(max(1, threads // devices))},
+            env={**os.environ, "OMP_NUM_THREADS": str(max(1, workplace.threads // devices))},
         ) as process:  # fmt: skip
             assert process.stdout is not None
             reader = Thread(target=_print, args=(process.stdout, last), daemon=True)
@@ -126,7 +131,7 @@ def torchrun(
                     check()
                     for message in reports.new():
                         if isinstance(message, RateReport):
-                            report_rate(message.images_per_s)
+                            workplace.report_rate(message.images_per_s)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(CHECKED_EVERY_S)
             finally:

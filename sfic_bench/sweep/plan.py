@@ -25,18 +25,13 @@ def tasks_of(jobs: Iterable[AnyJob], nodes: Sequence[Node], store: Store, *, may
         each = "; ".join(f"{n.name} has sfic-bench {n.facts.code}, torch {n.facts.torch}" for n in nodes)
         raise EngineFailed(f"nodes differ: {each or 'there are none'}: install the same on all")
     ((code, torch),) = versions
-    able_nodes: dict[tuple[object, ...], list[Node]] = {}
     tasks = []
     for job in jobs:
-        needs = job.needs
-        place = (needs.shape, job.device)
-        if place not in able_nodes:
-            able_nodes[place] = [node for node in nodes if node.can_run(job)]
-            if len(able_nodes[place]) < needs.hosts and not (may_grow and needs.cpus is not None):
-                raise InvalidValue(_impossible(job, nodes))
+        needs, able = job.needs, [node for node in nodes if node.can_run(job)]
+        if len(able) < needs.hosts and not (may_grow and needs.cpus is not None):
+            raise InvalidValue(_impossible(job, nodes))
         if needs.hosts > 1 and not store.is_local:
             raise InvalidValue(f"{job.block}: {needs.hosts} hosts share a run's folder: choose a folder, not a URL")
-        able = able_nodes[place]
         kind = _kind(job, able)
         tasks.append(
             Task(

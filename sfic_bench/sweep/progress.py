@@ -18,14 +18,11 @@ STALE_S = 30.0
 
 
 class Driver(Struct, frozen=True, kw_only=True):
-    """What the process that drives a sweep was doing when it last wrote.
+    """What the process that drives a sweep was doing when it last wrote; see `SweepProgress`.
 
     Attributes:
         started, updated: seconds since 1970.
-        over: whether the sweep has ended.
         ended: number of jobs that have ended in this sweep.
-        seconds_left: see `SweepProgress.seconds_left`.
-        running: the jobs that were running, by key.
     """
 
     engine: str

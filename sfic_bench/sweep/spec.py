@@ -49,11 +49,7 @@ class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resources: dict[str, Amount] = {}
 
     def jobs(self, folder: Path) -> Iterator[AnyJob]:
-        """The jobs that the block asks for; paths in it start from ``folder``.
-
-        Raises:
-            InvalidValue, UnknownName: for values that cannot be used.
-        """
+        """The jobs that the block asks for; paths in it start from ``folder``."""
         raise NotImplementedError
 
     def combinations(self, names: Iterable[str]) -> Iterator[dict[str, object]]:
@@ -165,7 +161,7 @@ class TrainKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
             for needs in self.needs(1, gpus, self.hosts, self.workers):
                 yield TrainJob(
                     network=network, recipe=msgspec.convert(recipe | {"seed": seed}, Recipe), protocol=self.protocol,
-                    data=data, compression=compression, train_on=train_on, accelerator=device, devices=self.devices,
+                    data=data, compression=compression, train_on=train_on, device=device, devices=self.devices,
                     skip_unreadable=self.skip_unreadable, threads=needs.threads if device is Device.CPU else None,
                     needs=needs, files=files | _sources(network.backbone),
                 )  # fmt: skip

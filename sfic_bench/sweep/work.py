@@ -97,11 +97,7 @@ def run_job(
 ) -> JobOutcome:
     """Compute a job's result and keep it, or keep the reason why there is none.
 
-    Args:
-        task: the job.
-        report_rate: see `Workplace`.
-        node: the node's name, where one host may have several.
-        start_peers: see `Workplace`.
+    See `Workplace` for ``report_rate`` and ``start_peers``. ``node`` is the node's name if the host may have several.
 
     Raises:
         MachineFailure: if trying again may help.

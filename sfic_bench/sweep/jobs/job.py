@@ -149,10 +149,6 @@ class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
         """Compute the result; ``key`` names what is kept meanwhile."""
         raise NotImplementedError
 
-    def smaller_batch(self, batch_size: int | None) -> int | None:
-        """The batch size to try after ``batch_size``, or the job's own, did not fit the memory; ``None`` for none."""
-        return None
-
     def network_facts(self) -> Facts:
         """The network's part of `facts`; its name has the version of its library, or the content of its file."""
         v, name = self.network, self.network.backbone
@@ -165,10 +161,7 @@ class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
     def key(self, code: str, torch: str, device_kind: str) -> str:
         """A file name that is the same wherever the same result would come out.
 
-        Args:
-            code: as `code_version` gives it.
-            torch: torch's version.
-            device_kind: the device's name if the result is a time, otherwise ``""``.
+        It depends on `facts`, `code_version`, torch's version and, if the result is a time, the kind of device.
         """
         determines = [self.command, self.facts(), code, torch, device_kind]
         digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()

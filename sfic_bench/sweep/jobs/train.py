@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from msgspec import json
 
 from sfic_bench.measure.conditions import Device
 from sfic_bench.measure.failures import out_of_memory
@@ -28,9 +27,6 @@ REPORTED_EVERY_S = 1.0
 ENDED_WITHIN_S = 60.0
 """How long the other hosts may take to end after the first one has."""
 
-CHILD = "sfic_bench.sweep.jobs.child"
-"""The module that is one process of a training by several."""
-
 
 class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
     """One run: one network, one seed, trained and scored by a protocol.
@@ -39,7 +35,6 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
         data: manifests, named by their content.
         compression: the compressions of the images to use; all if empty.
         train_on: the name of the data that it trains on, which is one of the protocol's.
-        accelerator: the kind of device.
         devices: number of devices on each host.
         threads: number of torch's threads on a CPU, where it determines the order of sums; otherwise ``None``.
     """
@@ -49,7 +44,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
     data: list[str]
     compression: list[str]
     train_on: str
-    accelerator: Device
+    device: Device
     devices: int
     skip_unreadable: bool
     threads: int | None
@@ -58,10 +53,6 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
 
     def __str__(self) -> str:
         return f"accuracy of {self.network}, {self.train_on}, seed {self.recipe.seed}"
-
-    @property
-    def device(self) -> Device:
-        return self.accelerator
 
     def facts(self) -> Facts:
         return {
@@ -72,6 +63,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
         }  # fmt: skip
 
     def smaller_batch(self, batch_size: int | None) -> int | None:
+        """The batch size to try after ``batch_size``, or the job's own, did not fit the memory; ``None`` for none."""
         size = batch_size or self.recipe.batch_size
         return size // 2 if size > 1 else None
 
@@ -136,8 +128,8 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
     ) -> None:  # fmt: skip
         """Train this host's part of a training by several processes; see `torchrun`."""
         torchrun(
-            CHILD, json.encode(self), [str(folder), str(batch_size)], host=host, hosts=self.needs.hosts,
-            devices=self.devices, threads=workplace.threads, report_rate=workplace.report_rate, check=check,
+            self, [str(folder), str(batch_size)], host=host, hosts=self.needs.hosts, devices=self.devices,
+            workplace=workplace, check=check,
         )  # fmt: skip
 
     def recipe_with(self, batch_size: int) -> Recipe:

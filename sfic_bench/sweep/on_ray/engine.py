@@ -2,65 +2,24 @@
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
-from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.jobs import AnyJob, TrainJob
+from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.on_ray.address import CLIENT, check_reachable, last_line
-from sfic_bench.sweep.on_ray.hosts import RayPeerHosts, bundle, ray_options
-from sfic_bench.sweep.on_ray.waiting import Waiting
-from sfic_bench.sweep.work import JobOutcome, MachineFailure, NodeFacts, Task, facts_of_this_node, run_job
+from sfic_bench.sweep.on_ray.nodes import Board, bundle, node_facts, ray_options, run_task
+from sfic_bench.sweep.work import JobOutcome, MachineFailure, Task
 
 ANSWERED_WITHIN_S = 120.0
 POLLED_EVERY_S = 1.0
 AHEAD, LEAST_AHEAD = 4, 16
 """How many tasks of a shape Ray is given for each core, and at least: enough that no node waits for the driver."""
-
-
-class Board:
-    """A Ray actor to which nodes write what they are running."""
-
-    def __init__(self) -> None:
-        self.running: dict[str, Running] = {}
-
-    def start(self, key: str, running: Running) -> None:
-        self.running[key] = running
-
-    def rate(self, key: str, images_per_s: float) -> None:
-        if key in self.running:
-            self.running[key].images_per_s = images_per_s
-
-    def end(self, key: str) -> None:
-        self.running.pop(key, None)
-
-    def now(self) -> dict[str, Running]:
-        return self.running
-
-
-def _facts() -> NodeFacts:
-    # Some releases of Ray hide all GPUs from a task that asks for none.
-    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
-        del os.environ["CUDA_VISIBLE_DEVICES"]
-    return facts_of_this_node(gpus=True)
-
-
-def _on_node(task: Task, board: Any) -> JobOutcome:
-    import ray
-
-    job, host = task.job, facts_of_this_node().host
-    board.start.remote(task.key, Running(command=job.command, title=str(job), host=host))
-    try:
-        node = ray.get_runtime_context().get_node_id()
-        report_rate = partial(board.rate.remote, task.key)
-        return run_job(task, report_rate, node, partial(RayPeerHosts, task))
-    finally:
-        board.end.remote(task.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +30,47 @@ class _Submitted:
     group: Any = None
 
 
+class Waiting:
+    """The tasks that Ray has not been given yet, by the shape of their needs, so that no shape holds up another."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._queues: dict[object, tuple[Needs, deque[Task]]] = {}
+        for task in tasks:
+            self.put(task)
+
+    def __bool__(self) -> bool:
+        return any(queue for _, queue in self._queues.values())
+
+    def put(self, task: Task) -> None:
+        needs = task.job.needs
+        self._queues.setdefault(needs.shape, (needs, deque()))[1].append(task)
+
+    def next(self, given: Mapping[object, int], room: int) -> Iterator[Task]:
+        """Remove and yield tasks until Ray has ``room`` of each shape; it has been ``given`` some already.
+
+        Tasks that need no GPU wait until all tasks that take a whole node are done, because no node would ever be free
+        among small tasks.
+        """
+        a_node_is_needed = False
+        for shape, (needs, queue) in self._queues.items():
+            takes_a_node = needs.cpus is None
+            if a_node_is_needed and not needs.gpus and not takes_a_node:
+                continue
+            a_node_is_needed |= takes_a_node and bool(queue or given[shape])
+            while queue and given[shape] < room:
+                yield queue.popleft()
+
+
 def with_less_memory(task: Task, times: int) -> Task | None:
     """The task to do after Ray has ended ``task`` for lack of memory, the ``times``-th time; ``None`` for none.
 
     A training is repeated with half the batch size. Other tasks are repeated as they are, because another job may have
     taken the memory.
     """
+    if not isinstance(task.job, TrainJob):
+        return task if times <= RETRIES else None
     smaller = task.job.smaller_batch(task.batch_size)
-    if smaller is not None:
-        return replace(task, batch_size=smaller)
-    is_training = task.job.smaller_batch(2) is not None
-    return None if is_training or times > RETRIES else task
+    return None if smaller is None else replace(task, batch_size=smaller)
 
 
 class OnRay:
@@ -123,8 +112,8 @@ class OnRay:
         except BaseException:
             self.close()
             raise
-        self._shared: Any = ray.remote(_on_node)
-        self._alone: Any = ray.remote(max_calls=1)(_on_node)
+        self._shared: Any = ray.remote(run_task)
+        self._alone: Any = ray.remote(max_calls=1)(run_task)
         self._last: Mapping[str, Running] = {}
 
     def _join(self, address: str | None) -> None:
@@ -148,7 +137,7 @@ class OnRay:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         ray, node_of = self._ray, {}
-        remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_facts)
+        remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(node_facts)
         for node in ray.nodes():
             if node["Alive"]:
                 on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)

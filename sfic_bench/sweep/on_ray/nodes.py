@@ -1,15 +1,59 @@
-"""One training on several nodes: Ray reserves a place on each and starts torchrun there."""
+"""What Ray runs on nodes: tasks, the board of running tasks, and torchrun on each host of a training on several."""
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sfic_bench.errors import first_line
 from sfic_bench.measure.conditions import Device
+from sfic_bench.sweep.engines import Running
 from sfic_bench.sweep.jobs import TrainJob
 from sfic_bench.sweep.jobs.job import Needs, Workplace
 from sfic_bench.sweep.launch import Host, free_address
 from sfic_bench.sweep.store import Store
-from sfic_bench.sweep.work import MachineFailure, Task, facts_of_this_node, set_up
+from sfic_bench.sweep.work import JobOutcome, MachineFailure, NodeFacts, Task, facts_of_this_node, run_job, set_up
+
+
+class Board:
+    """A Ray actor to which nodes write what they are running."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Running] = {}
+
+    def start(self, key: str, running: Running) -> None:
+        self.running[key] = running
+
+    def rate(self, key: str, images_per_s: float) -> None:
+        if key in self.running:
+            self.running[key].images_per_s = images_per_s
+
+    def end(self, key: str) -> None:
+        self.running.pop(key, None)
+
+    def now(self) -> dict[str, Running]:
+        return self.running
+
+
+def node_facts() -> NodeFacts:
+    """`facts_of_this_node` with all GPUs, which some releases of Ray hide from a task that asks for none."""
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    return facts_of_this_node(gpus=True)
+
+
+def run_task(task: Task, board: Any) -> JobOutcome:
+    """Run a task on a node, and show meanwhile on the `Board` that it is running."""
+    import ray
+
+    job, host = task.job, facts_of_this_node().host
+    board.start.remote(task.key, Running(command=job.command, title=str(job), host=host))
+    try:
+        node = ray.get_runtime_context().get_node_id()
+        report_rate = partial(board.rate.remote, task.key)
+        return run_job(task, report_rate, node, partial(RayPeerHosts, task))
+    finally:
+        board.end.remote(task.key)
 
 
 class RayPeerHosts:
