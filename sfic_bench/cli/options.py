@@ -44,7 +44,9 @@ Backbones = Annotated[
         autocompletion=_complete_backbones,
     ),
 ]
-Alpha = Annotated[float | None, typer.Option(metavar="A", help="Share of the frequency channels; none for vanilla.")]
+Alpha = Annotated[
+    float | None, typer.Option(metavar="A", help="Share of the frequency channels; vanilla if not given.")
+]
 Alphas = Annotated[str | None, alphas_option("the paper's .25, .5, .75")]
 Beta = Annotated[float | None, typer.Option(metavar="B", help="Scale of the frequency branch; 1 if only α is given.")]
 Betas = Annotated[str | None, betas_option("the paper's .25, .5, .75, 1")]

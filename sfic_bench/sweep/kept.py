@@ -62,14 +62,14 @@ class Plan(Struct, frozen=True, kw_only=True):
     titles: dict[str, str] = field(name="cells")
 
 
-def keep(store: Store, key: str, result: Result, record: JobRecord) -> None:
+def keep(store: Store, result: Result, record: JobRecord) -> None:
     """Write a result as the commands write it, with its record beside it under ``cell``.
 
     Raises:
         UnwritableOutput: if it cannot be written.
     """
     data = json.encode({**to_builtins(result), "cell": record})
-    store.write_bytes(f"results/{key}.json", json.format(data, indent=1) + b"\n")
+    store.write_bytes(f"results/{record.key}.json", json.format(data, indent=1) + b"\n")
 
 
 def kept(store: Store, key: str) -> tuple[Result, JobRecord] | None:

@@ -131,8 +131,6 @@ Watch = Callable[[SweepProgress], object]
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # the process is another user's
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # another error means another user's process
     return True

@@ -119,7 +119,7 @@ def run_job(
             threads=task.threads, code=task.code, torch=task.torch, facts=task.job.facts(),
             run=done.run, note=done.note,
         )  # fmt: skip
-        keep(store, task.key, result, record)
+        keep(store, result, record)
         store.remove(f"failed/{task.key}.json", f"failed/{task.key}.log")
         return JobOutcome(key=task.key, host=facts.host, seconds=record.seconds)
     except MachineFailure:

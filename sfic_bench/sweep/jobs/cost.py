@@ -19,7 +19,7 @@ class CostJob(Job, frozen=True, kw_only=True, tag="cost"):
         return f"cost of {self.network}, {self.input_size}×{self.input_size}"
 
     def facts(self) -> Facts:
-        return self.network_facts() | {"input_size": self.input_size, "classes": self.classes}
+        return super().facts() | {"input_size": self.input_size, "classes": self.classes}
 
     def run(self, key: str, workplace: Workplace) -> Done:
         from sfic_bench import api

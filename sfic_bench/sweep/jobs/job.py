@@ -142,21 +142,20 @@ class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
         return Device.CPU
 
     def facts(self) -> Facts:
-        """Everything that determines the result, besides code, torch and device. Files are named by their content."""
-        raise NotImplementedError
+        """Everything that determines the result, besides code, torch and device; of the base class, the network's part.
 
-    def run(self, key: str, workplace: Workplace) -> Done:
-        """Compute the result; ``key`` names what is kept meanwhile."""
-        raise NotImplementedError
-
-    def network_facts(self) -> Facts:
-        """The network's part of `facts`; its name has the version of its library, or the content of its file."""
+        A network's name has the version of the library or the content of the file that it comes from.
+        """
         v, name = self.network, self.network.backbone
         place, colon, function = name.rpartition(":")
         if colon:
             content = next((content for content, path in self.files.items() if path == place), None)
             name = f"{content or f'{place} {version_of(place)}'}:{function}"
         return {"backbone": name, "alpha": v.alpha, "beta": v.beta, "on_unsupported": str(v.on_unsupported)}
+
+    def run(self, key: str, workplace: Workplace) -> Done:
+        """Compute the result; ``key`` names what is kept meanwhile."""
+        raise NotImplementedError
 
     def key(self, code: str, torch: str, device_kind: str) -> str:
         """A file name that is the same wherever the same result would come out.

@@ -32,7 +32,7 @@ class TimingJob(Job, frozen=True, kw_only=True, tag="latency"):
         return self.conditions.device
 
     def facts(self) -> Facts:
-        return {**self.network_facts(), **plain(self.conditions), "paths": self.paths, "max_seconds": self.max_seconds}
+        return {**super().facts(), **plain(self.conditions), "paths": self.paths, "max_seconds": self.max_seconds}
 
     def run(self, key: str, workplace: Workplace) -> Done:
         from sfic_bench import timing

@@ -56,7 +56,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
 
     def facts(self) -> Facts:
         return {
-            **self.network_facts(), **plain(self.recipe), "protocol": self.protocol, "data": self.data,
+            **super().facts(), **plain(self.recipe), "protocol": self.protocol, "data": self.data,
             "compression": self.compression, "train_on": self.train_on, "device": self.device.value,
             "devices": self.devices, "hosts": self.needs.hosts, "skip_unreadable": self.skip_unreadable,
             "threads": self.threads,
