@@ -259,7 +259,7 @@ def _view(
         failed_columns: tuple[Cells[tuple[str, Failure]], ...] = (
             Cells("cell", lambda item: item[1].title, number=False),
             Cells("on", lambda item: item[1].host, number=False),
-            Cells("to blame", lambda item: item[1].cause, number=False),
+            Cells("cause", lambda item: item[1].cause, number=False),
             Cells("reason", lambda item: item[1].reason, number=False),
             Cells("log", lambda item: f"failed/{item[0]}.log", number=False),
         )

@@ -31,7 +31,7 @@ def collect(tasks: Sequence[Task], store: Store) -> list[str]:
     """Write the results of ``tasks`` to one file of each kind; return the files' names.
 
     Times of different devices or conditions, and accuracies of different recipes, are in files of their own. If several
-    jobs timed the same vanilla network, the first one's row is kept; an SFIC row's ratio is to that of its own rounds.
+    jobs timed the same vanilla network, the first one's row is kept. Each SFIC row keeps the ratio of its own rounds.
     """
     keys = store.keys("results")
     counted: list[CountedJob] = []

@@ -96,7 +96,7 @@ def torchrun(
     job: Struct, arguments: Sequence[str], *, host: Host, hosts: int, devices: int, workplace: "Workplace",
     check: Callable[[], object],
 ) -> None:  # fmt: skip
-    """Run `CHILD` with the files of ``job`` and reports in all processes of this host, and print what they print.
+    """Run `CHILD` with ``job`` and ``arguments`` in all processes of this host, and print what they print.
 
     Each host has one process for each of its ``devices``, which share the threads of ``workplace``. ``check`` is called
     every second, and stops the processes if it raises.

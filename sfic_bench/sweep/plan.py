@@ -36,7 +36,7 @@ def tasks_of(jobs: Iterable[AnyJob], nodes: Sequence[Node], store: Store, *, may
         tasks.append(
             Task(
                 job=job, key=job.key(code, torch, kind), root=store.root, code=code, torch=torch,
-                device_kind="" if needs.accelerator_type else kind,  # Ray sees to the type of accelerator
+                device_kind="" if needs.accelerator_type else kind,  # Ray itself checks the type of accelerator
                 threads=needs.threads or int(max((node.cpus for node in able), default=1)),
             )
         )  # fmt: skip

@@ -169,7 +169,7 @@ class Store:
                 self._send(path, name, sent)
 
     def _send(self, folder: Path, name: str, sent: dict[Path, int]) -> None:
-        """Send the files that are newer than in ``sent``, the oldest first, as a run's reader expects them."""
+        """Send the files that changed since ``sent``, the oldest first, so that a former state has always arrived."""
         written_at = {}
         for file in folder.rglob("*"):
             with suppress(FileNotFoundError):  # the file was replaced in the meantime
