@@ -169,7 +169,7 @@ class Store:
                 self._send(path, name, sent)
 
     def _send(self, folder: Path, name: str, sent: dict[Path, int]) -> None:
-        """Send the files that changed since ``sent``, the oldest first, so that a former state has always arrived."""
+        """Send the files that changed since ``sent``, in the order in which they were written."""
         written_at = {}
         for file in folder.rglob("*"):
             with suppress(FileNotFoundError):  # the file was replaced in the meantime
