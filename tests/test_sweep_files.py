@@ -64,7 +64,7 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ('[[latency]]\nbackbone = "vgg13"\ndevice = "cuda"\ngpus = 0.5', "shares no GPU"),
         ('[[latency]]\nbackbone = "vgg13"\ncpus = 1', "takes the whole node"),
         ('[[accuracy]]\nbackbone = "vgg13"\nlearning_rate = -1', r"\[\[accuracy\]\] 1: learning rate must lie"),
-        ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read the manifest .*no.csv"),
+        ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read .*no.csv"),
         ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1',
          "devices = 2 asks for as many GPUs"),
         ("[[cost", "is no TOML"),

@@ -14,8 +14,7 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.sweep import store as stores
 from sfic_bench.sweep.engines import EngineFailed, Local, Running
 from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.on_ray.engine import with_less_memory
-from sfic_bench.sweep.on_ray.waiting import Waiting
+from sfic_bench.sweep.on_ray.engine import Waiting, with_less_memory
 from sfic_bench.sweep.plan import tasks_of
 from sfic_bench.sweep.progress import SweepProgress
 from sfic_bench.sweep.run import sweep
