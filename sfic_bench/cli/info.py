@@ -33,8 +33,8 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
         default = " (default)" if name == DEFAULT else ""
         rows.append(NamedThing(kind="convention", name=name, summary=convention.summary + default))
     for path in EXECUTION_PATHS.values():
-        needs = f" ({path.needs} alone)" if path.needs else ""
-        rows.append(NamedThing(kind="path", name=path.name, summary=path.summary + needs))
+        limits = f" ({path.limits})" if path.limits else ""
+        rows.append(NamedThing(kind="path", name=path.name, summary=path.summary + limits))
     columns = (
         Cells[NamedThing]("name", lambda row: row.name, number=False),
         Cells[NamedThing]("what it is", lambda row: row.summary, number=False),

@@ -23,14 +23,14 @@ class ExecutionPath:
     Attributes:
         fused: whether the network is fused first, see `sfic_bench.fuse`; a vanilla network then loses its BatchNorms.
         maker: the function that makes a network ready, or its location as ``"package.module:function"``.
-        needs: the device or mode that the path is limited to; ``""`` if it is not limited.
+        limits: the device or mode that the path is limited to, and what it needs; ``""`` if nothing limits it.
     """
 
     name: str
     summary: str
     fused: bool = True
     maker: str | Maker
-    needs: str = ""
+    limits: str = ""
 
     def make(self, model: "nn.Module", inputs: "tuple[Tensor, ...]", training: bool) -> "Ready":
         """Make ``model`` ready to be called on ``inputs``.
@@ -55,11 +55,11 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
         ExecutionPath(name="fused", maker=f"{_EXECUTION}:eager", summary="fused, eager"),
         ExecutionPath(name="compiled", maker=f"{_EXECUTION}:compiled", summary="fused, torch.compile"),
         ExecutionPath(
-            name="compiled-freezing", maker=f"{_EXECUTION}:compiled_freezing", needs="inference",
+            name="compiled-freezing", maker=f"{_EXECUTION}:compiled_freezing", limits="inference only",
             summary="fused, torch.compile with the weights as constants",
         ),
         ExecutionPath(
-            name="compiled-reduce-overhead", maker=f"{_EXECUTION}:compiled_reduce_overhead", needs="CUDA",
+            name="compiled-reduce-overhead", maker=f"{_EXECUTION}:compiled_reduce_overhead", limits="CUDA only",
             summary="fused, torch.compile in mode reduce-overhead",
         ),
         ExecutionPath(
@@ -67,12 +67,12 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
             summary="fused, torch.compile in mode max-autotune",
         ),
         ExecutionPath(
-            name="cuda-graph", maker=f"{_EXECUTION}:cuda_graph", needs="CUDA",
+            name="cuda-graph", maker=f"{_EXECUTION}:cuda_graph", limits="CUDA only",
             summary="fused, captured in a CUDA graph and replayed",
         ),
         ExecutionPath(
             name="onnxruntime", maker="sfic_bench.deploy.export:onnx_runtime",
-            needs="inference on a CPU in fp32, and the extra onnx",
+            limits="fp32 inference on a CPU only; needs the extra onnx",
             summary="fused, as ONNX, run by ONNX Runtime",
         ),
     )
