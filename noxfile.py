@@ -1,4 +1,4 @@
-"""The commands that a person and CI run. ``nox`` runs the default sessions; ``nox -l`` lists all."""
+"""The sessions that people and CI run: ``nox`` runs the default ones, ``nox -l`` lists all."""
 
 import re
 import time
@@ -33,7 +33,7 @@ def architecture(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, strictly."""
+    """Check types with mypy in strict mode."""
     session.install(*CONSTRAINED, ".[test,train,faces,report]", "mypy", "nox")
     session.run("mypy")
 

@@ -1,9 +1,10 @@
-"""What to measure first on a CUDA device: four parts of at most ten minutes, each beside what was predicted.
+"""Measures what matters first on a CUDA device, in four parts of at most ten minutes, and compares it with predictions.
 
-``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich, typer,
-msgspec and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file a measurement,
-which `sfic-bench report` reads, written again after each backbone, so that a run cut short keeps what it had.
-``--dry-run`` does the same with tiny shapes on the CPU, and says how long each part is expected to take on an H100.
+``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich,
+typer, msgspec and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file
+for each measurement, which `sfic-bench report` reads. The file is written again after each backbone, so that an
+interrupted run keeps what it has. ``--dry-run`` does the same with tiny shapes on the CPU, and says how long each part
+should take on an H100.
 """
 
 import argparse
@@ -14,18 +15,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's memory profiler announces each start and stop
 
 import torch  # noqa: E402
+from msgspec import structs  # noqa: E402
 
 from sfic_bench import timing  # noqa: E402
-from sfic_bench.measure.conditions import Conditions  # noqa: E402
+from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat  # noqa: E402
 from sfic_bench.measure.sampler import Stop  # noqa: E402
 from sfic_bench.networks.grid import Grid  # noqa: E402
 from sfic_bench.networks.variant import Stage2Layer, Variant  # noqa: E402
@@ -35,51 +36,53 @@ from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E
 from sfic_bench.results.write import write_result  # noqa: E402
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
-BF16 = {"device": "cuda", "dtype": "bf16", "batch_size": 64, "layout": "channels-last"}
+FP32 = Conditions(device=Device.CUDA, batch_size=8, layout=MemoryLayout.CHANNELS_LAST, energy=False)
+BF16 = structs.replace(FP32, dtype=NumberFormat.BF16, batch_size=64)
+BF16_WITH_ENERGY = structs.replace(BF16, energy=True)
 LIMIT_S = 570
-"""No backbone is begun that would end later than this after the start, as far as `SECONDS` tells."""
+"""No backbone is begun that, according to `SECONDS`, would end later than this after the start."""
 
 SECONDS = {
     "start": 20.0, "network": 3.0, "layer": 0.4, "energy": 2.5, "reference": 0.5, "fused": 0.5, "cuda-graph": 1.0,
     "compiled": 30.0, "compiled-freezing": 30.0, "compiled-reduce-overhead": 35.0, "compiled-max-autotune": 160.0,
 }  # fmt: skip
-"""Modelled for one H100 and 16 CPU cores: to draw and check a network or a layer, and to make one path ready."""
+"""Modelled seconds on one H100 and 16 CPU cores: to draw and check a network or a layer, and to make one path ready."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Networks or layers, paths and conditions, measured together and written as one file.
+    """Networks or layers, paths and conditions that are measured together and written as one file.
 
     Attributes:
-        seconds: of samples, for each backbone.
-        rounds: of samples at most; few where only the verdicts are wanted.
+        seconds: time for the samples of each backbone.
+        rounds: at most this many samples; a few are enough to check results.
     """
 
     name: str
-    what: tuple[Variant | Stage2Layer, ...]
+    networks: tuple[Variant | Stage2Layer, ...]
     paths: tuple[str, ...]
-    conditions: dict[str, Any]
+    conditions: Conditions
     seconds: float
     rounds: int = 200
 
     @property
     def families(self) -> dict[str, list[Variant | Stage2Layer]]:
-        found: dict[str, list[Variant | Stage2Layer]] = {}
-        for what in self.what:
-            found.setdefault(what.name, []).append(what)
-        return found
+        by_name: dict[str, list[Variant | Stage2Layer]] = {}
+        for network in self.networks:
+            by_name.setdefault(network.name, []).append(network)
+        return by_name
 
     def modelled_s(self, members: Sequence[Variant | Stage2Layer]) -> float:
         """Seconds that one family is expected to take on an H100."""
-        each = sum(SECONDS[path] for path in self.paths)
-        each += SECONDS["layer" if isinstance(members[0], Stage2Layer) else "network"]
-        if self.conditions.get("energy", True):
-            each += SECONDS["energy"] * len(self.paths)
-        return len(members) * each + self.seconds
+        of_one = sum(SECONDS[path] for path in self.paths)
+        of_one += SECONDS["layer" if isinstance(members[0], Stage2Layer) else "network"]
+        if self.conditions.energy:
+            of_one += SECONDS["energy"] * len(self.paths)
+        return len(members) * of_one + self.seconds
 
 
-def networks(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -> tuple[Variant, ...]:
-    """Each backbone vanilla and at every (α, β)."""
+def variants(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -> tuple[Variant, ...]:
+    """Each backbone, vanilla and at every (α, β)."""
     return tuple(Grid(backbones=backbones, alphas=tuple(alphas), betas=tuple(betas)))
 
 
@@ -90,54 +93,41 @@ def stage2(channels: int, size: int) -> Measurement:
         for kernel in (3, 1)
         for v in Grid(backbones=("stage2",))
     )
-    conditions = BF16 | {"input_size": size, "energy": False}
+    conditions = structs.replace(BF16, input_size=size)
     name = f"c-stage2-{channels}ch"
-    return Measurement(name=name, what=layers, paths=("cuda-graph",), conditions=conditions, seconds=6)
+    return Measurement(name=name, networks=layers, paths=("cuda-graph",), conditions=conditions, seconds=6)
 
 
 PARTS: dict[str, tuple[Measurement, ...]] = {
     "A": (
         Measurement(
-            name="a-correct",
-            what=networks(*SEVEN, alphas=[0.5], betas=[0.5, 0.75, 1.0]),
-            paths=("reference", "fused", "cuda-graph"),
-            conditions={"device": "cuda", "batch_size": 8, "layout": "channels-last", "energy": False},
-            seconds=4,
-            rounds=5,
+            name="a-correct", networks=variants(*SEVEN, alphas=[0.5], betas=[0.5, 0.75, 1.0]),
+            paths=("reference", "fused", "cuda-graph"), conditions=FP32, seconds=4, rounds=5,
         ),
     ),
     "B": (
         Measurement(
-            name="b-grid",
-            what=tuple(Grid(backbones=SEVEN)),
-            paths=("cuda-graph",),
-            conditions=BF16 | {"energy": False},
-            seconds=12,
+            name="b-grid", networks=tuple(Grid(backbones=SEVEN)), paths=("cuda-graph",), conditions=BF16, seconds=12,
         ),
     ),
     "C": (
         *(stage2(*shape) for shape in ((64, 64), (128, 32), (256, 16), (512, 8))),
         *(
             Measurement(
-                name=f"c-compiled-{backbone}",
-                what=networks(backbone, alphas=[alpha], betas=[0.5]),
+                name=f"c-compiled-{backbone}", networks=variants(backbone, alphas=[alpha], betas=[0.5]),
                 paths=("fused", "cuda-graph", "compiled", "compiled-freezing"),
-                conditions=BF16,
-                seconds=20,
+                conditions=BF16_WITH_ENERGY, seconds=20,
             )
             for backbone, alpha in (("resnet26", 0.75), ("resnet50", 0.5))
         ),
     ),
     "D": (
         Measurement(
-            name="d-autotuned-resnet50",
-            what=networks("resnet50", alphas=[0.5], betas=[0.5]),
-            paths=("cuda-graph", "compiled-max-autotune"),
-            conditions=BF16,
-            seconds=30,
+            name="d-autotuned-resnet50", networks=variants("resnet50", alphas=[0.5], betas=[0.5]),
+            paths=("cuda-graph", "compiled-max-autotune"), conditions=BF16_WITH_ENERGY, seconds=30,
         ),
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,8 +135,8 @@ class Prediction:
     """Time over vanilla's on the same path, with the range that the model's assumptions leave open."""
 
     ratio: float
-    low: float = field(default=0.0)
-    high: float = field(default=0.0)
+    low: float = 0.0
+    high: float = 0.0
 
     def __str__(self) -> str:
         span = f" ({self.low:.2f}–{self.high:.2f})" if self.high else ""
@@ -165,51 +155,39 @@ PREDICTED: dict[tuple[str, float, float, str], Prediction] = {
 }
 """Batch 64, 256×256, bf16, channels last, on an H100, from each operation's MACs and bytes at 399 TMac/s and 3.0 TB/s.
 
-Made before anything was measured on a GPU, and before a residual sum became part of the fused Stage 2, which saves a pass
-over memory in each block.
+The predictions were made before anything was measured on a GPU, and before a residual sum became part of the fused
+Stage 2, which saves one pass over memory in each block.
 """
 
 MISS = 0.15
-"""A prediction that is off by more than this share is to be explained by a profile before anything is tuned."""
+"""A prediction that is wrong by more than this share must be explained by a profile before anything is tuned."""
 
 
 def tiny(measurement: Measurement) -> Measurement:
-    """The same on a CPU within seconds: two networks, or two layers where they are compiled; small inputs, one round."""
-    slow = any(path.startswith("compiled") for path in measurement.paths)
-    what: tuple[Variant | Stage2Layer, ...] = networks("mobilenet", alphas=[0.5], betas=[0.5])
+    """``measurement`` for a CPU and some seconds: two networks, or two layers if they are compiled; one round."""
+    is_slow = any(path.startswith("compiled") for path in measurement.paths)
+    networks: tuple[Variant | Stage2Layer, ...] = variants("mobilenet", alphas=[0.5], betas=[0.5])
     size = 32
-    if slow or isinstance(measurement.what[0], Stage2Layer):
-        what, size = (Stage2Layer(channels=8), Stage2Layer(channels=8, alpha=0.5, beta=0.5)), 8
-    conditions = measurement.conditions | {"device": "cpu", "batch_size": 2, "input_size": size}
+    if is_slow or isinstance(measurement.networks[0], Stage2Layer):
+        networks, size = (Stage2Layer(channels=8), Stage2Layer(channels=8, alpha=0.5, beta=0.5)), 8
+    conditions = structs.replace(measurement.conditions, device=Device.CPU, batch_size=2, input_size=size)
     paths = tuple(dict.fromkeys(("fused", *measurement.paths)))
-    return replace(measurement, what=what, paths=paths, conditions=conditions, seconds=1, rounds=1)
+    return replace(measurement, networks=networks, paths=paths, conditions=conditions, seconds=1, rounds=1)
 
 
 def tested_on_device() -> bool:
-    """Run the tests that need a CUDA device; whether none failed."""
+    """Run the tests that need a CUDA device, and return whether none failed."""
     if importlib.util.find_spec("pytest") is None:
         print("pytest is not installed: the tests that need the device were not run")
         return True
-    call = [
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "gpu",
-        "-p",
-        "no:cacheprovider",
-        "--confcutdir",
-        "tests/gpu",
-        "tests/gpu",
-    ]
+    arguments = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--confcutdir", "tests/gpu", "tests/gpu"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, *call], cwd=ROOT, env=environment).returncode == 0
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment).returncode == 0
 
 
 def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> list[TimingRow]:
     """Measure family by family, and write the file after each."""
-    conditions = Conditions(**measurement.conditions)
-    machine = timing.Machine.for_conditions(conditions)
+    machine = timing.Machine.for_conditions(measurement.conditions)
     stop = Stop(max_seconds=measurement.seconds, min_rounds=min(10, measurement.rounds), max_rounds=measurement.rounds)
     path = folder / f"{device}-{measurement.name}.json"
     results: list[TimingResult] = []
@@ -218,21 +196,21 @@ def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> 
             print(f"{measurement.name}: no time left for {name}")
             continue
         began = time.monotonic()
-        results += timing.measure(members, measurement.paths, conditions, machine, stop)
+        results += timing.measure(members, measurement.paths, measurement.conditions, machine, stop)
         write_result(path, merged(results))
         print(f"{measurement.name}: {name} took {time.monotonic() - began:.0f} s", flush=True)
     return [row for result in results for row in result.rows]
 
 
 def compared(rows: Sequence[TimingRow]) -> Table:
-    """Each SFIC row's time over vanilla's on the same path, beside what was predicted."""
+    """A table of each SFIC row's time over vanilla's on the same path, and of the predictions."""
     lines = []
     for row in (r for r in rows if not r.is_vanilla and r.l2 != "warm"):
         assert row.alpha is not None and row.beta is not None
         predicted = PREDICTED.get((row.name, row.alpha, row.beta, row.path))
         remark, ratio = row.reason, row.ratio_to_vanilla
         if ratio is not None and predicted is not None and abs(ratio.estimate / predicted.ratio - 1) > MISS:
-            remark = f"{ratio.estimate / predicted.ratio - 1:+.0%} off the prediction: profile it"
+            remark = f"{ratio.estimate / predicted.ratio - 1:+.0%} from the prediction: profile it"
         lines.append(
             [row.network, row.path, estimate(ratio, ".3f"), bounds(ratio, ".3f"), str(predicted or ""), remark]
         )
@@ -248,7 +226,7 @@ def main(part: str, folder: Path, dry: bool) -> int:
         return 2
     modelled = SECONDS["start"] + sum(m.modelled_s(f) for m in PARTS[part] for f in m.families.values())
     print(f"part {part}: expected to take {modelled / 60:.1f} minutes on an H100")
-    good = tested_on_device() if part == "A" else True
+    tests_passed = tested_on_device() if part == "A" else True
     name = "dry-run" if dry else torch.cuda.get_device_name()
     device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     rows = []
@@ -259,14 +237,14 @@ def main(part: str, folder: Path, dry: bool) -> int:
     print(", ".join(f"{count} {status}" for status, count in statuses.items()), flush=True)
     print(f"part {part} took {(time.monotonic() - began) / 60:.1f} minutes")
     missing = 0 if dry else statuses["unavailable"]  # a CPU has no CUDA graphs
-    return 0 if good and rows and not statuses["wrong"] and not missing else 1
+    return 0 if tests_passed and rows and not statuses["wrong"] and not missing else 1
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=sorted(PARTS))
-    parser.add_argument("folder", type=Path, help="for the JSON files; made where it does not exist")
-    parser.add_argument("--dry-run", action="store_true", help="tiny shapes on the CPU")
-    given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    sys.exit(main(given.part, given.folder, given.dry_run))
+    parser.add_argument("folder", type=Path, help="folder of the JSON files; created if it does not exist")
+    parser.add_argument("--dry-run", action="store_true", help="measure tiny shapes on the CPU")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    sys.exit(main(arguments.part, arguments.folder, arguments.dry_run))

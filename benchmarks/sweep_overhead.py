@@ -1,7 +1,7 @@
-"""What a sweep adds to its cells: 1,000 and 10,000 of the least ones. ``python benchmarks/sweep_overhead.py [FILE.json]``.
+"""Measures what a sweep adds to its cells: ``python benchmarks/sweep_overhead.py [FILE.json]``.
 
-A cell counts a network of one convolution, at a size of its own. What the command takes for one cell is its start; what it
-takes beyond that, divided by the cells, is what each costs. Linear growth is the same cost at 1,000 and at 10,000.
+Sweeps of 1, 1,000 and 10,000 cells are run. A cell counts a network of one convolution, at a size of its own. The time
+of the sweep with one cell is that of its start; the further time, divided by the further cells, is the cost of each.
 """
 
 import json
@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from sfic_bench.measure.memory import resident_peak
 from sfic_bench.results.environment import environment
 
 NETWORK = """
@@ -27,88 +28,80 @@ def net(num_classes=2):
 COUNTS = (1, 1_000, 10_000)
 
 
-def measure(engine: str, count: int) -> dict[str, Any]:
-    """One sweep of ``count`` cells, whose results are thrown away."""
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "net.py").write_text(NETWORK)
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One sweep: its cells, its whole time, the sum of its cells' own times, and the peak memory of its driver."""
+
+    engine: str
+    cells: int
+    wall_s: float
+    in_cells_s: float
+    driver_peak_mb: float
+
+
+def measure(engine: str, count: int) -> Sweep:
+    """One sweep of ``count`` cells, whose results are discarded."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "net.py").write_text(NETWORK)
         sizes = ", ".join(map(str, range(8, 8 + count)))
-        (place / "spec.toml").write_text(f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n')
-        call = [
+        spec = f'[[cost]]\nbackbone = "net.py:net"\nalpha = "none"\ninput_size = [{sizes}]\n'
+        (folder / "spec.toml").write_text(spec)
+        command: list[str | Path] = [
             sys.executable,
             "-m",
             "sfic_bench",
             "sweep",
-            place / "spec.toml",
+            folder / "spec.toml",
             "-o",
-            place / "out",
-            "--engine",
-            engine,
+            folder / "out",
         ]
-        started, most = time.perf_counter(), 0
-        with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        start, peak = time.perf_counter(), 0
+        with subprocess.Popen(
+            [*command, "--engine", engine], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
             while process.poll() is None:
-                most = max(most, _resident(process.pid))
+                peak = max(peak, resident_peak(process.pid) or 0)
                 time.sleep(0.2)
         if process.returncode:
             raise SystemExit(f"the sweep of {count} cells by {engine} ended with {process.returncode}")
-        cells = [json.loads(path.read_text())["cell"] for path in (place / "out" / "results").iterdir()]
-        return {
-            "engine": engine,
-            "cells": len(cells),
-            "wall_s": time.perf_counter() - started,
-            "in_cells_s": sum(cell["seconds"] for cell in cells),
-            "driver_peak_mb": most / 1e6,
-        }
+        cells = [json.loads(path.read_text())["cell"] for path in (folder / "out" / "results").iterdir()]
+        return Sweep(
+            engine=engine, cells=len(cells), wall_s=time.perf_counter() - start,
+            in_cells_s=sum(cell["seconds"] for cell in cells), driver_peak_mb=peak / 1e6,
+        )  # fmt: skip
 
 
-def _resident(pid: int) -> int:
-    """The most that a process has had resident so far, bytes; Linux alone tells."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+HEADERS = (
+    "engine", "cells", "command, s", "each cell, ms", "of that in the cell, ms", "driver's peak, MB", "each cell, KB",
+)  # fmt: skip
 
 
-HEADS = (
-    "engine",
-    "cells",
-    "command, s",
-    "a cell, ms",
-    "of that inside it, ms",
-    "driver's peak, MB",
-    "a cell, KB",
-)
+def line(sweep: Sweep, one: Sweep) -> str:
+    """A row of the table; ``one`` is the sweep of one cell by the same engine."""
+    wall_ms = cell_ms = peak_kb = ""
+    if cells := sweep.cells - one.cells:
+        wall_ms = f"{1e3 * (sweep.wall_s - one.wall_s) / cells:.1f}"
+        cell_ms = f"{1e3 * (sweep.in_cells_s - one.in_cells_s) / cells:.1f}"
+        peak_kb = f"{1e3 * (sweep.driver_peak_mb - one.driver_peak_mb) / cells:.0f}"
+    command_s, driver_mb = f"{sweep.wall_s:.1f}", f"{sweep.driver_peak_mb:.0f}"
+    return " | ".join((sweep.engine, f"{sweep.cells:,}", command_s, wall_ms, cell_ms, driver_mb, peak_kb))
 
 
 def main() -> None:
-    """Measure, print a table, and write JSON where that is asked for."""
-    found = []
-    print("| " + " | ".join(HEADS) + " |")
-    print("| --- " + "| ---: " * (len(HEADS) - 1) + "|")
+    """Measure and print a table; write JSON too if a file is named."""
+    sweeps: list[Sweep] = []
+    print("| " + " | ".join(HEADERS) + " |")
+    print("| --- " + "| ---: " * (len(HEADERS) - 1) + "|")
     for engine in ("local", "ray"):
-        one, *more = (measure(engine, count) for count in COUNTS)
-        for row in (one, *more):
-            told = [
-                engine,
-                f"{row['cells']:,}",
-                f"{row['wall_s']:.1f}",
-                "",
-                "",
-                f"{row['driver_peak_mb']:.0f}",
-                "",
-            ]
-            if cells := row["cells"] - 1:
-                each, inside, held = (row[k] - one[k] for k in ("wall_s", "in_cells_s", "driver_peak_mb"))
-                told[3:5], told[6] = (
-                    [f"{1e3 * x / cells:.1f}" for x in (each, inside)],
-                    f"{1e3 * held / cells:.0f}",
-                )
-            print("| " + " | ".join(told) + " |", flush=True)
-        found += [one, *more]
+        of_engine = []
+        for count in COUNTS:
+            of_engine.append(measure(engine, count))
+            print(f"| {line(of_engine[-1], of_engine[0])} |", flush=True)
+        sweeps += of_engine
     if len(sys.argv) > 1:
-        document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": found}
+        rows = [asdict(sweep) for sweep in sweeps]
+        document = {"environment": to_builtins(replace(environment(), argv=[])), "rows": rows}
         Path(sys.argv[1]).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

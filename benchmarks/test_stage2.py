@@ -15,7 +15,7 @@ from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks.grid import Grid
 from sfic_bench.networks.variant import Stage2Layer
 from sfic_bench.timing import forms
-from sfic_bench.timing.correctness import Truth, outcome
+from sfic_bench.timing.correctness import Truth, call_once
 
 LAYERS = [Stage2Layer(channels=128, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))]
 
@@ -41,7 +41,7 @@ def test_stage2(benchmark: BenchmarkFixture, layer: Stage2Layer, path: str, devi
     # cuDNN's default is TF32, in which a correct layer is wrong by more than 1e-3.
     with cuda_libraries(conditions.dtype):
         run = EXECUTION_PATHS[path].make(form.module, form.inputs, False).run
-        errors = truth.errors(outcome(run, form, False))
+        errors = truth.errors(call_once(run, form, False))
         assert truth.complaint(errors) == ""
         benchmark(run)
     benchmark.group = f"stage2 {device}"

@@ -1,4 +1,4 @@
-"""Renew docs/report.png, the README's picture of a report: ``nox -s picture``, with Debian's chromium and chromium-driver."""
+"""Renew docs/report.png, the README's picture of a report, with Debian's chromium: ``nox -s picture``."""
 
 import subprocess
 import tempfile

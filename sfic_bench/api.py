@@ -1,4 +1,4 @@
-"""The rooms joined, for Python and for the command line: name → network → cost."""
+"""The functions for Python and for the command line that join several rooms: a name gives a network, and its cost."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -23,6 +23,7 @@ from sfic_bench.convert import (
 )
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
+from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, UnsupportedModel, member
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector
@@ -46,7 +47,7 @@ def build(
     input_size: int = 256,
     device: torch.device | str | None = None,
 ) -> nn.Module:
-    """A backbone, vanilla or, with ``alpha``, in its SFIC form.
+    """A backbone, vanilla or, if ``alpha`` is given, in its SFIC form.
 
     >>> build("resnet50", alpha=0.5, beta=1.0)(torch.randn(1, 3, 256, 256)).shape
     torch.Size([1, 2])
@@ -61,7 +62,7 @@ def build(
         on_unsupported: see `to_sfic`.
         weights: file with a state dict, of this network or of its vanilla form, whose weights carry
             over into the blocks. Only tensors are read from it (``weights_only``).
-        input_size: height and width that a detector is made for whose weights depend on them (``meso-inception``,
+        input_size: height and width of the input, for the detectors whose weights depend on them (``meso-inception``,
             ``f3net``, ``amtennet``, ``m2tr``); other networks take any.
         device: ``"meta"`` gives shapes without weights, in milliseconds.
 
@@ -71,20 +72,19 @@ def build(
     """
     if alpha is not None and beta is None:
         beta = 1.0
-    keeps = member(OnUnsupported, on_unsupported, "value of on_unsupported")
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=keeps)
+    choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
+    Variant(backbone=backbone, alpha=alpha, beta=beta)  # checks the ratios
     vanilla = registry.build(backbone, classes=classes, input_size=input_size, device=device)
     state = None if weights is None else read_state(weights)
-    is_vanilla = variant.alpha is None or variant.beta is None
-    carries = state is not None and (is_vanilla or set(state) & set(vanilla.state_dict()) == set(state))
-    if state is not None and carries:
-        load(vanilla, state, f"{weights}")
-    if variant.alpha is None or variant.beta is None:
+    state_is_vanilla = state is not None and (alpha is None or set(state) <= set(vanilla.state_dict()))
+    if state is not None and state_is_vanilla:
+        load(vanilla, state, str(weights))
+    if alpha is None or beta is None:
         return vanilla
     _check_convertible(backbone, vanilla)
-    sfic = to_sfic(vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported)
-    if state is not None and not carries:
-        load(sfic, state, f"{weights}")
+    sfic = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mcs, on_unsupported=choice)
+    if state is not None and not state_is_vanilla:
+        load(sfic, state, str(weights))
     return sfic
 
 
@@ -98,9 +98,9 @@ class Costed:
     """What one variant costs.
 
     Attributes:
-        cost: of the network as the paper draws it.
+        cost: cost of the network as the paper draws it.
         parity: how its parameters differ from vanilla's; ``None`` for a vanilla network.
-        fused: cost of its `fuse`d form, where that was asked for.
+        fused: cost of its fused form; ``None`` if that was not counted.
     """
 
     variant: Variant
@@ -109,7 +109,7 @@ class Costed:
     fused: Cost | None = None
 
     def row(self, *, classes: int, per_layer: bool = False) -> CostRow:
-        """The same as a row of a result file; with ``per_layer``, with every layer."""
+        """The row of a result file, which has every layer if ``per_layer`` is given."""
         cost, parity = self.cost, self.parity
         terms = None if parity is None else {**parity.terms, "unexplained": parity.unexplained}
         return CostRow(
@@ -139,10 +139,10 @@ def _layer_rows(cost: Cost) -> list[LayerRow]:
 def costs(
     variants: Iterable[Variant], *, input_size: int = 256, classes: int = 2, fused: bool = False
 ) -> Iterator[Costed]:
-    """Count each variant for an input ``[1, 3, input_size, input_size]``, without any weights.
+    """Count each variant, and with ``fused`` its fused form, for an input ``[1, 3, input_size, input_size]``.
 
-    A backbone's graph serves all its variants, and a converted network all its β, as long as they
-    come one after another, as they do in a `Grid`. With ``fused``, each network's fused form too.
+    A backbone's graph serves all its variants, and a converted network all its β, as long as they come one after
+    another, as they do in a `Grid`. No weights are made.
 
     Raises:
         InputTooSmall: naming the smallest ``input_size`` that works.
@@ -153,21 +153,16 @@ def costs(
     shape = (1, 3, input_size, input_size)
     name: str | None = None
     alpha: float | None = None
-    cheap: dict[bool, nn.Module] = {}
+    fused_networks: dict[bool, nn.Module] = {}
     for variant in variants:
         if variant.backbone != name:
             name, alpha = variant.backbone, None
             vanilla = registry.build(name, classes=classes, input_size=input_size, device="meta").eval()
-            # An SFIC network takes whatever its vanilla one takes, so this checks the size for all.
-            plain = Costed(
-                variant=Variant(backbone=name, on_unsupported=variant.on_unsupported),
-                cost=_count_vanilla(name, vanilla, shape),
-                parity=None,
-                fused=count(vanilla, shape) if fused else None,
-            )
+            # An SFIC network takes every input that its vanilla one takes, so this checks the size for all.
+            vanilla_cost = _count_vanilla(name, vanilla, shape)
             graph = None
         if variant.alpha is None or variant.beta is None:
-            yield plain
+            yield Costed(variant=variant, cost=vanilla_cost, parity=None, fused=vanilla_cost if fused else None)
             continue
         if graph is None:  # not every vanilla network can be traced
             _check_convertible(name, vanilla)
@@ -176,26 +171,22 @@ def costs(
             alpha = variant.alpha
             sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True)
             compared = parity(vanilla, sfic)
-            cheap.clear()
+            fused_networks.clear()
         set_beta(sfic, variant.beta)
-        yield Costed(
-            variant=variant,
-            cost=count(sfic, shape),
-            parity=compared,
-            fused=_count_fused(sfic, variant.beta, shape, cheap) if fused else None,
-        )
+        fused_cost = _count_fused(sfic, variant.beta, shape, fused_networks) if fused else None
+        yield Costed(variant=variant, cost=count(sfic, shape), parity=compared, fused=fused_cost)
 
 
-def _count_fused(sfic: nn.Module, beta: float, shape: tuple[int, int, int, int], cheap: dict[bool, nn.Module]) -> Cost:
-    """Joined (β = 1) or not, one fused network serves; the norms, which count nothing, may stay."""
-    joined = beta == 1
-    if joined not in cheap:
-        cheap[joined] = fuse(sfic, for_training=True, share=True)
-    set_beta(cheap[joined], beta)
-    return count(cheap[joined], shape)
+def _count_fused(sfic: nn.Module, beta: float, shape: Shape, fused_networks: dict[bool, nn.Module]) -> Cost:
+    """Count the fused form with its norms, which count nothing; one serves β = 1 and another one all other β."""
+    is_joined = beta == 1
+    if is_joined not in fused_networks:
+        fused_networks[is_joined] = fuse(sfic, for_training=True, share=True)
+    set_beta(fused_networks[is_joined], beta)
+    return count(fused_networks[is_joined], shape)
 
 
-def _count_vanilla(name: str, vanilla: nn.Module, shape: tuple[int, int, int, int]) -> Cost:
+def _count_vanilla(name: str, vanilla: nn.Module, shape: Shape) -> Cost:
     try:
         return count(vanilla, shape)
     except InputTooSmall as error:
@@ -206,10 +197,10 @@ def _count_vanilla(name: str, vanilla: nn.Module, shape: tuple[int, int, int, in
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Explanation:
-    """What `to_sfic` would do to a network; printed, or at a prompt, a table.
+    """What `to_sfic` would do to a network. Its text is a table of the operations.
 
     Attributes:
-        placement: where Stage 1 and Stage 3 go.
+        placement: the places of Stage 1 and Stage 3.
         operations: what becomes of each operation that a pair reaches and of each convolution, in order.
     """
 
@@ -228,7 +219,7 @@ class Explanation:
             for o in self.operations
             if o.role != "per branch"
         ]
-        widths = [max((len(row[i]) for row in rows), default=0) for i in range(4)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
         return "\n".join([*lines, self.summary])
 
@@ -242,7 +233,7 @@ def explain_placement(
     placement: Placement | None = None,
     on_unsupported: str = "error",
 ) -> Explanation:
-    """What `to_sfic` would make of ``model``, which is not changed.
+    """What `to_sfic` would do to ``model``, which is not changed.
 
     >>> print(explain_placement(build("vgg13", device="meta")).placement.stage3)
     ('features.31',)
@@ -251,11 +242,6 @@ def explain_placement(
         UnsupportedModel: as `to_sfic` does.
     """
     graph = graph_of(model)
-    options = ConversionOptions(
-        placement=placement or placement_of(graph),
-        alpha=alpha,
-        beta=1.0,
-        on_unsupported=on_unsupported,
-        share=True,
-    )
-    return Explanation(placement=options.placement, operations=convert(graph, options).operations)
+    placement = placement or placement_of(graph)
+    options = ConversionOptions(placement=placement, alpha=alpha, beta=1.0, on_unsupported=on_unsupported, share=True)
+    return Explanation(placement=placement, operations=convert(graph, options).operations)

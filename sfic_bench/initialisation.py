@@ -1,21 +1,20 @@
 """Building modules on another device, on the meta device alone, or without initialising their weights."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch.overrides import TorchFunctionMode
 
-_FILLS = frozenset(name for name in dir(torch.nn.init) if name.endswith("_")) | {
-    "fill_",
-    "zero_",
-    "normal_",
-    "uniform_",
-}
+_FILLING = {name for name in dir(torch.nn.init) if name.endswith("_")} | {"fill_", "zero_", "normal_", "uniform_"}
+"""Names of torch's functions that fill a tensor with initial values."""
 
 
-class _Unfilled(TorchFunctionMode):
-    """Skips every in-place initialisation."""
+class Unfilled(TorchFunctionMode):
+    """Leaves the weights of modules that are built inside uninitialised, for a caller that overwrites all of them.
+
+    Filling weights takes most of the time of building a module, and on the meta device all of it.
+    """
 
     def __torch_function__(
         self,
@@ -25,19 +24,9 @@ class _Unfilled(TorchFunctionMode):
         kwargs: dict[str, object] | None = None,
     ) -> object:
         kwargs = kwargs or {}
-        if func.__name__ in _FILLS:
+        if func.__name__ in _FILLING:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
-
-
-@contextmanager
-def unfilled() -> Iterator[None]:
-    """Leave the weights of modules that are built inside uninitialised, for a caller that overwrites all of them.
-
-    Filling weights takes most of the time of building a module, and on the meta device all of it.
-    """
-    with _Unfilled():
-        yield
 
 
 @contextmanager
@@ -45,9 +34,6 @@ def placed_on(device: torch.device | str | None) -> Iterator[None]:
     """Put modules that are built inside on ``device``; on ``meta`` they have shapes and no values."""
     if device is None:
         yield
-    elif torch.device(device).type == "meta":
-        with torch.device(device), unfilled():
-            yield
-    else:
-        with torch.device(device):
-            yield
+        return
+    with torch.device(device), Unfilled() if torch.device(device).type == "meta" else nullcontext():
+        yield

@@ -1,4 +1,4 @@
-"""The command line as a user sees it: a process, its streams and its exit status."""
+"""The command line in a process of its own: what it prints, and its exit status."""
 
 import csv
 import io
@@ -10,19 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.command import run_command_process as run
+from helpers.command import run_python
 
 import sfic_bench
 from sfic_bench.networks import registry
 from sfic_bench.paper import DETECTORS
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sfic_bench", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
-    )
 
 
 def test_flops_json() -> None:
@@ -64,24 +57,13 @@ def test_flops_table_in_a_pipe_has_no_colour_and_no_bar() -> None:
 
 
 def test_per_layer_adds_up() -> None:
-    done = run(
-        "flops",
-        "--backbone",
-        "mobilenet",
-        "--alpha",
-        "0.5",
-        "--beta",
-        "0.5",
-        "--per-layer",
-        "--format",
-        "json",
-    )
+    request = ("flops", "--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--per-layer")
+    done = run(*request, "--format", "json")
     for row in json.loads(done.stdout)["rows"]:
         for convention, macs in row["macs"].items():
             assert sum(layer["macs"][convention] or 0 for layer in row["layers"]) == macs
         assert sum(layer["params"] for layer in row["layers"]) == row["params"]
-    table = run("flops", "--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--per-layer")
-    assert "features.1.0.mcs" in table.stdout
+    assert "features.1.0.mcs" in run(*request).stdout
 
 
 def test_peers_end_in_unexplained_0() -> None:
@@ -170,15 +152,12 @@ def test_list_env_version() -> None:
 
 
 def test_env_names_the_command_that_adds_what_is_missing() -> None:
-    from sfic_bench.cli import info
-
     code = (
         "import sys; from sfic_bench.cli import info, main;"
         "info.version_of = lambda name: None if name == 'thop' else '1';"
         "sys.argv = ['sfic-bench', 'env']; main.main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert info.version_of
+    done = run_python("-c", code)
     assert re.search(r"thop +missing +pip install 'sfic-bench\[peers\]'", done.stdout)
 
 
@@ -194,8 +173,18 @@ def test_explain() -> None:
 
 
 def test_help_does_not_import_torch() -> None:
-    code = "import sys; sys.argv = ['sfic-bench', '--help']\nfrom sfic_bench.cli.main import main\ntry: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    code = """
+import sys
+from sfic_bench.cli.main import main
+
+sys.argv = ["sfic-bench", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+assert "torch" not in sys.modules
+"""
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
 
 

@@ -1,4 +1,4 @@
-"""Networks as the compiler sees them: one graph each, and every one of many really compiled."""
+"""Each network is one graph for the compiler, and every network of a grid is really compiled."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ from sfic_bench.networks.variant import Stage2Layer
 
 
 def graphs_of(model: nn.Module, size: int = 64) -> int:
-    """How many graphs dynamo makes of ``model``; on the meta device, so that nothing is computed."""
+    """The number of graphs that dynamo makes of ``model``, on the meta device, where nothing is computed."""
     graphs = 0
 
     def counted(graph: fx.GraphModule, _: object) -> Callable[..., object]:
@@ -33,7 +33,7 @@ def graphs_of(model: nn.Module, size: int = 64) -> int:
 
 
 DEEPER = ("resnet101", "resnet152")
-"""More of ResNet-50's blocks, whose tracing takes up to 40 s a network: one β of theirs is enough for each run."""
+"""They repeat ResNet-50's blocks, and tracing takes up to 40 s, so one β of each is tested."""
 
 
 @pytest.mark.parametrize(
@@ -47,31 +47,31 @@ def test_every_network_is_one_graph(name: str, beta: float) -> None:
 
 
 def test_every_layer_of_a_grid_is_compiled() -> None:
-    """39 rows: 13 layers that share one ``forward``, of two sizes, on three compiled paths."""
-    asked = [Stage2Layer(channels=8, kernel_size=1, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))]
-    assert len(asked) == 1 + len(PAPER_ALPHAS) * len(PAPER_BETAS) == 13
+    """The 39 rows are 13 layers, which share one ``forward``, on three compiled paths."""
+    layers = [Stage2Layer(channels=8, kernel_size=1, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))]
+    assert len(layers) == 1 + len(PAPER_ALPHAS) * len(PAPER_BETAS) == 13
     torch._dynamo.utils.counters.clear()
     (family,) = timing.measure(
-        asked,
+        layers,
         ["compiled", "compiled-freezing", "compiled-max-autotune"],
         Conditions(batch_size=1, input_size=8),
         timing.Machine(clock=CpuClock()),
         Stop(max_seconds=1, min_rounds=2, max_rounds=2),
     )
     assert [r.status for r in family.rows] == ["ok"] * 39, [r.reason for r in family.rows]
-    # At β = 1 the three α are one convolution, which is compiled once but with each weights frozen.
+    # At β = 1 the layers of the three α are the same convolution, which freezing alone compiles once for each.
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 39 - 2 * 2
     assert all(r.setup_s > 0 and r.latency_ms is not None for r in family.rows)
 
 
-def test_what_a_family_compiled_is_forgotten_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    forgotten = []
-    monkeypatch.setattr("sfic_bench.timing.run.forget_compiled", lambda: forgotten.append(1))
+def test_compiled_code_is_dropped_after_each_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(torch.compiler, "reset", lambda: calls.append(1))
     conditions = Conditions(batch_size=1, input_size=8)
-    asked = [Stage2Layer(channels=8, kernel_size=1), Stage2Layer(channels=4, kernel_size=1)]
+    layers = [Stage2Layer(channels=8, kernel_size=1), Stage2Layer(channels=4, kernel_size=1)]
     stop = Stop(max_seconds=1, min_rounds=2, max_rounds=2)
     machine = timing.Machine(clock=CpuClock())
-    assert len(list(timing.measure(asked, ["fused", "compiled"], conditions, machine, stop))) == 2
-    assert len(forgotten) == 2
-    list(timing.measure(asked, ["fused"], conditions, machine, stop))
-    assert len(forgotten) == 2
+    assert len(list(timing.measure(layers, ["fused", "compiled"], conditions, machine, stop))) == 2
+    assert len(calls) == 2
+    list(timing.measure(layers, ["fused"], conditions, machine, stop))
+    assert len(calls) == 2

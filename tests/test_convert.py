@@ -17,7 +17,7 @@ from sfic_bench.nn import MCSConv, Stage1, Stage2, Stage3
 
 
 def unstrided_resnet() -> nn.Module:
-    """Without strides in the body, and with the first shortcut where the SFIC network has it."""
+    """ResNet-26 without strides in its body, and with the first shortcut where the SFIC network has it."""
     model = registry.build("resnet26")
     for name, m in model.named_modules():
         if isinstance(m, nn.Conv2d) and name.startswith("layer"):
@@ -40,14 +40,14 @@ def unstrided_resnet() -> nn.Module:
     ids=["chain", "vgg13", "resnet26"],
 )
 def test_blocks_are_slices_so_the_function_is_vanillas(make: Callable[[], nn.Module], size: int, alpha: float) -> None:
-    """β = 1, MCSConv the identity, no strided body: the same function, conv biases included."""
+    """At β = 1, without MCSConv and strides in the body, SFIC computes the vanilla function, biases included."""
     vanilla = randomised(make())
     sfic = with_identity_mcs(to_sfic(vanilla, alpha=alpha, beta=1.0))
     x = torch.randn(2, 3, size, size, dtype=torch.float64)
     torch.testing.assert_close(sfic(x), vanilla(x), rtol=1e-9, atol=1e-9)
 
 
-def test_slices_block_by_block() -> None:
+def test_each_block_is_a_slice_of_the_vanilla_weight() -> None:
     vanilla = registry.build("resnet26")
     sfic = to_sfic(vanilla, alpha=0.25, beta=0.5)
     stage, weight = sfic.get_submodule("layer2.0.conv2"), vanilla.get_parameter("layer2.0.conv2.weight")
@@ -122,13 +122,13 @@ def test_runs_forward_and_backward(name: str, alpha: float, beta: float, size: i
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152", "vgg16", "vgg19"])
-def test_the_large_ones_run_too(name: str) -> None:
+def test_large_networks_train(name: str) -> None:
     sfic = to_sfic(registry.build(name), alpha=0.75, beta=0.3)
     sfic(torch.randn(2, 3, 65, 65)).sum().backward()
     assert all(p.grad is not None for p in sfic.parameters())
 
 
-def test_largest_size_computes() -> None:
+def test_the_largest_size_runs() -> None:
     sfic = to_sfic(registry.build("resnet26"), alpha=0.5, beta=0.25).eval()
     with torch.no_grad():
         assert sfic(torch.randn(1, 3, 512, 511)).isfinite().all()

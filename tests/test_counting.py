@@ -10,9 +10,9 @@ import sfic_bench
 from sfic_bench.counting import CONVENTIONS, count
 from sfic_bench.errors import UnknownName
 
-# These figures were measured with the tools themselves on the released ResNet code, 2 classes, 1×3×256×256.
-# SFIC is α = .5, β = 1. 6,553,600 = MCSConv, 25 · 64 channels · 64 · 64: which counters that hook modules miss.
-# 2,752,512 = elements that the 2×2 pools of three blocks read: (128 + 256)·64² + (256 + 512)·32² + (512 + 1024)·16².
+# The tools themselves gave these figures for the released ResNet code with 2 classes and an input of 1×3×256×256.
+# SFIC has α = .5 and β = 1. MCSConv takes 6,553,600 = 25 · 64 channels · 64 · 64; counters that hook modules miss it.
+# The 2×2 pools of three blocks read 2,752,512 = (128 + 256)·64² + (256 + 512)·32² + (512 + 1024)·16² elements.
 GOLDEN = {
     ("resnet50", None): {
         "paper": 5_381_066_754,
@@ -75,7 +75,7 @@ def test_shapes_and_macs_are_torchs(
     size: int,
     bias: bool,
 ) -> None:
-    """Against a real forward pass under torch's own counter."""
+    """They equal those of a real forward pass under torch's own counter."""
     model = nn.Sequential(
         nn.Conv2d(3, 4 * groups, kernel, stride, padding, dilation, bias=bias),
         nn.BatchNorm2d(4 * groups),
@@ -198,7 +198,7 @@ def test_activations_bytes_and_layers() -> None:
         (3, 1, 1, 1, 0),
     ],
 )
-def test_what_a_stride_jumps_over_need_not_be_read(
+def test_inputs_that_a_stride_skips_are_not_read(
     kernel: int, stride: int, padding: int, dilation: int, skipped: int
 ) -> None:
     conv = nn.Conv2d(3, 4, kernel, stride, padding, dilation, bias=False)

@@ -1,4 +1,4 @@
-"""The six detectors: what they compute and how they train. tests/test_paper.py has their costs."""
+"""What the six detectors compute and how they train; their costs are in tests/test_paper.py."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_every_parameter_learns(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["meso-inception", "f3net", "amtennet", "m2tr"])
-def test_some_are_made_for_one_input_size(name: str) -> None:
+def test_some_detectors_are_made_for_one_input_size(name: str) -> None:
     parameters = [count(api.build(name, input_size=n, device="meta"), (1, 3, n, n)).parameters.total for n in (64, 128)]
     assert parameters[0] < parameters[1]
     assert registry.input_size_of(name) == {"f3net": 299, "m2tr": 320}.get(name, 256)
@@ -79,7 +79,7 @@ def test_xception_has_an_sfic_form() -> None:
         ("meso-inception", "BatchNorm2d serves a pair before and a single tensor here"),
     ],
 )
-def test_some_have_no_sfic_form(name: str, words: str) -> None:
+def test_some_detectors_have_no_sfic_form(name: str, words: str) -> None:
     with pytest.raises(UnsupportedModel, match=words):
         api.build(name, alpha=0.5)
     with pytest.raises(UnsupportedModel, match=words):
@@ -127,7 +127,7 @@ def test_transforms_are_counted_or_named() -> None:
     assert {name.split()[0] for name in m2tr.unsupported} == {"fft_rfft2", "fft_irfft2"}
 
 
-def test_multi_task_decodes_the_half_of_the_label() -> None:
+def test_multi_task_decodes_the_half_that_the_label_selects() -> None:
     torch.manual_seed(0)
     model = MultiTask(2).eval()
     with torch.no_grad():

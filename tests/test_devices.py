@@ -1,4 +1,4 @@
-"""The calls that a CUDA device would get, on fakes of it: clock, cache, graphs, compiler and libraries."""
+"""The calls that a CUDA device would get, on stand-ins: clock, cache, graphs, compiler and libraries."""
 
 import contextlib
 import importlib
@@ -25,7 +25,7 @@ from sfic_bench.measure.roofline import _sustained_ms
 
 
 def test_the_cuda_clock_gives_the_host_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device waits before the first event, and the monitor reads it while it works."""
+    """The device waits before the first event, and the monitor reads while the device works."""
     calls: list[str] = []
 
     class Event:
@@ -81,13 +81,13 @@ class Nothing(nn.Module):
         return torch.zeros(1)
 
 
-def on(device: str) -> Tensor:
+def input_on(device: str) -> Tensor:
     """A stand-in for an input on ``device``."""
     return cast(Tensor, types.SimpleNamespace(device=torch.device(device), requires_grad=False))
 
 
 def test_what_a_graph_keeps_does_not_depend_on_the_graphs_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device whose cuBLAS takes 32 bytes when it is first used in a capture, and keeps them until told otherwise."""
+    """The stand-in's cuBLAS takes 32 bytes when it is first used in a capture, and keeps them until cleared."""
     taken = {"graphs": 0, "workspace": 0}
 
     @contextlib.contextmanager
@@ -111,7 +111,7 @@ def test_what_a_graph_keeps_does_not_depend_on_the_graphs_before(monkeypatch: py
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", clear, raising=False)
-    networks = [EXECUTION_PATHS["cuda-graph"].make(Nothing(), (on("cuda"),), False) for _ in range(3)]
+    networks = [EXECUTION_PATHS["cuda-graph"].make(Nothing(), (input_on("cuda"),), False) for _ in range(3)]
     assert [ready.peak_bytes["graph_pool"] for ready in networks if ready.peak_bytes] == [37, 37, 37]
 
 
@@ -133,7 +133,7 @@ def test_the_compiler_must_fail_instead_of_compiling_something_else(
         return model
 
     monkeypatch.setattr(torch, "compile", compile)
-    ready = EXECUTION_PATHS[path].make(Nothing(), (on(device),), False)
+    ready = EXECUTION_PATHS[path].make(Nothing(), (input_on(device),), False)
     assert options == {"fullgraph": True, "dynamic": False, "options": expected}
     # torch's own graphs share one pool, so that the memory of one of them is not known.
     assert ready.peak_bytes == ({} if expected.get("triton.cudagraphs") else None)
@@ -211,19 +211,15 @@ def test_a_peak_is_sustained() -> None:
 
 
 def test_the_stopping_rule_does_not_keep_the_device_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """40 contenders of 100 rounds: the bootstrap took up to a second, in which a device idles and clocks down."""
+    """For 40 contenders of 100 rounds a bootstrap takes up to a second, in which a device idles and clocks down."""
 
-    from sfic_bench.results.timing import TimingRow
     from sfic_bench.statistics import intervals
     from sfic_bench.timing.run import _FamilyRun
 
     monkeypatch.setattr(intervals, "RESAMPLES", None)  # a bootstrap fails
     times = np.random.default_rng(0).lognormal(0, 0.1, (40, 100)).tolist()
     run = object.__new__(_FamilyRun)
-    run.rows = [
-        TimingRow(backbone=f"net{i}", alpha=None, beta=None, path="fused", status="unavailable") for i in range(40)
-    ]
-    run.vanilla = {"0": "0"} | {str(i): "0" for i in range(1, 40)}
+    run.vanilla = {str(i): "0" for i in range(40)}
     assert 0 < run._widest({str(i): times[i] for i in range(40)}) < 1
 
 
@@ -253,12 +249,12 @@ def test_the_stage_2_suite_does_not_compare_in_tf32(monkeypatch: pytest.MonkeyPa
         sys.path.pop(0)
     settings = []
 
-    def outcome(*arguments: object) -> object:
+    def call_once(*arguments: object) -> object:
         settings.append(torch.backends.cudnn.allow_tf32)
         return original(*arguments)
 
-    original = suite.outcome
-    monkeypatch.setattr(suite, "outcome", outcome)
+    original = suite.call_once
+    monkeypatch.setattr(suite, "call_once", call_once)
 
     class Benchmark:
         def __init__(self) -> None:

@@ -1,12 +1,11 @@
-"""Exported files of networks are correct, or do not exist."""
+"""Export writes files that compute what the network computes, or none."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.command import run_command_process
 from torch import Tensor, nn
 
 from sfic_bench import api
@@ -28,7 +27,7 @@ def small() -> nn.Module:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", every_format)
-def test_files_compute_what_torch_does(format: str, tmp_path: Path) -> None:
+def test_exported_files_compute_what_torch_computes(format: str, tmp_path: Path) -> None:
     model, path = small(), tmp_path / "network.file"
     exported = export(model, path, format=format, input_size=48)
     assert list(tmp_path.iterdir()) == [path] and exported.path == path
@@ -51,7 +50,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == [path] and path.read_text() == "what was there before"
 
 
-def test_wrong_requests_are_named(tmp_path: Path) -> None:
+def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="unknown format 'tflite'"):
         export(small(), tmp_path / "x", format="tflite")
     with pytest.raises(InvalidValue, match="training mode"):
@@ -95,10 +94,6 @@ def test_onnx_runtime_is_a_path() -> None:
     assert ready.setup_s > 0 and ready.peak_bytes == {}  # torch cannot see its memory
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "sfic_bench", "export", *arguments], capture_output=True, text=True)
-
-
 def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
     """Vanilla weights carry over into the blocks; an SFIC state dict is taken as it is."""
     torch.manual_seed(0)
@@ -109,14 +104,16 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
     x = torch.randn(2, 3, 48, 48)
     request = ("--backbone", "mobilenet", "--alpha", "0.5", "--to", "torchscript", "--input-size", "48")
     path = tmp_path / "network.pt"
-    result = command(*request, "--weights", str(tmp_path / "sfic.pth"), "--output", str(path))
+    result = run_command_process("export", *request, "--weights", str(tmp_path / "sfic.pth"), "--output", str(path))
     assert result.returncode == 0 and f"wrote {path}" in result.stderr
     with torch.no_grad():
         torch.testing.assert_close(FORMATS["torchscript"][1](path)(x), sfic.eval()(x), rtol=1e-3, atol=1e-4)
     carried = api.build("mobilenet", alpha=0.5, weights=tmp_path / "vanilla.pth")
     first, second = (m.get_parameter("features.5.3.ss.weight") for m in (carried, sfic))
     assert torch.equal(first, second)
-    refused = command(*request, "--classes", "3", "--weights", str(tmp_path / "vanilla.pth"), "--output", str(path))
+    refused = run_command_process(
+        "export", *request, "--classes", "3", "--weights", str(tmp_path / "vanilla.pth"), "--output", str(path)
+    )
     assert refused.returncode == 2 and "has in other shapes classifier.weight" in refused.stderr
 
 
@@ -124,13 +121,13 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
 def test_only_the_result_is_printed(format: str, tmp_path: Path) -> None:
     path = tmp_path / "network.file"
     request = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--input-size", "48")
-    result = command(*request, "--to", format, "--output", str(path))
+    result = run_command_process("export", *request, "--to", format, "--output", str(path))
     assert result.returncode == 0 and result.stdout == ""
     assert result.stderr.startswith(f"wrote {path}: batches of 1 and 3") and result.stderr.count("\n") == 1
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
-    result = command("--beta", "0.5", "--output", str(tmp_path / "x"))
+    result = run_command_process("export", "--beta", "0.5", "--output", str(tmp_path / "x"))
     assert result.returncode == 2 and "--beta needs --alpha" in result.stderr
-    result = command("--on-unsupported", "maybe", "--output", str(tmp_path / "x"))
-    assert result.returncode == 2 and "unknown value of --on-unsupported 'maybe'" in result.stderr
+    result = run_command_process("export", "--on-unsupported", "maybe", "--output", str(tmp_path / "x"))
+    assert result.returncode == 2 and "'maybe' is not one of 'error', 'keep'" in result.stderr

@@ -116,15 +116,7 @@ def test_layouts_of_extracted_faces_are_what_importers_read(tmp_path: Path) -> N
         (
             dfdc,
             "dfdc",
-            (
-                "dfdc_train_part_0/frames/a/000000.jpg",
-                1,
-                "DFDC",
-                "unknown",
-                "dfdc_train_part_0/a",
-                "train",
-                "",
-            ),
+            ("dfdc_train_part_0/frames/a/000000.jpg", 1, "DFDC", "unknown", "dfdc_train_part_0/a", "train", ""),
         ),
         (
             celebdf,
@@ -134,7 +126,8 @@ def test_layouts_of_extracted_faces_are_what_importers_read(tmp_path: Path) -> N
         (plain, "folder", ("train/fake/swap/a/000000.jpg", 1, "plain", "swap", "fake/swap/a", "train", "")),
     ):
         target = out / folder.name
-        status, _, err = run_command("data", "extract", kind, folder, "-o", target, "--workers", "1", "--upsample", "0", "--image", "jpeg", "--enlarge", "1.3", "--size", "64")  # fmt: skip
+        options = ("--workers", "1", "--upsample", "0", "--image", "jpeg", "--enlarge", "1.3", "--size", "64")
+        status, _, err = run_command("data", "extract", kind, folder, "-o", target, *options)
         assert status == 0 and "wrote 1 faces" in err
         assert manifest_rows(import_dataset(kind, target)) == {expected}
         assert load_image(target / expected[0]).shape == (64, 64, 3)

@@ -1,4 +1,4 @@
-"""Gates and attention over channels: on a pooled pair they compute what they compute in the vanilla network."""
+"""Gates and attention over channels compute the same on a pooled pair as in the vanilla network."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from sfic_bench.nn import Stage1, Stage2
 
 
 class Gate(nn.Module):
-    """A gate of ``channels``; what it computes of the map is in the subclasses."""
+    """A gate over ``channels``; the subclasses define how it is computed."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Figures that must outlast every rebuilding: written down before, by the commands themselves, from files of that time."""
+"""Results and messages that must not change: the commands wrote them from these files before the code was rebuilt."""
 
 import json
 import re

@@ -1,15 +1,16 @@
-"""The script for a machine with a GPU, on one without and with little installed."""
+"""The script for machines with a GPU, run on a machine without one and with few packages."""
 
 import importlib.util
-import subprocess
 import sys
 import types
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from helpers.command import run_python
 
 from sfic_bench.results.read import read
+from sfic_bench.results.timing import TimingResult
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_measure.py"
 
@@ -18,7 +19,7 @@ LACKING = (
     "onnxruntime", "PIL", "ptflops", "pyarrow", "pytest", "ray", "safetensors", "scipy", "selenium", "sklearn", "thop",
     "timm", "torchmetrics", "torchvision",
 )  # fmt: skip
-"""Of all that the project uses elsewhere, what such a machine need not have."""
+"""Packages that the project uses and that a machine with a GPU need not have."""
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +41,23 @@ finders = sys.meta_path[:]
 
 class AllBut:
     def find_spec(name, path=None, target=None):
-        found = (finder.find_spec(name, path, target) for finder in finders)
-        return None if name.partition(".")[0] in {LACKING!r} else next(filter(None, found), None)
+        specs = (finder.find_spec(name, path, target) for finder in finders)
+        return None if name.partition(".")[0] in {LACKING!r} else next(filter(None, specs), None)
 
 sys.meta_path[:] = [AllBut]
 sys.argv = ["gpu_measure.py", {part!r}, {str(tmp_path / "out")!r}, "--dry-run"]
 runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"part {part}: expected to take" in done.stdout and "0 wrong" in done.stdout
     assert "predicted" in done.stdout and "vs. vanilla" in done.stdout
     files = sorted((tmp_path / "out").iterdir())
     assert files and all(f.name.startswith(f"dry-run-{part.lower()}-") for f in files)
     for file in files:
-        rows = read(file).result.rows
+        result = read(file).result
+        assert isinstance(result, TimingResult)
+        rows = result.rows
         assert {r.status for r in rows} <= {"ok", "unavailable"}
         fused = [r for r in rows if r.path == "fused"]
         assert len(fused) == 2 and all(r.status == "ok" for r in fused)
@@ -70,13 +73,13 @@ def test_every_part_is_expected_to_end_within_ten_minutes(script: ModuleType, pa
     assert len({m.name for m in measurements}) == len(measurements) <= 8
 
 
-def test_what_is_predicted_is_measured(script: ModuleType) -> None:
+def test_predicted_networks_are_measured(script: ModuleType) -> None:
     measured = {
-        (what.name, what.alpha, what.beta, path)
+        (network.name, network.alpha, network.beta, path)
         for measurements in script.PARTS.values()
         for m in measurements
-        if m.conditions.get("dtype") == "bf16"
-        for what in m.what
+        if m.conditions.dtype == "bf16"
+        for network in m.networks
         for path in m.paths
     }
     assert set(script.PREDICTED) <= measured
@@ -85,12 +88,13 @@ def test_what_is_predicted_is_measured(script: ModuleType) -> None:
 def test_a_part_without_time_left_keeps_what_it_has(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the first family is done, a second is left, which is less than the next is expected to take."""
+    """After the first family one second is left, less than the next family is expected to take."""
     small = script.tiny(script.PARTS["A"][0])
-    asked = script.replace(small, what=(*small.what, script.Stage2Layer(channels=8)), paths=("fused",))
+    two_families = (*small.networks, script.Stage2Layer(channels=8))
+    measurement = script.replace(small, networks=two_families, paths=("fused",))
     clock = iter([0.0, 0.0, 900.0, 999.0])
     monkeypatch.setattr(script, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
-    rows = script.run(asked, "test", tmp_path, 1000.0)
+    rows = script.run(measurement, "test", tmp_path, 1000.0)
     assert {row.name for row in rows} == {"mobilenet"}
     assert "no time left for stage2" in capsys.readouterr().out
     assert len(read(tmp_path / "test-a-correct.json").result.rows) == 2

@@ -1,4 +1,4 @@
-"""Image files as pixels, and files that are none."""
+"""Reading image files, and files that are no images."""
 
 import contextlib
 import pickle
@@ -18,7 +18,7 @@ from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, 
 from sfic_bench.errors import MissingDependency
 
 
-def test_rgb_is_as_it_is(tmp_path: Path) -> None:
+def test_rgb_is_read_unchanged(tmp_path: Path) -> None:
     pixels = noise(5, 7, 3)
     loaded = load_image(save_image(tmp_path / "a.png", Image.fromarray(pixels)))
     assert loaded.dtype == np.uint8 and loaded.flags.writeable
@@ -95,7 +95,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_damaged_files_are_read_or_refused_never_anything_else(data: st.DataObject) -> None:
+def test_damaged_files_are_either_read_or_refused(data: st.DataObject) -> None:
     content = bytearray(jpeg_bytes())
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(0, 700))] = data.draw(st.integers(0, 255))

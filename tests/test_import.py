@@ -1,4 +1,4 @@
-"""Plain folders, what all importers have in common, and ``data import``."""
+"""The importer of plain folders, what all importers share, and the command ``data import``."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_folder_with_splits(tmp_path: Path) -> None:
         import_dataset("folder", tmp_path / "train" / "real")
 
 
-def test_videos_alone_say_what_to_do(tmp_path: Path) -> None:
+def test_a_folder_of_videos_names_the_command_that_extracts_faces(tmp_path: Path) -> None:
     write_file(tmp_path, "List_of_testing_videos.txt", "")
     touch_files(tmp_path, "Celeb-real/id0_0000.mp4", "real/a.mp4", "fake/b.mp4")
     for kind in ("celebdf", "folder"):

@@ -58,7 +58,10 @@ def test_celebdf_polarity_is_checked(tmp_path: Path, line: str, message: str) ->
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("folder", "lines", "name"), [("a", 100, "Celeb-DF v1"), ("a", 518, "Celeb-DF v2"), ("a", 3, "Celeb-DF"), ("celeb_v1", 3, "Celeb-DF v1")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("folder", "lines", "name"),
+    [("a", 100, "Celeb-DF v1"), ("a", 518, "Celeb-DF v2"), ("a", 3, "Celeb-DF"), ("celeb_v1", 3, "Celeb-DF v1")],
+)
 def test_celebdf_versions(tmp_path: Path, folder: str, lines: int, name: str) -> None:
     touch_files(tmp_path / folder, "Celeb-real/id0_0000/1.jpg")
     write_file(
@@ -97,17 +100,9 @@ def test_dfdc_preview(tmp_path: Path) -> None:
         "original_videos/12/12_A_001.mp4": {"label": "real", "set": "test"},
     })  # fmt: skip
     touch_files(tmp_path, "method_A/12/34/frames/12_34_1_0/0.png", "original_videos/12/frames/12_A_001/0.png")
-    name = "DFDC preview"
+    name, fake = "DFDC preview", "method_A/12/34"
     assert manifest_rows(import_dataset("dfdc", tmp_path)) == {
-        (
-            "method_A/12/34/frames/12_34_1_0/0.png",
-            1,
-            name,
-            "method_A",
-            "method_A/12/34/12_34_1_0",
-            "train",
-            "",
-        ),
+        (f"{fake}/frames/12_34_1_0/0.png", 1, name, "method_A", f"{fake}/12_34_1_0", "train", ""),
         ("original_videos/12/frames/12_A_001/0.png", 0, name, "", "original_videos/12/12_A_001", "test", ""),
     }
 

@@ -1,4 +1,4 @@
-"""Medians with intervals, of samples that are drawn with known properties."""
+"""Medians and their intervals, for samples that are drawn with known properties."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def width(interval: Interval) -> float:
     return (interval.high - interval.low) / interval.estimate
 
 
-def test_the_stopping_rules_interval_is_about_the_bootstraps() -> None:
+def test_the_stopping_rules_interval_is_close_to_the_bootstraps() -> None:
     rng = np.random.default_rng(3)
     for n in (20, 50, 100):
         drawn = rng.lognormal(0, 0.1, (40, n))
@@ -46,6 +46,6 @@ def test_impossible_samples_are_refused(samples: list[float]) -> None:
         median_of(samples)
 
 
-def test_pairs_must_pair() -> None:
+def test_paired_samples_must_have_equal_lengths() -> None:
     with pytest.raises(ValueError, match="got 2 and 1"):
         paired_ratio([1.0, 2.0], [1.0])

@@ -1,299 +1,17 @@
-"""Whole networks, small: which rows there are, what is checked before anything is timed."""
+"""The commands `sfic-bench latency` and `sfic-bench stage2`."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterable
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-
-from sfic_bench import timing
-from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.measure.clock import CpuClock
-from sfic_bench.measure.conditions import Conditions
-from sfic_bench.measure.execution import Ready, eager
-from sfic_bench.measure.monitor import Reading
-from sfic_bench.measure.paths import EXECUTION_PATHS
-from sfic_bench.measure.peak import Peak
-from sfic_bench.measure.sampler import Stop
-from sfic_bench.networks.grid import Grid
-from sfic_bench.networks.variant import Stage2Layer, Variant
-from sfic_bench.results.timing import TimingResult
-from sfic_bench.statistics.intervals import paired_ratio
-from sfic_bench.timing import forms
-
-SMALL = Conditions(batch_size=2, input_size=48)
-QUICK = Stop(max_seconds=2, min_rounds=3, max_rounds=5)
-GRID = Grid(backbones=("mobilenet",), alphas=(0.5,), betas=(0.5,))
-MACHINE = timing.Machine(clock=CpuClock(), peak=Peak(macs_per_s=1e12, bytes_per_s=1e12))
-
-
-def measure(
-    paths: list[str],
-    conditions: Conditions = SMALL,
-    asked: Iterable[Variant | Stage2Layer] = GRID,
-    machine: timing.Machine = MACHINE,
-) -> TimingResult:
-    (result,) = timing.measure(asked, paths, conditions, machine, QUICK)
-    return result
-
-
-def instead(monkeypatch: pytest.MonkeyPatch, path: str, maker: object) -> None:
-    monkeypatch.setitem(EXECUTION_PATHS, path, replace(EXECUTION_PATHS[path], maker=maker))
-
-
-def test_rows_are_checked_and_paired() -> None:
-    result = measure(["reference", "fused", "cuda-graph"])
-    assert [(r.network, r.path) for r in result.rows] == [
-        (v, p) for v in ("mobilenet", "mobilenet α=0.5 β=0.5") for p in ("reference", "fused", "cuda-graph")
-    ]
-    noise = result.families[0].vanilla_against_itself
-    assert noise is not None and noise.low is not None
-    vanilla, _, missing, sfic, fused, _ = result.rows
-    assert missing.status == "unavailable" and "CUDA" in missing.reason and missing.latency_ms is None
-    assert vanilla.ratio_to_vanilla is None and vanilla.latency_ms is not None
-    assert len(vanilla.samples_ms) == len(sfic.samples_ms) == result.families[0].rounds
-    for row in (sfic, fused):
-        assert row.status == "ok" and row.ratio_to_vanilla is not None and row.max_abs_error is not None
-        assert row.peak_bytes["parameters"] > 0 and row.peak_bytes["peak_allocated"] > 0
-    assert sfic.macs is not None and fused.macs is not None and fused.macs < sfic.macs
-    assert sfic.fewer_macs_but_slower == (sfic.ratio_to_vanilla.is_above(1))
-
-
-def test_a_wrong_path_is_told_and_gets_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def off_by_a_hundredth(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        return Ready(run=lambda: model(*inputs).detach() * 1.01)
-
-    instead(monkeypatch, "compiled", off_by_a_hundredth)
-    result = measure(["reference", "compiled"])
-    wrong = [r for r in result.rows if r.path == "compiled"]
-    assert {r.status for r in wrong} == {"wrong"}
-    assert all(r.latency_ms is None and "differs from the float64 reference" in r.reason for r in wrong)
-
-
-def test_running_out_of_memory_is_a_rows_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    def greedy(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        raise torch.OutOfMemoryError("tried to allocate 1 TiB")
-
-    instead(monkeypatch, "compiled", greedy)
-    result = measure(["reference", "compiled"])
-    assert {r.status for r in result.rows if r.path == "compiled"} == {"unavailable"}
-    assert {r.status for r in result.rows if r.path == "reference"} == {"ok"}
-
-
-def test_what_a_device_refuses_is_a_rows_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        raise RuntimeError("GET was unable to find an engine to execute this computation")
-
-    instead(monkeypatch, "compiled", refused)
-    rows = measure(["reference", "compiled"]).rows
-    assert [r.status for r in rows] == ["ok", "unavailable"] * 2
-    assert rows[1].reason == "RuntimeError: GET was unable to find an engine to execute this computation"
-
-
-def test_both_layouts_take_turns_and_the_best_is_of_both() -> None:
-    conditions = Conditions(batch_size=2, input_size=48, layout="both")
-    result = measure(["reference", "fused"], conditions)
-    assert [(r.path, r.layout) for r in result.rows[:4]] == [
-        ("reference", "contiguous"),
-        ("reference", "channels-last"),
-        ("fused", "contiguous"),
-        ("fused", "channels-last"),
-    ]
-    sfic = result.rows[4:]
-    assert all(r.ratio_to_vanilla is not None for r in sfic)
-    for row, vanilla in zip(sfic, result.rows, strict=False):
-        assert row.ratio_to_vanilla == paired_ratio(row.samples_ms, vanilla.samples_ms)
-    (best,) = result.families[0].best
-    for place, rows in (
-        ((best.path, best.layout), sfic),
-        ((best.vanilla_path, best.vanilla_layout), result.rows[:4]),
-    ):
-        times = {(r.path, r.layout): r.latency_ms.estimate for r in rows if r.latency_ms is not None}
-        assert times[place] == min(times.values())
-
-
-class FakeMonitor:
-    """Watches a device that is never throttled."""
-
-    energy_j = None
-
-    def read(self) -> Reading:
-        return Reading(sm_clock_mhz=1980)
-
-
-@pytest.mark.parametrize("energy", [True, False])
-def test_energy_is_counted_where_asked_and_once_a_graph(monkeypatch: pytest.MonkeyPatch, energy: bool) -> None:
-    counted = []
-
-    def count(run: object, *_: object) -> float:
-        counted.append(run)
-        return 2.0 * len(counted)
-
-    instead(monkeypatch, "cuda-graph", eager)
-    monkeypatch.setattr("sfic_bench.timing.run.energy_per_call_j", count)
-    machine = timing.Machine(clock=CpuClock(), flush=lambda: None, monitor=FakeMonitor())  # type: ignore[arg-type]
-    conditions = Conditions(batch_size=2, input_size=48, energy=energy)
-    rows = measure(["cuda-graph", "fused"], conditions, machine=machine).rows
-    assert [r.l2 for r in rows[:3]] == ["flushed", "warm", "flushed"]
-    expected = [1.0, 1.0, 2.0, 3.0, 3.0, 4.0] if energy else [None] * 6
-    assert [r.energy_per_image_j for r in rows] == expected and len(counted) == (4 if energy else 0)
-
-
-def test_training_steps() -> None:
-    conditions = Conditions(batch_size=2, input_size=64, training=True, layout="channels-last")
-    result = measure(["reference", "fused"], conditions)
-    assert {r.status for r in result.rows} == {"ok"}
-    assert all(r.gradient_error is not None and 0 < r.gradient_error < 0.1 for r in result.rows)
-    inference = measure(["reference"])
-    floors = [f.rows[0].floor_ms for f in (result, inference)]
-    assert floors[0] is not None and floors[1] is not None and floors[0] > floors[1]
-
-
-def test_a_network_with_dropout_is_checked_too() -> None:
-    conditions = Conditions(batch_size=2, input_size=64, training=True)
-    result = measure(["reference"], conditions, [Variant(backbone="alexnet")])
-    assert [r.status for r in result.rows] == ["ok"], result.rows[0].reason
-
-
-def test_a_wrong_gradient_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetful(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        ready = eager(model, inputs, training)
-
-        def run() -> object:
-            result = ready.run()
-            for p in list(model.parameters())[:40]:
-                p.grad = None
-            return result
-
-        return Ready(run=run)
-
-    instead(monkeypatch, "compiled", forgetful)
-    conditions = Conditions(batch_size=2, input_size=64, training=True)
-    rows = measure(["reference", "compiled"], conditions).rows
-    assert [r.status for r in rows] == ["ok", "wrong"] * 2
-    assert "has no gradient of" in rows[1].reason and "more" in rows[1].reason
-
-
-LAYERS = [
-    Stage2Layer(channels=8),
-    *(Stage2Layer(channels=8, alpha=a, beta=b) for a in (0.0, 0.5, 1.0) for b in (0.3, 0.5, 1.0)),
-]
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_single_layers(training: bool) -> None:
-    conditions = Conditions(batch_size=2, input_size=12, training=training)
-    result = measure(["reference", "fused"], conditions, LAYERS)
-    assert [r.status for r in result.rows] == ["ok"] * 20
-    vanilla = result.rows[0]
-    assert vanilla.macs == 2 * 12 * 12 * 8 * 8 * 9 and vanilla.name == "stage2 8ch 3×3"
-    by_cell = {(r.alpha, r.beta, r.path): r for r in result.rows}
-    assert by_cell[0.5, 0.5, "fused"].macs == (1 / 4 + 3 / 4 / 4) * vanilla.macs
-    assert by_cell[0.5, 0.5, "reference"].macs == (1 / 2 + 1 / 2 / 4) * vanilla.macs
-    assert by_cell[0.5, 1.0, "fused"].macs == vanilla.macs
-    assert len(result.families[0].best) == 9
-
-
-def test_best_is_the_fastest_path_of_each() -> None:
-    result = measure(["reference", "fused"])
-    (best,) = result.families[0].best
-    for path, of_sfic in ((best.path, True), (best.vanilla_path, False)):
-        times = {r.path: r.latency_ms.estimate for r in result.rows if r.is_vanilla != of_sfic and r.latency_ms}
-        assert times[path] == min(times.values())
-
-
-def test_floors_and_their_ratio() -> None:
-    result = measure(["reference"])
-    row = result.rows[0]
-    # Arithmetic at 1e12 MAC/s is what the floor of a large layer is made of; memory adds to small ones.
-    assert row.macs is not None and row.floor_ms is not None and row.floor_ms >= row.macs / 1e9
-    assert row.latency_ms is not None and row.over_floor == row.latency_ms.estimate / row.floor_ms
-
-
-def test_a_flushed_cache_and_a_warm_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs are timed both ways; here in a CPU's eager clothes."""
-    flushes = []
-    instead(monkeypatch, "cuda-graph", eager)
-    machine = timing.Machine(clock=CpuClock(), flush=lambda: flushes.append(1))
-    result = measure(["fused", "cuda-graph"], machine=machine)
-    assert [(r.path, r.l2) for r in result.rows[:3]] == [
-        ("fused", "flushed"),
-        ("cuda-graph", "flushed"),
-        ("cuda-graph", "warm"),
-    ]
-    # One of three rows does without; vanilla's first row runs twice.
-    rounds = result.families[0].rounds + 3
-    assert len(flushes) >= 5 * rounds and len(flushes) % 5 == 0
-    assert all(r.ratio_to_vanilla is not None for r in result.rows[3:])
-    (best,) = result.families[0].best
-    flushed = [r for r in result.rows[3:] if r.l2 == "flushed" and r.path == best.path]
-    assert len(flushed) == 1
-
-
-def test_what_runs_out_of_memory_later_loses_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def later(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
-        ready, calls = eager(model, inputs, training), iter(range(100))
-
-        def run() -> object:
-            if next(calls) > 4:
-                raise torch.OutOfMemoryError("tried to allocate 1 TiB")
-            return ready.run()
-
-        return Ready(run=run)
-
-    instead(monkeypatch, "compiled", later)
-    result = measure(["compiled", "reference"])
-    assert [r.status for r in result.rows] == ["unavailable", "ok"] * 2
-    assert result.rows[0].reason == "out of memory: tried to allocate 1 TiB"
-    assert result.rows[3].ratio_to_vanilla is not None and result.families[0].vanilla_against_itself is None
-
-
-def test_drawing_leaves_the_random_numbers_alone() -> None:
-    torch.manual_seed(7)
-    expected = torch.rand(3)
-    torch.manual_seed(7)
-    forms.drawn(Variant(backbone="mobilenet"), SMALL)
-    assert torch.equal(torch.rand(3), expected)
-
-
-def test_layers_are_validated() -> None:
-    with pytest.raises(InvalidValue, match="kernel size must be odd"):
-        Stage2Layer(channels=8, kernel_size=2)
-    with pytest.raises(InvalidValue, match="channels must be at least 1"):
-        Stage2Layer(channels=0)
-    with pytest.raises(InvalidValue, match="a layer is vanilla"):
-        Stage2Layer(channels=8, alpha=0.5)
-    assert str(Stage2Layer(channels=8, alpha=0.5, beta=1.0)) == "stage2 8ch 3×3 α=0.5 β=1"
-
-
-def test_conditions_are_validated() -> None:
-    with pytest.raises(UnknownName, match="did you mean 'bf16'"):
-        Conditions(dtype="bf15")
-    with pytest.raises(InvalidValue, match="batch size"):
-        Conditions(batch_size=0)
-    with pytest.raises(InvalidValue, match="training step"):
-        measure(["reference"], Conditions(batch_size=1, input_size=32, training=True))
-
-
-def test_every_path_has_a_maker() -> None:
-    for path in EXECUTION_PATHS.values():
-        module, _, function = str(path.maker).partition(":")
-        assert callable(getattr(import_module(module), function))
-
-
-def run(*arguments: str, command: str = "latency") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "sfic_bench", command, *arguments], capture_output=True, text=True)
+from helpers.command import run_command_process as run
+from helpers.command import run_python
 
 
 def test_command_line() -> None:
     small = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--batch-size", "2")
-    done = run(*small, "--input-size", "48", "--max-seconds", "2", "--format", "json")
+    done = run("latency", *small, "--input-size", "48", "--max-seconds", "2", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     document = json.loads(done.stdout)
     assert document["schema"] == "sfic-bench/measurement/2"
@@ -309,7 +27,7 @@ def test_command_line() -> None:
 
 def test_one_layer_from_the_command_line() -> None:
     cell = ("--channels", "8", "--size", "12", "--alpha", "0.5", "--beta", "0.5", "--kernel", "1")
-    done = run(*cell, "--max-seconds", "1", "--format", "json", command="stage2")
+    done = run("stage2", *cell, "--max-seconds", "1", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     rows = json.loads(done.stdout)["rows"]
     assert [(r["alpha"], r["path"], r["status"]) for r in rows] == [
@@ -322,10 +40,10 @@ def test_one_layer_from_the_command_line() -> None:
     assert rows[3]["ratio_to_vanilla"]["estimate"] > 0
 
 
-def test_what_this_machine_lacks_is_said_in_every_row() -> None:
+def test_every_row_names_the_device_that_this_machine_lacks() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    done = run("--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
+    done = run("latency", "--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
     assert done.returncode == 0
     rows = json.loads(done.stdout)["rows"]
     assert len(rows) == 4
@@ -354,7 +72,7 @@ sys.argv = "sfic-bench latency --backbone mobilenet,resnet26 --alpha .5 --beta .
 sys.argv += "--input-size 48 --path fused --max-seconds 1 --format json --output {path}".split()
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_python("-c", code)
     assert done.returncode == 130 and "interrupted" in done.stderr
     rows = json.loads(path.read_text())["rows"]
     assert [(r["backbone"], r["status"]) for r in rows] == [("mobilenet", "ok")] * 2
@@ -373,6 +91,6 @@ main()
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str) -> None:
-    done = run(*arguments)
+    done = run("latency", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1

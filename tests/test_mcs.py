@@ -1,3 +1,5 @@
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sfic_bench.nn import MCSConv
+from sfic_bench.nn.mcs import McsMode
 
 
 def ring_sum_and_centre(layer: MCSConv) -> tuple[Tensor, Tensor]:
@@ -68,6 +71,6 @@ def test_frozen_is_never_trained() -> None:
 
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="'learned' or 'frozen', got 'fixed'"):
-        MCSConv(2, mode="fixed")  # type: ignore[arg-type]
+        MCSConv(2, mode=cast(McsMode, "fixed"))
     with pytest.raises(ValueError, match="at least 1 channel"):
         MCSConv(0)

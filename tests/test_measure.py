@@ -1,10 +1,10 @@
 """Execution, clock, memory and peak rates on the CPU."""
 
-import subprocess
 import sys
 
 import pytest
 import torch
+from helpers.command import run_python
 from torch import Tensor, nn
 
 from sfic_bench.measure.clock import CpuClock
@@ -106,6 +106,5 @@ cpu = torch.device("cpu")
 for run in (lambda: None, lambda: torch.ones(50_000_000), lambda: None):
     print(peak_of(run, cpu)["process_rss"])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    small, large, again = map(int, done.stdout.split())
+    small, large, again = map(int, run_python("-c", code).stdout.split())
     assert large - small > 150_000_000 and large - again > 150_000_000  # 200 MB

@@ -1,4 +1,4 @@
-"""Clock, throttling and energy of a CUDA device, read from a fake of NVML."""
+"""Clock, throttling and energy of a CUDA device, read from a stand-in for NVML."""
 
 import sys
 import types

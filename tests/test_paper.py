@@ -19,18 +19,18 @@ CELLS = list(cost_cells())
 
 @pytest.fixture(scope="module")
 def measured() -> dict[Variant, CountedNetwork]:
-    found = {}
+    networks = {}
     needed = variants_needed(CELLS)
     sizes = {v: printed_at(v.backbone) for v in needed}
     for costed in (
         c for s in set(sizes.values()) for c in api.costs([v for v in needed if sizes[v] == s], input_size=s)
     ):
-        found[costed.variant] = CountedNetwork(
+        networks[costed.variant] = CountedNetwork(
             params=costed.cost.parameters.total,
             macs=costed.cost.totals["paper"].macs,
             conv_biases=costed.parity.conv_biases if costed.parity else 0,
         )
-    return found
+    return networks
 
 
 def test_every_gmac_cell_matches_to_the_printed_digit(measured: dict[Variant, CountedNetwork]) -> None:
@@ -63,8 +63,8 @@ def test_the_detectors(measured: dict[Variant, CountedNetwork]) -> None:
     variant = Variant(backbone="m2tr")
     for macs, verdict in ((2_900_152_531, "differs"), (6_010_000_001, "match")):
         changed = measured | {variant: CountedNetwork(params=18_308_426, macs=macs, conv_biases=0)}
-        found = [v for v in audit(CELLS, changed) if v.model == "M2TR"]
-        assert [v.verdict for v in found] == ["differs, known", verdict]
+        verdicts = [v for v in audit(CELLS, changed) if v.model == "M2TR"]
+        assert [v.verdict for v in verdicts] == ["differs, known", verdict]
 
 
 def test_a_wrong_figure_differs(measured: dict[Variant, CountedNetwork]) -> None:
@@ -100,7 +100,7 @@ def test_printed_counts(text: str, count: int, agrees: bool) -> None:
     assert PrintedCount.parse(text).agrees_with(count) is agrees
 
 
-def test_what_is_no_count_is_refused() -> None:
+def test_text_that_is_no_count_is_refused() -> None:
     with pytest.raises(ValueError, match=r"such as 3\.08G"):
         PrintedCount.parse("about 3G")
 

@@ -1,4 +1,4 @@
-"""The real third-party counters against our conventions for them: nothing may stay unexplained."""
+"""Our conventions for third-party counters give what the counters themselves give."""
 
 from collections.abc import Mapping
 from typing import Any

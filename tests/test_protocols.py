@@ -1,4 +1,4 @@
-"""The embedded data, and the paper's protocols on them."""
+"""The embedded data and the paper's protocols on them."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,8 @@ def test_the_embedded_data_are_hard_enough() -> None:
     images, masks = zip(*(load_orl(path) for path in some["path"]), strict=True)
     assert images[0].shape == (112, 92, 3) and np.array_equal(images[0], load_orl(some["path"].iat[0])[0])
     assert [mask.any() for mask in masks] == list(some["label"] == 1)
-    for made, alike in (("real", True), ("tone", False)):
-        path = f"orl:s01/01/{made}/hq"
+    for method, alike in (("real", True), ("tone", False)):
+        path = f"orl:s01/01/{method}/hq"
         first, again, other = (load_orl(path, take)[0] for take in (1, 1, 0))
         assert np.array_equal(first, again) and np.array_equal(first, other) == alike
     for feature in (np.mean, np.std):

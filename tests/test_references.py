@@ -1,11 +1,11 @@
-"""Networks that are named by where they are."""
+"""Networks that are named by the file or library that defines them."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.command import run_command_process
 from torch import nn
 
 from sfic_bench.errors import InvalidValue, MissingDependency, UnsupportedModel
@@ -45,7 +45,7 @@ def test_a_function_in_a_file(file: Path) -> None:
     assert {p.device.type for p in meta.parameters()} == {"meta"}
 
 
-def test_what_cannot_be_read_says_why(file: Path) -> None:
+def test_wrong_references_are_named(file: Path) -> None:
     for name, words in {
         "hub:resnet50": "expected timm:NAME, torchvision:NAME or FILE.py:FUNCTION",
         f"{file}:": "expected timm:NAME",
@@ -82,21 +82,20 @@ class Net(nn.Module):
 """
 
 
-def test_what_is_kept_vanilla_is_told(tmp_path: Path) -> None:
+def test_layers_that_are_kept_vanilla_are_named(tmp_path: Path) -> None:
     path = tmp_path / "attention.py"
     path.write_text(ATTENTION)
-    command = [sys.executable, "-m", "sfic_bench", "flops", "--backbone", f"{path}:Net", "--alpha", "0.5"]
-    command += ["--beta", "0.5", "--input-size", "16", "--format", "json"]
-    refused = subprocess.run(command, capture_output=True, text=True)
+    ratios = ("--alpha", "0.5", "--beta", "0.5")
+    command = ("flops", "--backbone", f"{path}:Net", *ratios, "--input-size", "16", "--format", "json")
+    refused = run_command_process(*command)
     assert refused.returncode == 2 and "node 'mix' (mix) cannot be converted: Flatten" in refused.stderr
-    kept = subprocess.run([*command, "--on-unsupported", "keep"], capture_output=True, text=True)
+    kept = run_command_process(*command, "--on-unsupported", "keep")
     assert kept.returncode == 0 and "keeps vanilla: mix (Flatten)" in kept.stderr
 
 
 def test_from_the_command_line(file: Path) -> None:
-    command = [sys.executable, "-m", "sfic_bench", "flops", "--backbone", f"{file}:small,resnet26"]
-    command += ["--alpha", "0.5", "--beta", "0.5", "--input-size", "32", "--format", "csv"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    networks = ("--backbone", f"{file}:small,resnet26", "--alpha", "0.5", "--beta", "0.5")
+    done = run_command_process("flops", *networks, "--input-size", "32", "--format", "csv")
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert len(lines) == 5 and lines[1].startswith(f"{file}:small,,,")

@@ -1,4 +1,4 @@
-"""Released checkpoints compute what their network computes, which is written here by its tensors' names."""
+"""An imported checkpoint computes what the released network computes, which is defined here by its tensors' names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,7 +79,7 @@ def relu(pair: Branches) -> Branches:
 
 
 class Released:
-    """The released network's forward pass after its description, with α = .5 and branches of one size."""
+    """The forward pass of the released network, with α = .5 and branches of one size."""
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         self.state = {n: t.double() for n, t in state.items()}

@@ -1,9 +1,8 @@
-"""Memory and start-up, as ratios to a bare ``import torch`` on the same machine."""
+"""Memory and start-up time, as ratios to a bare ``import torch`` on the same machine."""
 
-import resource
-import subprocess
-import sys
 import time
+
+from helpers.command import cpu_seconds, run_python
 
 GRID = (
     "from sfic_bench import api; from sfic_bench.networks.grid import Grid;"
@@ -15,23 +14,15 @@ GRID = (
 
 def peak_kib(code: str) -> int:
     report = ";import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    return int(run_python("-c", code + report).stdout)
 
 
 def test_the_whole_grid_takes_little_more_memory_than_torch() -> None:
     assert peak_kib(GRID) <= 1.3 * peak_kib("import torch")
 
 
-def cpu_seconds(*command: str) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command], capture_output=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def test_help_takes_half_of_importing_torch_at_most() -> None:
-    # CPU time, the least of three: another process on the machine must not decide this.
+    # The least of three CPU times counts, so that other processes do not decide this.
     started = time.monotonic()
     shown = min(cpu_seconds("-m", "sfic_bench", "--help") for _ in range(3))
     imported = min(cpu_seconds("-c", "import torch") for _ in range(3))

@@ -1,4 +1,4 @@
-"""The table of rules, and that nothing but `Split.of` turns α into channels."""
+"""The table of conversion rules, and `Split.of` as the only place that turns α into channels."""
 
 import operator
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from sfic_bench.convert.graph import Call
 from sfic_bench.convert.rules import table
 from sfic_bench.nn import Pair, Split
 
-ELSEWHERE = {"stochastic_depth", "drop_path", "getattr"}
+NOT_IN_TORCH = {"stochastic_depth", "drop_path", "getattr"}
 """Functions of torchvision, of timm and of Python."""
 
 
-def test_every_name_in_the_table_is_called_so_in_torch() -> None:
+def test_every_name_in_the_table_is_a_name_in_torch() -> None:
     names = {key for key in table._RULES if isinstance(key, str)}
     unknown = {n for n in names if not any(hasattr(place, n) for place in (torch, torch.Tensor, F, operator))}
-    assert unknown == ELSEWHERE
+    assert unknown == NOT_IN_TORCH
 
 
 def test_a_second_rule_for_an_operation_is_refused() -> None:
@@ -36,7 +36,7 @@ def test_functions_are_known_by_their_names(function: Callable[..., object]) -> 
     assert table.rule_for(Call(fx.Graph().call_function(function), {})) is not None
 
 
-def test_functions_of_unknown_packages_are_not() -> None:
+def test_functions_of_unknown_packages_have_no_rule() -> None:
     def add(a: Tensor, b: Tensor) -> Tensor:
         return a @ b
 
@@ -55,14 +55,15 @@ def test_subclasses_of_a_module_have_its_rule() -> None:
 
 
 def test_alpha_turns_into_channels_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were channels rounded up instead of down there, every stage, grouped convolutions included, would follow."""
+    """When `Split.of` rounds channels up instead of down, every stage follows, grouped convolutions included."""
 
     def rounded_up(channels: int, alpha: float) -> Split:
         frequency = ceil(alpha * channels)
         return Split(channels - frequency, frequency)
 
     monkeypatch.setattr(Split, "of", staticmethod(rounded_up))
-    # 2 groups of 5 outputs, of which the split of 6 inputs cuts one: 3 of 10 outputs at α = .25, where 2 is rounded down.
+    # Two groups have 5 outputs each, and the split of 6 inputs cuts one of them. At α = .25, ⌈2.5⌉ = 3 of the
+    # 10 outputs are frequency channels; rounded down, they would be 2.
     vanilla = Body(same_size(6, 10, groups=2), channels=6, out=10)
     sfic = to_sfic(vanilla, alpha=0.25, beta=1.0)
     first = sfic.get_submodule("first")(torch.zeros(1, 8, 4, 4))

@@ -1,4 +1,4 @@
-"""Sampling in rounds, under a clock that the tests wind."""
+"""Sampling in rounds, under a clock whose time the tests set."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -44,14 +44,12 @@ def test_sampling_is_the_papers() -> None:
 def test_the_crop_is_a_square_inside_the_image(
     corner: tuple[int, int], box: int, height: int, width: int, enlarge: float
 ) -> None:
-
     x, y, side = square((*corner, corner[0] + box, corner[1] + box), height, width, enlarge)
     assert 0 <= x <= x + side <= width and 0 <= y <= y + side <= height
     assert side == max(1, min(round(box * enlarge), height, width))
 
 
 def test_crop_sizes_by_hand() -> None:
-
     assert square((40, 30, 60, 50), 100, 100, 1.5) == (35, 25, 30)
     assert square((-10, 30, 10, 50), 100, 100, 1.0) == (0, 30, 20)  # moved in, not cut
     assert square((90, 90, 110, 130), 100, 100, 1.0) == (60, 60, 40)

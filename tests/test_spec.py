@@ -1,3 +1,5 @@
+from typing import cast
+
 import pytest
 
 from sfic_bench.errors import InvalidValue, UnknownName
@@ -34,11 +36,11 @@ def test_variants_are_validated(alpha: float, beta: float | None, words: str) ->
 
 
 def test_unsupported_operations_are_an_error_or_kept() -> None:
-    kept = Variant(backbone="a", on_unsupported="keep")  # type: ignore[arg-type]  # as from a file or a prompt
+    kept = Variant(backbone="a", on_unsupported=cast(OnUnsupported, "keep"))  # as from a file or a prompt
     assert kept.on_unsupported is OnUnsupported.KEEP
     assert kept == Variant(backbone="a", on_unsupported=OnUnsupported.KEEP)
     with pytest.raises(UnknownName, match="unknown value of on_unsupported 'kep'; did you mean 'keep'"):
-        Variant(backbone="a", on_unsupported="kep")  # type: ignore[arg-type]
+        Variant(backbone="a", on_unsupported=cast(OnUnsupported, "kep"))
 
 
 def test_without_an_alpha_a_grid_is_vanilla() -> None:

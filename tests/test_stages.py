@@ -19,7 +19,7 @@ def nearest(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(x, size=size, mode="nearest")
 
 
-def a_pair(s: int, f: int, size: int = 12, small: int = 9) -> Pair:
+def random_pair(s: int, f: int, size: int = 12, small: int = 9) -> Pair:
     return Pair(torch.randn(2, s, size, size, dtype=DOUBLE), torch.randn(2, f, small, small, dtype=DOUBLE))
 
 
@@ -36,7 +36,7 @@ def test_stage1_resizes_after_its_convolution() -> None:
 
 def test_stage2_is_equations_2_to_5() -> None:
     stage = Stage2(Split(4, 2), Split(3, 5), 3, padding=1, dtype=DOUBLE)
-    s, f = a_pair(4, 2)
+    s, f = random_pair(4, 2)
     ss, sf, fs, ff = (getattr(stage, name).weight for name in ("ss", "sf", "fs", "ff"))
     out = stage(Pair(s, f))
     enlarged = nearest(F.conv2d(f, fs, padding=1), (12, 12))
@@ -47,7 +47,7 @@ def test_stage2_is_equations_2_to_5() -> None:
 
 def test_stage3_is_equations_6_and_7() -> None:
     stage = Stage3(Split(4, 2), 7, 1, stride=2, dtype=DOUBLE)
-    s, f = a_pair(4, 2)
+    s, f = random_pair(4, 2)
     assert stage.ss and stage.fs
     small_s, small_f = F.avg_pool2d(s, 2), F.avg_pool2d(f, 2, ceil_mode=True)
     expected = F.conv2d(small_s, stage.ss.weight) + nearest(F.conv2d(small_f, stage.fs.weight), (6, 6))
@@ -57,7 +57,7 @@ def test_stage3_is_equations_6_and_7() -> None:
 def test_depthwise_stage2_has_no_exchange() -> None:
     stage = Stage2(Split(4, 2), Split(4, 2), 3, padding=1, groups=6, dtype=DOUBLE)
     assert stage.sf is None and stage.fs is None
-    s, f = a_pair(4, 2)
+    s, f = random_pair(4, 2)
     assert stage.ss and stage.ff
     out = stage(Pair(s, f))
     torch.testing.assert_close(out.spatial, F.conv2d(s, stage.ss.weight, padding=1, groups=4))
@@ -130,7 +130,7 @@ def test_a_pool_takes_what_is_left_of_f() -> None:
 
 
 def test_functions_take_several_pairs_and_lists() -> None:
-    a, b = a_pair(4, 2), a_pair(4, 2)
+    a, b = random_pair(4, 2), random_pair(4, 2)
     torch.testing.assert_close(PerBranch(operator.add)(a, b).frequency, a.frequency + b.frequency)
     joined = PerBranch(torch.cat)([a, b], 1)
     assert (joined.spatial.shape[1], joined.frequency.shape[1]) == (8, 4)

@@ -1,4 +1,4 @@
-"""The command sweep: what it writes, what fails, what is tried again, and what survives an end."""
+"""The command ``sweep``: what it writes, what it tries again, and what it keeps when it ends early."""
 
 import json
 import os
@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import torch
 from helpers.command import run_command as run
-from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, written
+from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, write_sweep
 
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.read import read
+from sfic_bench.results.timing import TimingResult
 from sfic_bench.sweep import run as driver
 from sfic_bench.sweep.collect import collect
 from sfic_bench.sweep.engines import Local
@@ -27,33 +28,28 @@ from sfic_bench.sweep.plan import tasks_of
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import is_machine
 
+TIMING = """[[latency]]
+backbone = "mobilenet"
+{ratios}
+path = "reference"
+batch_size = {batch_size}
+input_size = 48
+max_seconds = 0.5
+"""
 
-def test_the_command_and_what_it_collects(tmp_path: Path) -> None:
+
+def test_costs_are_collected_and_counted(tmp_path: Path) -> None:
     status, out, err = run_sweep(tmp_path, COST)
     assert status == 0 and "cost.json" in err and "3" in out
-    found = read(tmp_path / "out" / "cost.json")
-    assert [r.key[:3] for r in found.result.rows] == [
+    costs = read(tmp_path / "out" / "cost.json")
+    assert [r.key[:3] for r in costs.result.rows] == [
         ("mobilenet", None, None),
         ("mobilenet", 0.5, 0.5),
         ("mobilenet", 0.5, 1.0),
     ]
     reference = tmp_path / "flops.json"
-    assert (
-        run(
-            "flops",
-            "--backbone",
-            "mobilenet",
-            "--alpha",
-            ".5",
-            "--beta",
-            ".5,1",
-            "--format",
-            "json",
-            "--output",
-            reference,
-        )[0]
-        == 0
-    )
+    grid = ("--backbone", "mobilenet", "--alpha", ".5", "--beta", ".5,1")
+    assert run("flops", *grid, "--format", "json", "--output", reference)[0] == 0
     assert json.loads(reference.read_text())["rows"] == json.loads((tmp_path / "out" / "cost.json").read_text())["rows"]
     status, out, _ = run("sweep", "status", tmp_path / "out", "--format", "json")
     assert status == 0 and json.loads(out)["cells"] == [
@@ -65,20 +61,16 @@ def test_the_command_and_what_it_collects(tmp_path: Path) -> None:
 
 def test_times_and_trainings_are_collected(tmp_path: Path) -> None:
     training_data(tmp_path)
-    text = (
-        TRAINING
-        + "seeds = [7, 8]\n"
-        + (
-            '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.5, 1.0]\npath = "reference"\nbatch_size = 2\ninput_size = 48\n'
-            "max_seconds = 1\n"
-        )
-    )
-    status, _, err = run_sweep(tmp_path, text)
+    timing = TIMING.format(ratios="alpha = 0.5\nbeta = [0.5, 1.0]", batch_size=2)
+    status, _, err = run_sweep(tmp_path, TRAINING + "seeds = [7, 8]\n" + timing)
     assert status == 0, err
-    timed = read(tmp_path / "out" / "latency.json")
-    assert [r.key[1:3] for r in timed.result.rows] == [(None, None), (0.5, 0.5), (0.5, 1.0)]
-    assert [f.name for f in timed.result.families] == ["mobilenet α=0.5 β=0.5", "mobilenet α=0.5 β=1"]
-    (row,) = read(tmp_path / "out" / "accuracy.json").result.rows
+    timed = read(tmp_path / "out" / "latency.json").result
+    assert isinstance(timed, TimingResult)
+    assert [r.key[1:3] for r in timed.rows] == [(None, None), (0.5, 0.5), (0.5, 1.0)]
+    assert [f.name for f in timed.families] == ["mobilenet α=0.5 β=0.5", "mobilenet α=0.5 β=1"]
+    trained = read(tmp_path / "out" / "accuracy.json").result
+    assert isinstance(trained, AccuracyResult)
+    (row,) = trained.rows
     assert row.seeds == 2 and row.frame_auc is not None
     threads = {
         json.loads(p.read_text())["cell"]["threads"] for p in (tmp_path / "out" / "results").glob("accuracy-*.json")
@@ -98,7 +90,7 @@ def test_a_failed_cell_keeps_its_log_and_stops_nothing(tmp_path: Path) -> None:
     status, out, _ = run("sweep", "status", tmp_path / "out", "--format", "json")
     by_command = {c["command"]: c for c in json.loads(out)["cells"]}
     assert by_command["accuracy"]["failed"] == 1 and by_command["cost"]["done"] == 3
-    # Mended, it is tried again, and nothing else is.
+    # Once its input is mended the failed job is run again, and no other.
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / "results").glob("cost-*")}
     (tmp_path / "images" / "train003.png").write_bytes((tmp_path / "images" / "train004.png").read_bytes())
     assert run_sweep(tmp_path, TRAINING + COST)[0] == 0
@@ -122,9 +114,7 @@ def test_too_little_memory_halves_the_batch(tmp_path: Path, monkeypatch: pytest.
     assert record["note"] == "batch 2 instead of 8: out of memory" and record["run"].endswith("-batch2")
 
 
-def test_a_broken_machine_is_tried_again_and_a_wrong_input_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_failures_of_the_machine_are_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
 
     def broken(*_: Any) -> Any:
@@ -165,7 +155,7 @@ def test_a_dead_driver_is_told_from_a_busy_one(tmp_path: Path, monkeypatch: pyte
     record = json.loads(file.read_text()) | {"over": False, "updated": time.time() - 90}
     file.write_text(json.dumps(record))
     assert "it ended 1:30 ago" in run("sweep", "status", tmp_path / "out")[1]
-    # One that wrote just now is at work, unless its process is gone.
+    # A driver that wrote just now is at work, unless its process is gone.
     file.write_text(json.dumps(record | {"updated": time.time(), "host": "another"}))
     status, _, err = run_sweep(tmp_path, COST)
     assert status == 2 and f"another sweep's, driven from another (process {record['pid']})" in err
@@ -173,18 +163,18 @@ def test_a_dead_driver_is_told_from_a_busy_one(tmp_path: Path, monkeypatch: pyte
     assert run_sweep(tmp_path, COST)[0] == 0
 
 
-def test_a_folder_of_its_own_on_a_node_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver.Store, "has", lambda *_: False)
+def test_a_folder_that_nodes_do_not_share_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "has", lambda *_: False)
     monkeypatch.setattr(driver, "ARRIVES_WITHIN_S", 0.1)
     assert "choose a folder that all nodes share" in run_sweep(tmp_path, COST)[2]
 
 
 def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
-    text = '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\npath = "reference"\nbatch_size = [1, 2]\ninput_size = 32\nmax_seconds = 0.5\n'
-    assert run_sweep(tmp_path, text)[0] == 0
+    one_batch, two_batches = (TIMING.format(ratios='alpha = "none"', batch_size=size) for size in ("1", "[1, 2]"))
+    assert run_sweep(tmp_path, two_batches)[0] == 0
     out = tmp_path / "out"
     assert {path.name for path in out.glob("*.json")} == {"latency.json", "latency-2.json"}  # two batch sizes
-    assert run_sweep(tmp_path, text.replace("[1, 2]", "1"))[0] == 0
+    assert run_sweep(tmp_path, one_batch)[0] == 0
     assert {path.name for path in out.glob("*.json")} == {"latency.json"}  # nothing old is left
     environment = json.loads((out / "latency.json").read_text())["environment"]
     assert environment["nodes"] == [environment["node"]] and "argv" not in environment
@@ -194,7 +184,7 @@ def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "two"))
     store.write_bytes("results/a.json", one.read_bytes())
     store.write_bytes("results/b.json", json.dumps(document).encode())
-    (job,) = jobs_in(tmp_path, text.replace("[1, 2]", "1"))
+    (job,) = jobs_in(tmp_path, one_batch)
     (task,) = tasks_of([job], Local().nodes, store)
     assert collect([replace(task, key="a"), replace(task, key="b")], store) == [
         "latency.json",
@@ -207,38 +197,38 @@ def test_times_of_two_devices_are_files_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes where Linux lists them")
-def test_nobody_trains_on_after_the_sweep_was_killed(tmp_path: Path) -> None:
+def test_trainings_end_with_a_killed_sweep(tmp_path: Path) -> None:
     training_data(tmp_path)
-    spec = written(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
-    call = [sys.executable, "-m", "sfic_bench", "sweep", spec, "--engine", "local", "-o", tmp_path / "out"]
+    spec = write_sweep(tmp_path, TRAINING.replace("epochs = 2", "epochs = 200") + "devices = 2\n")
+    options: tuple[str | Path, ...] = (spec, "--engine", "local", "-o", tmp_path / "out")
+    call = [sys.executable, "-m", "sfic_bench", "sweep", *options]
     with subprocess.Popen(call, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         assert eventually(lambda: list((tmp_path / "out").rglob("metrics.jsonl")), 90)
-        assert len(about(tmp_path)) >= 3  # the sweep, and two that train
+        assert len(command_lines(tmp_path)) >= 3  # the sweep, and two that train
         process.kill()
-    assert eventually(lambda: not about(tmp_path), 30)
+    assert eventually(lambda: not command_lines(tmp_path), 30)
 
 
-def about(folder: Path) -> list[str]:
-    """Command lines of processes that name ``folder``."""
-    found = []
+def command_lines(folder: Path) -> list[str]:
+    """Command lines of the running processes that name ``folder``."""
+    lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            line = path.read_text()
-            found += [line] if str(folder) in line else []
-    return found
+            lines.append(path.read_text())
+    return [line for line in lines if str(folder) in line]
 
 
-def eventually(is_so: Callable[[], object], within_s: float) -> bool:
+def eventually(condition: Callable[[], object], within_s: float) -> bool:
     end = time.monotonic() + within_s
     while time.monotonic() < end:
-        if is_so():
+        if condition():
             return True
         time.sleep(0.1)
     return False
 
 
-def test_results_of_other_code_are_named_and_not_silently_repeated(tmp_path: Path) -> None:
-    """As an older version wrote them: another key, and what was asked for as one flat mapping."""
+def test_results_of_other_code_are_named(tmp_path: Path) -> None:
+    """The results are as an older version wrote them: with another key and the request as one flat mapping."""
     assert run_sweep(tmp_path, COST)[0] == 0
     results = tmp_path / "out" / "results"
     for path in list(results.iterdir()):

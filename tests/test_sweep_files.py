@@ -1,4 +1,4 @@
-"""Sweep files: the jobs that they ask for, and the keys of those."""
+"""The jobs that sweep files define, and the keys of the jobs."""
 
 from pathlib import Path
 
@@ -8,33 +8,44 @@ from helpers.training import pictures
 from msgspec.structs import replace
 
 from sfic_bench.data.manifest import write_manifest
+from sfic_bench.sweep.jobs import CostJob, TimingJob
 from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.spec import BadSweep
 
 
 def test_a_block_is_the_product_of_its_axes(tmp_path: Path) -> None:
-    found = jobs_in(
+    jobs = jobs_in(
         tmp_path,
         '[[cost]]\nbackbone = "all"\n[[cost]]\nbackbone = "mobilenet"\nalpha = "none"\ninput_size = [64, 96]',
     )
-    assert len(found) == 11 * 13 + 2
-    assert [c.input_size for c in found[-2:]] == [64, 96] and found[-1].network.alpha is None
+    assert len(jobs) == 11 * 13 + 2
+    last, largest = jobs[-2:]
+    assert isinstance(last, CostJob) and isinstance(largest, CostJob)
+    assert (last.input_size, largest.input_size) == (64, 96) and largest.network.alpha is None
+
+
+def timing_jobs(folder: Path, text: str) -> list[TimingJob]:
+    """The jobs of a sweep file that only times."""
+    jobs = jobs_in(folder, text)
+    timings = [job for job in jobs if isinstance(job, TimingJob)]
+    assert len(timings) == len(jobs)
+    return timings
 
 
 def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
     text = '[[latency]]\nbackbone = ["mobilenet", "xception"]\n{}batch_size = [1, 4]\npath = ["fused", "compiled"]'
-    found = jobs_in(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
-    assert [(str(c.network), c.conditions.batch_size) for c in found[:3]] == [
+    jobs = timing_jobs(tmp_path, text.format("alpha = 0.5\nbeta = [0.5, 1]\n"))
+    assert [(str(c.network), c.conditions.batch_size) for c in jobs[:3]] == [
         ("mobilenet α=0.5 β=0.5", 1), ("mobilenet α=0.5 β=0.5", 4), ("mobilenet α=0.5 β=1", 1)
     ]  # fmt: skip
-    assert len(found) == 8 and all(c.needs.cpus is None and c.paths == ["fused", "compiled"] for c in found)
+    assert len(jobs) == 8 and all(c.needs.cpus is None and c.paths == ["fused", "compiled"] for c in jobs)
     assert len(jobs_in(tmp_path, text.format('alpha = "none"\n'))) == 4
     on_gpus = jobs_in(tmp_path, text.format('alpha = "none"\ndevice = "cuda"\naccelerator_type = ["A100", "H100"]\n'))
     assert [(c.needs.gpus, c.needs.accelerator_type) for c in on_gpus[:2]] == [(1, "A100"), (1, "H100")]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[[cost]]\nbacbone = "vgg13"', r"\[\[cost\]\] 1: unknown key 'bacbone'; did you mean 'backbone'"),
         ('[[costs]]\nbackbone = "vgg13"', "unknown block 'costs'; did you mean 'cost'"),
@@ -53,31 +64,36 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ('[[latency]]\nbackbone = "vgg13"\ndevice = "cuda"\ngpus = 0.5', "shares no GPU"),
         ('[[latency]]\nbackbone = "vgg13"\ncpus = 1', "takes the whole node"),
         ('[[accuracy]]\nbackbone = "vgg13"\nlearning_rate = -1', r"\[\[accuracy\]\] 1: learning rate must lie"),
-        ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read the manifest .*no.csv"),
-        ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1', "devices = 2 asks for as many GPUs"),
+        ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read .*no.csv"),
+        ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1',
+         "devices = 2 asks for as many GPUs"),
         ("[[cost", "is no TOML"),
         ("", "asks for nothing"),
     ],
 )  # fmt: skip
-def test_what_a_file_cannot_ask_for(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(BadSweep, match=said):
+def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadSweep, match=message):
         jobs_in(tmp_path, text)
 
 
-def test_a_key_is_of_what_determines_a_result(tmp_path: Path) -> None:
-    (found, *_) = jobs_in(tmp_path, COST)
-    key = found.key("1", "2.13", "")
-    assert key.startswith("cost-mobilenet-") and key == replace(found, block="elsewhere", needs=Needs(cpus=3)).key(
-        "1", "2.13", ""
-    )
-    assert (
-        key != found.key("2", "2.13", "") and key != found.key("1", "2.6", "") and key != found.key("1", "2.13", "A100")
-    )
-    net = "def net():\n    from torch import nn\n    return nn.Sequential(nn.Conv2d(3, {}, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+NETWORK = """
+from torch import nn
+
+def net():
+    return nn.Sequential(nn.Conv2d(3, {}, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+def test_a_key_depends_on_what_determines_the_result(tmp_path: Path) -> None:
+    (cost, *_) = jobs_in(tmp_path, COST)
+    key = cost.key("1", "2.13", "")
+    elsewhere = replace(cost, block="elsewhere", needs=Needs(cpus=3))
+    assert key.startswith("cost-mobilenet-") and key == elsewhere.key("1", "2.13", "")
+    assert key not in (cost.key("2", "2.13", ""), cost.key("1", "2.6", ""), cost.key("1", "2.13", "A100"))
     keys = []
     for folder, channels in (("a", 4), ("b", 4), ("c", 5)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "net.py").write_text(net.format(channels))
+        (tmp_path / folder / "net.py").write_text(NETWORK.format(channels))
         (job,) = jobs_in(tmp_path / folder, '[[cost]]\nbackbone = "net.py:net"\nalpha = "none"')
         keys.append(job.key("", "", ""))
     assert keys[0] == keys[1] != keys[2]  # by what is in the file, wherever it lies

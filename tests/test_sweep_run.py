@@ -1,4 +1,4 @@
-"""Sweeps in this process: which nodes do what, what is kept and not repeated, and how long it takes."""
+"""Sweeps in this process: which node runs which job, which results are kept, and the time that is left."""
 
 import shutil
 import time
@@ -14,8 +14,7 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.sweep import store as stores
 from sfic_bench.sweep.engines import EngineFailed, Local, Running
 from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.on_ray.engine import with_less_memory
-from sfic_bench.sweep.on_ray.waiting import Waiting
+from sfic_bench.sweep.on_ray.engine import Waiting, with_less_memory
 from sfic_bench.sweep.plan import tasks_of
 from sfic_bench.sweep.progress import SweepProgress
 from sfic_bench.sweep.run import sweep
@@ -42,7 +41,7 @@ def test_impossible_resources_are_named_at_once(tmp_path: Path) -> None:
     ):
         tasks_of(timed, two, store)
     chosen = [structs.replace(timed[0], needs=structs.replace(timed[0].needs, accelerator_type="A100"))]
-    assert "A100" not in tasks_of(chosen, two, store)[0].device_kind  # Ray sees to it
+    assert "A100" not in tasks_of(chosen, two, store)[0].device_kind  # Ray chooses the node
     blind = [node(gpus=1, resources={"accelerator_type:A100": 1})]
     with pytest.raises(
         InvalidValue,
@@ -96,7 +95,7 @@ def test_results_of_two_machines_merge(tmp_path: Path) -> None:
     assert progress.done == {"cost": 3} and not progress.ended
 
 
-def test_what_waits_for_a_device_keeps_no_others_from_theirs(tmp_path: Path) -> None:
+def test_jobs_that_wait_for_a_device_do_not_block_others(tmp_path: Path) -> None:
     text = (
         '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = [1, 2, 3]\n'
         '[[latency]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = [1, 2, 3]\ndevice = "cuda"\n'
@@ -107,11 +106,11 @@ def test_what_waits_for_a_device_keeps_no_others_from_theirs(tmp_path: Path) -> 
     given: Counter[object] = Counter()
 
     def taken(room: int) -> list[tuple[str, str]]:
-        found = []
+        jobs: list[tuple[str, str]] = []
         for task in waiting.next(given, room):
             given[task.job.needs.shape] += 1
-            found.append((task.job.command, task.job.device))
-        return found
+            jobs.append((task.job.command, task.job.device))
+        return jobs
 
     on_cpu, on_gpu = ("latency", "cpu"), ("latency", "cuda")
     assert taken(2) == [on_cpu] * 2 + [on_gpu] * 2
@@ -123,10 +122,10 @@ def test_what_waits_for_a_device_keeps_no_others_from_theirs(tmp_path: Path) -> 
     assert taken(9) == [("cost", "cpu")] * 3 and not waiting
 
 
-def test_what_ray_ends_for_want_of_memory_is_done_with_less(tmp_path: Path) -> None:
+def test_a_task_that_ran_out_of_memory_is_given_less_to_do(tmp_path: Path) -> None:
     text = COST + '[[accuracy]]\nbackbone = "mobilenet"\nalpha = "none"\nbatch_size = 4\ncompression = "hq"\n'
     training, counting, *_ = tasks_of(jobs_in(tmp_path, text), [node()], Store(str(tmp_path)))
-    sizes = []
+    sizes: list[int | None] = []
     given: Task | None = training
     while (given := given and with_less_memory(given, len(sizes) + 1)) is not None:
         sizes.append(given.batch_size)
@@ -144,10 +143,10 @@ def test_time_left_is_by_command(monkeypatch: pytest.MonkeyPatch) -> None:
     progress.spent_s["accuracy"] = 180.0
     # 90 × 2 s and 2 × 180 s, one after another as so far.
     assert progress.seconds_left == pytest.approx(540.0)
-    # One has 80 of its 180 s left, and 1.5 have run at once.
+    # One job has 80 of its 180 s left, and 1.5 jobs have run at a time.
     progress.running = {"a": Running(command="accuracy", title="accuracy of a", host="n", since=900.0)}
     assert progress.seconds_left == pytest.approx((540.0 - 100.0) / 1.5)
-    # One that has run for 300 s tells more of the next than one that took 180 s.
+    # A training that has run for 300 s is a better estimate of the next than one that took 180 s.
     progress.running = {"a": Running(command="accuracy", title="accuracy of a", host="n", since=700.0)}
     assert progress.seconds_left == pytest.approx((180.0 + 300.0) / 2.5)
 

@@ -1,4 +1,4 @@
-"""Traces: dead parameters, inputs that do not fit, and that the traced network is left as it was."""
+"""Traces: dead parameters, inputs of the wrong size, and the traced network, which is left as it was."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Training on images small enough for a few seconds each."""
+"""Trainings of a few seconds each, on small images."""
 
 import io
 from pathlib import Path

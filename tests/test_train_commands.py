@@ -17,7 +17,7 @@ def data(tmp_path: Path) -> DataSplits:
     return small_splits(tmp_path)
 
 
-def test_the_commands(data: DataSplits, tmp_path: Path) -> None:
+def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Path) -> None:
     manifest = write_splits(data)
     runs = tmp_path / "runs"
     call = ["accuracy", "--runs", str(runs), "--backbone", "mobilenet", "--seeds", "1,2", "--data", str(manifest),

@@ -1,4 +1,4 @@
-"""Trainings that are killed, and trainings in several processes."""
+"""Trainings that are killed and resumed, and trainings in several processes."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.command import run_python
 from helpers.training import MOBILENET, PLAIN, SIZE, pictures, recipe, small_splits, write_splits
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,19 +31,21 @@ def data(tmp_path: Path) -> DataSplits:
     return small_splits(tmp_path)
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(data: DataSplits, tmp_path: Path) -> None:
-    """Killed at many moments, among them while files are written."""
+def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: Path) -> None:
+    """It is killed at several moments, among them while files are written."""
     whole = Run(tmp_path / "whole")
     train(MOBILENET, recipe(epochs=4), data, whole, TrainingDevices())
     manifest = write_splits(data)
     killed = Run(tmp_path / "killed")
-    call = [sys.executable, "-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest),
+    call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest),
             "--epochs", "4", "--batch-size", "8", "--input-size", str(SIZE), "--learning-rate", "1e-3",
-            "-o", str(killed.folder), "--resume"]  # fmt: skip
+            "-o", str(killed.folder), "--resume")  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     kills = 0
     for delay in (0.0, 0.05, 0.3):
-        process = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [sys.executable, *call], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         before = len(killed.epochs()) if (killed.folder / "config.json").exists() else 0
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and len(killed.epochs()) <= before:
@@ -52,7 +55,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(data: DataSplits, tmp_path: 
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert kills >= 2
-    done = subprocess.run(call, env=environment, capture_output=True, text=True)
+    done = run_python(*call, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     a, b = (load_file(run.folder / "model.safetensors") for run in (whole, killed))
     assert all(torch.equal(a[k], b[k]) for k in a)
@@ -110,26 +113,18 @@ scores.to_parquet(Path({str(tmp_path)!r}) / f"rank{{fabric.global_rank}}.parquet
 
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    call = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        *arguments,
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment)
+    call = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments)
+    return run_python(*call, OMP_NUM_THREADS="1")
 
 
 def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:
     manifest = write_splits(data)
-    done = torchrun("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), "--epochs", "1",
-                    "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2", "-o", str(tmp_path / "run"))  # fmt: skip
+    small = ("--epochs", "1", "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2")
+    call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), *small)
+    done = torchrun(*call, "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert Run(tmp_path / "run").result().images == 7
-    assert done.stdout.count("after 1 epochs") == 1  # one of the processes speaks
+    assert done.stdout.count("after 1 epochs") == 1  # only one of the processes prints
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

@@ -69,19 +69,8 @@ def test_without_a_terminal_epochs_and_runs_have_lines(tmp_path: Path) -> None:
     assert lines[0].startswith("mobilenet, seed 7: epoch 1 of 2, loss ") and lines[1].endswith(" 0:00 left")
     assert "validation AUC" in lines[0] and " images/s, " in lines[0]
 
-    call = (
-        "accuracy",
-        "--runs",
-        tmp_path / "runs",
-        *common,
-        "--epochs",
-        "1",
-        "--alpha",
-        "none",
-        "--seeds",
-        "1,2",
-    )
-    status, _, err = run_command(*call)
+    options = ("--epochs", "1", "--alpha", "none", "--seeds", "1,2")
+    status, _, err = run_command("accuracy", "--runs", tmp_path / "runs", *common, *options)
     assert status == 0
     assert [line.partition(", loss")[0] for line in err.splitlines()] == [
         "mobilenet, noise, seed 1: epoch 1 of 1",

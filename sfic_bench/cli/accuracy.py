@@ -7,44 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.cli import options
+from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View
-from sfic_bench.cli.training_options import (
-    BatchSize,
-    Compression,
-    Decay,
-    DeviceCount,
-    Epochs,
-    LearningRate,
-    PrecisionOption,
-    SkipUnreadable,
-    Workers,
-    is_first_process,
-    manifest_of,
-    say_left_out,
-    training_room,
-)
-from sfic_bench.cli.training_progress import say_finished, training_progress
+from sfic_bench.cli.training_progress import report_finished, training_progress
 from sfic_bench.measure.conditions import Device
+from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.accuracy_tables import protocol_table
-from sfic_bench.train.recipe import EvaluationProtocol, Precision
+from sfic_bench.train.recipe import EvaluationProtocol, Precision, Recipe, TrainingDevices
 
 if TYPE_CHECKING:
     from sfic_bench.train.accuracy import ExperimentRuns
-    from sfic_bench.train.recipe import Recipe
-
-Alphas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A[,A…]|none",
-        help="Shares of the frequency channels; none for vanilla alone. Default: .5; none for detectors.",
-        show_default=False,
-    ),
-]
-Betas = Annotated[
-    str | None,
-    typer.Option(metavar="B[,B…]", help="Scales of the frequency branch. Default: 1.", show_default=False),
-]
 
 
 def accuracy_command(
@@ -53,22 +25,22 @@ def accuracy_command(
         EvaluationProtocol, typer.Option(help="Which data are trained on, and which are tested.")
     ] = EvaluationProtocol.INTRA,
     backbone: options.Backbones = "resnet26",
-    alpha: Alphas = None,
-    beta: Betas = None,
+    alpha: Annotated[str | None, options.alphas_option(".5; none for detectors")] = None,
+    beta: Annotated[str | None, options.betas_option("1")] = None,
     data: Annotated[str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")] = "orl",
-    compression: Compression = "",
+    compression: training_options.Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
-    epochs: Epochs = 20,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 1e-4,
-    decay: Decay = 0.5,
+    epochs: training_options.Epochs = 20,
+    batch_size: training_options.BatchSize = 64,
+    learning_rate: training_options.LearningRate = 1e-4,
+    decay: training_options.Decay = 0.5,
     input_size: options.InputSize = 256,
-    precision: PrecisionOption = Precision.FP32,
+    precision: training_options.PrecisionOption = Precision.FP32,
     device: options.DeviceOption = Device.CPU,
-    devices: DeviceCount = 1,
-    workers: Workers = 0,
-    skip_unreadable: SkipUnreadable = False,
-    on_unsupported: options.Unsupported = "error",
+    devices: training_options.DeviceCount = 1,
+    workers: training_options.Workers = 0,
+    skip_unreadable: training_options.SkipUnreadable = False,
+    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -81,48 +53,45 @@ def accuracy_command(
     seed_list = options.counts("--seeds", seeds)
     out = Output(format=format, path=output)
     groups = []
-    with training_room():
+    with training_options.training_packages():
         from sfic_bench.train.accuracy import ExperimentRuns, predictions, run_of, train_and_test
         from sfic_bench.train.protocols import experiments
-        from sfic_bench.train.recipe import Recipe, TrainingDevices
 
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         recipe = Recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
             input_size=input_size, precision=precision,
         )  # fmt: skip
-        manifests = [manifest_of(name, compression) for name in options.parts(data)]
+        manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         selected = experiments(protocol, manifests)
         count, number = len(selected) * len(grid) * len(seed_list), 0
         # Experiments with the same training data share their runs.
         for experiment in selected:
             for variant in grid:
-                predicted = []
+                frames = []
                 for seed in seed_list:
                     run = run_of(runs, variant, experiment.train_on, seed)
                     title = f"{variant}, {experiment.train_on}, seed {seed}"
                     with training_progress(title) as listener:
                         seeded = replace(recipe, seed=seed)
-                        say_left_out(train_and_test(variant, experiment, seeded, used, run, listener))
-                    predicted.append(predictions(run, experiment))
+                        unreadable = train_and_test(variant, experiment, seeded, used, run, listener)
+                    training_options.report_unreadable(unreadable)
+                    frames.append(predictions(run, experiment))
                     number += 1
-                    if is_first_process():
-                        say_finished(f"{title}, tested on {experiment.test_on}", number, count)
+                    if training_options.is_first_process():
+                        report_finished(f"{title}, tested on {experiment.test_on}", number, count)
                 groups.append(
                     ExperimentRuns(
-                        variant=variant,
-                        train_on=experiment.train_on,
-                        test_on=experiment.test_on,
-                        runs=predicted,
+                        variant=variant, train_on=experiment.train_on, test_on=experiment.test_on, runs=frames
                     )
                 )
-                if is_first_process():
+                if training_options.is_first_process():
                     out.keep(_view(groups, protocol, recipe, seed_list))
-    if is_first_process():
+    if training_options.is_first_process():
         out.emit(_view(groups, protocol, recipe, seed_list))
 
 
-def _view(groups: "Sequence[ExperimentRuns]", protocol: str, recipe: "Recipe", seeds: Sequence[int]) -> View:
+def _view(groups: "Sequence[ExperimentRuns]", protocol: str, recipe: Recipe, seeds: Sequence[int]) -> View:
     from sfic_bench.train.accuracy import result
 
     accuracies = result(groups, protocol, recipe, seeds)

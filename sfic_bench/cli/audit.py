@@ -6,15 +6,7 @@ from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, View, progress
 from sfic_bench.networks import registry
 from sfic_bench.networks.variant import Variant
-from sfic_bench.paper import (
-    CLAIMS,
-    CountedNetwork,
-    audit,
-    cost_cells,
-    printed_at,
-    recompute,
-    variants_needed,
-)
+from sfic_bench.paper import CLAIMS, CountedNetwork, audit, cost_cells, printed_at, recompute, variants_needed
 from sfic_bench.report.audit_tables import audit_tables
 from sfic_bench.results.audit import AuditResult, ParityRow, UnprintedRow
 from sfic_bench.results.environment import environment
@@ -23,7 +15,7 @@ from sfic_bench.results.environment import environment
 def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """Check every Param and FLOPs cell of the paper's Tables II, III and V.
 
-    Exit status 0 when no cell differs without a known reason and every parameter over vanilla's is accounted for, else 1.
+    Exit status: 0 if every cell that differs and every parameter over vanilla's has a known reason, otherwise 1.
     """
     out = Output(format=format, path=output)
     cells = list(cost_cells())
@@ -41,11 +33,11 @@ def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = No
     for variant in (*needed, *unprinted):
         by_size.setdefault(printed_at(variant.backbone), []).append(variant)
     counted: dict[Variant, api.Costed] = {}
-    with progress("counting", len(needed) + len(unprinted)) as step:
+    with progress("counting", len(needed) + len(unprinted)) as advance:
         for size, variants in by_size.items():
             for costed in api.costs(variants, input_size=size):
                 counted[costed.variant] = costed
-                step(str(costed.variant))
+                advance(str(costed.variant))
     networks = {variant: CountedNetwork.of(costed.row(classes=2)) for variant, costed in counted.items()}
     result = AuditResult(
         environment=environment(),

@@ -11,29 +11,26 @@ from sfic_bench.errors import InvalidValue
 
 EPILOG = (
     "Exit status: 0 nothing regressed, 1 something did, 2 a file or option that cannot be used, "
-    "3 the two were not made alike."
+    "3 files made under different conditions."
 )
 
 
 def compare_command(
-    base: Annotated[Path, typer.Argument(metavar="BASE", help="Result file of what was.")],
-    head: Annotated[Path, typer.Argument(metavar="HEAD", help="Result file of what is.")],
+    base: Annotated[Path, typer.Argument(metavar="BASE", help="Result file of the older version.")],
+    head: Annotated[Path, typer.Argument(metavar="HEAD", help="Result file of the newer version.")],
     margin: Annotated[
         str, typer.Option(metavar="PERCENT", help="How far times and memory may differ and still be equal.")
     ] = "2%",
-    confidence: Annotated[
-        str, typer.Option(metavar="PERCENT", help="Of intervals, and against false verdicts.")
-    ] = "95%",
+    confidence: Annotated[str, typer.Option(metavar="PERCENT", help="Confidence of intervals and verdicts.")] = "95%",
     relative: Annotated[
         bool,
         typer.Option(
-            "--relative",
-            help="Compare times over vanilla's of the same round: what slows a whole machine drops out.",
+            "--relative", help="Compare ratios to vanilla of the same round, so that what slows a machine drops out."
         ),
     ] = False,
     ignore: Annotated[str, typer.Option(metavar="KEY[,KEY…]", help="Conditions that may differ, such as torch.")] = "",
     fail_on_inconclusive: Annotated[
-        bool, typer.Option("--fail-on-inconclusive", help="Exit status 1 for what could not be told, too.")
+        bool, typer.Option("--fail-on-inconclusive", help="Exit status 1 for inconclusive figures, too.")
     ] = False,
     fail_on_change: Annotated[
         bool,
@@ -54,13 +51,9 @@ def compare_command(
     from sfic_bench.results.read import read
 
     comparison = compare(
-        read(base),
-        read(head),
-        margin=percent("--margin", margin),
-        confidence=percent("--confidence", confidence),
-        relative=relative,
-        ignore=options.parts(ignore),
-    )
+        read(base), read(head), margin=percent("--margin", margin), confidence=percent("--confidence", confidence),
+        relative=relative, ignore=options.parts(ignore),
+    )  # fmt: skip
     out.emit(View(result=comparison, tables=comparison_tables(comparison), rows=comparison.rows))
     counts = comparison.counts
     failed = counts["regressed"] > 0
@@ -71,10 +64,10 @@ def compare_command(
 
 
 def percent(option: str, text: str) -> float:
-    """``"2%"`` and ``"0.02"`` are 0.02.
+    """The share that ``text`` gives: 0.02 for ``"2%"`` or ``"0.02"``.
 
     Raises:
-        InvalidValue: for anything else; a bare ``"2"`` could mean either.
+        InvalidValue: for anything else, such as ``"2"``, which could mean either.
     """
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)

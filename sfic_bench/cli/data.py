@@ -52,12 +52,10 @@ def import_command(
     check_writable(output)
     frame = import_dataset(kind, folder, fake_label=fake_label, split=split)
     notes = frame.attrs.pop("notes", [])
-    base = folder if folder.is_dir() else folder.parent
-    rebased = _rebased(base, output.parent)
+    rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
     for column in {"path", "mask"} & {*frame}:
-        frame[column] = frame[column].map(lambda path: path and rebased(path))
-    manifest = Manifest(frame=frame, folder=output.parent, name=str(output))
-    write_manifest(manifest, output)
+        frame[column] = frame[column].map(lambda path: path and rebase(path))
+    write_manifest(Manifest(frame=frame, folder=output.parent, name=str(output)), output)
     for note in notes:
         say(f"sfic-bench: {note}")
     fakes = int((frame["label"] == 1).sum())
@@ -65,16 +63,15 @@ def import_command(
     say(f"wrote {output}: {len(frame) - fakes:,} real and {fakes:,} fake images ({by_split})")
 
 
-def _rebased(base: Path, target: Path) -> Callable[[str], str]:
+def _rebase(base: Path, target: Path) -> Callable[[str], str]:
     """A function that turns a path relative to ``base`` into one for a manifest in ``target``."""
     base, target = Path(os.path.abspath(base)), Path(os.path.abspath(target))  # noqa: PTH100
 
     def rebase(path: str) -> str:
         # Links are not resolved, since their owner decides where they point to.
         full = Path(os.path.normpath(base / path))
-        return (
-            full.relative_to(target) if base.is_relative_to(target) and full.is_relative_to(target) else full
-        ).as_posix()
+        is_inside = base.is_relative_to(target) and full.is_relative_to(target)
+        return (full.relative_to(target) if is_inside else full).as_posix()
 
     return rebase
 
@@ -98,9 +95,9 @@ def check_command(
     from sfic_bench.data.check import check  # imports pandas
     from sfic_bench.data.manifest import read_manifest
 
-    checked = read_manifest(manifest)
-    with progress("reading images", len(checked)) as step:
-        findings = check(checked, progress=lambda _: step("reading images"), workers=workers)
+    images = read_manifest(manifest)
+    with progress("reading images", len(images)) as advance:
+        findings = check(images, progress=lambda _: advance("reading images"), workers=workers)
     out.emit(_view(findings))
     if findings.problems:
         raise typer.Exit(1)
@@ -119,13 +116,13 @@ def _view(findings: "Findings") -> View:
     )
     notes = [*findings.notes, *([] if result.problems else ["nothing is wrong"])]
     tables = [tabulated(f"{findings.manifest}: {findings.images:,} images", columns, findings.balance, notes=notes)]
-    of_problem = (
+    problem_columns = (
         Cells[Problem]("path", lambda problem: problem.path, number=False),
         Cells[Problem]("what is wrong", lambda problem: problem.detail, number=False),
     )
     for what, count in result.counts.items():
         problems = [problem for problem in result.problems if problem.what == what]
-        tables.append(tabulated(f"{what}: {count:,}", of_problem, problems, folded=count > 40))
+        tables.append(tabulated(f"{what}: {count:,}", problem_columns, problems, folded=count > 40))
     return View(result=result, tables=tables, rows=result.problems)
 
 
@@ -136,10 +133,7 @@ def extract_command(
     output: Annotated[
         Path,
         typer.Option(
-            "-o",
-            "--output",
-            metavar="FACES",
-            help="The folder of the images; it is created if it is missing.",
+            "-o", "--output", metavar="FACES", help="The folder of the images; it is created if it is missing."
         ),
     ],
     interval: Annotated[
@@ -151,8 +145,7 @@ def extract_command(
         typer.Option(metavar="N", help="Frames a video; the paper's number if not given.", show_default=False),
     ] = None,
     first: Annotated[
-        bool,
-        typer.Option("--first", help="Take the first of these frames, rather than frames spread over the video."),
+        bool, typer.Option("--first", help="Take the first of these frames, rather than frames spread over the video.")
     ] = False,
     size: Annotated[int, typer.Option(metavar="N", help="Height and width of an image, pixels.")] = 256,
     enlarge: Annotated[
@@ -164,8 +157,7 @@ def extract_command(
     ] = 1,
     image: Annotated[ImageFormat, typer.Option(help="Format of the images; a JPEG has quality 95.")] = ImageFormat.PNG,
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes; default: as many as cores.", show_default=False),
+        int | None, typer.Option(min=1, metavar="N", help="Processes; default: as many as cores.", show_default=False)
     ] = None,
 ) -> None:
     """Take the largest face out of evenly spaced frames of a data set's videos (ffpp, dfdc, celebdf, folder).
@@ -180,20 +172,16 @@ def extract_command(
 
     def changed(sampling: "Sampling") -> "Sampling":
         return replace(
-            sampling,
+            sampling, first=first, count=sampling.count if count is None else count,
             interval=sampling.interval if interval is None else interval,
-            count=sampling.count if count is None else count,
-            first=first,
-        )
+        )  # fmt: skip
 
     settings = replace(paper, real=changed(paper.sampling(0)), fake=changed(paper.sampling(1)))
     jobs = plan(folder, output, settings)
-    with progress("taking faces", len(jobs)) as step:
-        summary = extract(jobs, output, workers=workers, progress=step)
-    say(
-        f"wrote {summary.written:,} faces of {summary.videos:,} videos to {output}; "
-        f"{summary.skipped:,} were there already"
-    )
+    with progress("taking faces", len(jobs)) as advance:
+        summary = extract(jobs, output, workers=workers, progress=advance)
+    faces = f"{summary.written:,} faces of {summary.videos:,} videos"
+    say(f"wrote {faces} to {output}; {summary.skipped:,} were there already")
     if summary.faceless:
         say(f"{summary.faceless:,} frames have no face: see {output / LOG}")
     if unreadable := summary.unreadable:

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from sfic_bench.cli import options
-from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.networks.ratios import check_alpha
+from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.catalogue import ExplainedRow, PlacementResult
@@ -15,24 +15,20 @@ from sfic_bench.results.environment import environment
 
 
 def explain_command(
-    backbone: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="A name from `sfic-bench list`, timm:NAME, … or FILE.py:FUNCTION."),
-    ] = "resnet26",
+    backbone: options.Backbone = "resnet26",
     alpha: Annotated[float, typer.Option(metavar="A", help="Share of the frequency channels.")] = 0.5,
-    on_unsupported: options.Unsupported = "error",
-    all: Annotated[bool, typer.Option("--all", help="Norms, activations and sums, too.")] = False,
-    format: FormatOption = Format.TABLE,
-    output: OutputOption = None,
+    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    all: Annotated[bool, typer.Option("--all", help="Show norms, activations and sums, too.")] = False,
+    format: options.FormatOption = Format.TABLE,
+    output: options.OutputOption = None,
 ) -> None:
     """Show where a network's stages go: head, Stage 1, 2, 3, and what stays vanilla."""
     out = Output(format=format, path=output)
-    keep = options.unsupported(on_unsupported)
     check_alpha(alpha)
     from sfic_bench import api  # imports torch
 
     model = api.build(backbone, device="meta")
-    explanation = api.explain_placement(model, alpha=alpha, on_unsupported=keep)
+    explanation = api.explain_placement(model, alpha=alpha, on_unsupported=on_unsupported)
     rows = [
         ExplainedRow(
             path=o.path, operation=o.operation, role=o.role, note=o.note,

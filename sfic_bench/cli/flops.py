@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress
 from sfic_bench.networks.grid import Grid
+from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report import Table
 from sfic_bench.report.cells import size
 from sfic_bench.report.columns import tabulated
@@ -36,21 +37,21 @@ def flops_command(
     beta: options.Betas = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
-    on_unsupported: options.Unsupported = "error",
+    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     convention: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What counts as a MAC in tables; JSON and CSV have them all. Default: paper and conv-linear.",
             show_default=False,
+            help="What counts as a MAC in tables; JSON and CSV have all conventions. Default: paper and conv-linear.",
         ),
     ] = None,
     per_layer: Annotated[bool, typer.Option(help="Add a table of every layer.")] = False,
     peers: Annotated[
         bool,
         typer.Option(
-            help="Run fvcore, thop, ptflops and torch's FlopCounterMode too, and explain each "
-            "difference. Exit status 1 if something stays unexplained."
+            help="Run fvcore, thop, ptflops and torch's FlopCounterMode too, and explain each difference. "
+            "Exit status 1 if something stays unexplained."
         ),
     ] = False,
     format: options.FormatOption = Format.TABLE,
@@ -58,23 +59,23 @@ def flops_command(
 ) -> None:
     """Count parameters and MACs of backbones and their SFIC forms, without computing anything."""
     grid = options.grid(backbone, alpha, beta, on_unsupported)
-    options.tell_kept(grid)
+    options.report_kept(grid)
     out = Output(format=format, path=output)
     from sfic_bench import api  # imports torch
     from sfic_bench.counting import conventions
 
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
     counted = []
-    with progress("counting", len(grid)) as step:
+    with progress("counting", len(grid)) as advance:
         for costed in api.costs(grid, input_size=input_size, classes=classes, fused=True):
             counted.append(costed)
-            step(str(costed.variant))
+            advance(str(costed.variant))
     rows = [costed.row(classes=classes, per_layer=per_layer) for costed in counted]
     if peers:
-        answers = _run_peers(grid, input_size, classes)
+        peer_counts = _run_peers(grid, input_size, classes)
         reference = convention or "paper"
         rows = [
-            replace(row, peers=[_peer_row(costed, name, given[i], reference) for name, given in answers.items()])
+            replace(row, peers=[_peer_row(costed, name, each[i], reference) for name, each in peer_counts.items()])
             for i, (costed, row) in enumerate(zip(counted, rows, strict=True))
         ]
     result = CostResult(environment=environment(), rows=rows)
@@ -103,47 +104,41 @@ def _tables(result: CostResult, shown: Sequence[str], input_size: int) -> list[T
 
 
 def _run_peers(grid: Grid, input_size: int, classes: int) -> dict[str, list["PeerCount"]]:
-    """Every counter's answers, in the order of ``grid``; counters run side by side."""
+    """The counts of each third-party counter, in the order of ``grid``; two counters run side by side."""
     from sfic_bench.counting import peers
 
-    jobs = [
+    sizes = {"classes": classes, "input_size": input_size}
+    runs = [
         peers.PeerRun(
             builder="sfic_bench.api:build",
-            arguments={
-                "backbone": v.backbone,
-                "alpha": v.alpha,
-                "beta": v.beta,
-                "classes": classes,
-                "input_size": input_size,
-            },
+            arguments={"backbone": v.backbone, "alpha": v.alpha, "beta": v.beta, **sizes},
             input_size=(1, 3, input_size, input_size),
         )
         for v in grid
     ]
-    with progress("counters", len(jobs) * len(peers.COUNTERS)) as step:
+    with progress("counters", len(runs) * len(peers.COUNTERS)) as advance:
 
-        def answers(counter: peers.Counter) -> list["PeerCount"]:
-            found = []
-            for measured in peers.run(counter, jobs):
-                found.append(measured)
-                step(counter.name)
-            return found
+        def count(counter: peers.Counter) -> list["PeerCount"]:
+            counts = []
+            for peer_count in peers.run(counter, runs):
+                counts.append(peer_count)
+                advance(counter.name)
+            return counts
 
         with ThreadPoolExecutor(max_workers=2) as pool:
-            results = pool.map(answers, peers.COUNTERS.values())
-            return dict(zip(peers.COUNTERS, results, strict=True))
+            return dict(zip(peers.COUNTERS, pool.map(count, peers.COUNTERS.values()), strict=True))
 
 
-def _peer_row(costed: "Costed", name: str, given: "PeerCount", reference: str) -> PeerRow:
+def _peer_row(costed: "Costed", name: str, peer: "PeerCount", reference: str) -> PeerRow:
     from sfic_bench.counting import conventions, peers
 
     counter = peers.COUNTERS[name]
-    ours = costed.cost.totals[counter.convention].macs
-    apart = peers.differences(costed.cost.ops, conventions.get(counter.convention), conventions.get(reference))
+    own_macs = costed.cost.totals[counter.convention].macs
+    differences = peers.differences(costed.cost.ops, conventions.get(counter.convention), conventions.get(reference))
     return PeerRow(
-        counter=name, version=counter.version, macs=given.macs, reason=given.reason,
-        convention=counter.convention, convention_macs=ours,
-        unexplained=None if given.macs is None else given.macs - ours,
+        counter=name, version=counter.version, macs=peer.macs, reason=peer.reason,
+        convention=counter.convention, convention_macs=own_macs,
+        unexplained=None if peer.macs is None else peer.macs - own_macs,
         reference=reference,
-        differences=[PeerDifference(of=d.label, macs=d.macs, because=str(d)) for d in apart],
+        differences=[PeerDifference(of=d.label, macs=d.macs, because=str(d)) for d in differences],
     )  # fmt: skip

@@ -13,15 +13,15 @@ from sfic_bench.results.environment import PACKAGES, environment, version_of
 
 
 class EnvironmentLine(Struct, frozen=True, kw_only=True):
-    """A fact, package or device of this machine, and the command that adds what is missing."""
+    """A fact, package or device of this machine, and the command that adds a missing package."""
 
     what: str
     value: str
-    to_add: str
+    to_add: str = ""
 
 
 def list_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """List what can be named: models, conventions and execution paths."""
+    """List the names of models, conventions and execution paths."""
     from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT  # imports torch
 
     out = Output(format=format, path=output)
@@ -33,8 +33,8 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
         default = " (default)" if name == DEFAULT else ""
         rows.append(NamedThing(kind="convention", name=name, summary=convention.summary + default))
     for path in EXECUTION_PATHS.values():
-        needs = f" ({path.needs} alone)" if path.needs else ""
-        rows.append(NamedThing(kind="path", name=path.name, summary=path.summary + needs))
+        limits = f" ({path.limits})" if path.limits else ""
+        rows.append(NamedThing(kind="path", name=path.name, summary=path.summary + limits))
     columns = (
         Cells[NamedThing]("name", lambda row: row.name, number=False),
         Cells[NamedThing]("what it is", lambda row: row.summary, number=False),
@@ -51,17 +51,17 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
 
 
 def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """Show versions and devices, and what is missing with the command that adds it."""
+    """Show versions and devices, and for each missing package the command that adds it."""
     out = Output(format=format, path=output)
     software = environment()
     facts = ("sfic_bench", "python", "platform", "cpu_count")
-    lines = [EnvironmentLine(what=name, value=str(getattr(software, name)), to_add="") for name in facts]
+    lines = [EnvironmentLine(what=name, value=str(getattr(software, name))) for name in facts]
     for name, extra in PACKAGES.items():
         version = version_of(name)
         command = f"pip install 'sfic-bench[{extra}]'" if extra else f"pip install {name}"
         lines.append(EnvironmentLine(what=name, value=version or "missing", to_add="" if version else command))
     devices = _devices()
-    lines += [EnvironmentLine(what="device", value=device, to_add="") for device in devices]
+    lines += [EnvironmentLine(what="device", value=device) for device in devices]
     columns = (
         Cells[EnvironmentLine]("what", lambda line: line.what, number=False),
         Cells[EnvironmentLine]("version or value", lambda line: line.value, number=False),

@@ -12,7 +12,7 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 from sfic_bench.networks.grid import Grid
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
-from sfic_bench.networks.variant import Stage2Layer, Variant
+from sfic_bench.networks.variant import OnUnsupported, Stage2Layer, Variant
 from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.timing import TimingResult
 
@@ -30,34 +30,23 @@ def latency_command(
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,
-    on_unsupported: options.Unsupported = "error",
+    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     max_seconds: options.MaxSeconds = 30.0,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
     """Time networks on this machine, each against its vanilla form in the same rounds.
 
-    Every path is first checked against the float64 reference on random input; a wrong one gets no
+    Every path is first checked against the float64 reference on random input; a path with a wrong result gets no
     time. Results are written after each backbone, and Ctrl-C keeps what was finished.
     """
     grid = options.grid(backbone, alpha, beta, on_unsupported)
-    options.tell_kept(grid)
-    _run(
-        list(grid),
-        options.paths(path),
-        Conditions(
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            input_size=input_size,
-            layout=layout,
-            training=training,
-            flush_l2=flush_l2,
-            energy=energy,
-        ),
-        max_seconds,
-        Output(format=format, path=output),
-    )
+    options.report_kept(grid)
+    conditions = Conditions(
+        device=device, dtype=dtype, batch_size=batch_size, input_size=input_size, layout=layout, training=training,
+        flush_l2=flush_l2, energy=energy,
+    )  # fmt: skip
+    _run(list(grid), options.paths(path), conditions, max_seconds, Output(format=format, path=output))
 
 
 def stage2_command(
@@ -80,7 +69,7 @@ def stage2_command(
 ) -> None:
     """Time a single Stage 2 against the vanilla convolution that it replaces.
 
-    As `sfic-bench latency`, for one layer: stride 1, padding that keeps the size, no bias.
+    It works as `sfic-bench latency`, for one layer with stride 1, padding that keeps the size, and no bias.
     """
     alphas, betas = options.ratios(alpha, beta)
     grid = Grid(
@@ -88,35 +77,18 @@ def stage2_command(
         alphas=PAPER_ALPHAS if alphas is None else alphas,
         betas=PAPER_BETAS if betas is None else betas,
     )
-
-    def layer(cell: Variant) -> Stage2Layer:
-        return Stage2Layer(channels=channels, kernel_size=kernel, alpha=cell.alpha, beta=cell.beta)
-
-    _run(
-        [layer(cell) for cell in grid],
-        options.paths(path),
-        Conditions(
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            input_size=size,
-            layout=layout,
-            training=training,
-            flush_l2=flush_l2,
-            energy=energy,
-        ),
-        max_seconds,
-        Output(format=format, path=output),
-    )
+    layers = [Stage2Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta) for v in grid]
+    conditions = Conditions(
+        device=device, dtype=dtype, batch_size=batch_size, input_size=size, layout=layout, training=training,
+        flush_l2=flush_l2, energy=energy,
+    )  # fmt: skip
+    _run(layers, options.paths(path), conditions, max_seconds, Output(format=format, path=output))
 
 
 def _run(
-    networks: Sequence[Variant | Stage2Layer],
-    paths: Sequence[str],
-    conditions: Conditions,
-    max_seconds: float,
+    networks: Sequence[Variant | Stage2Layer], paths: Sequence[str], conditions: Conditions, max_seconds: float,
     out: Output,
-) -> None:
+) -> None:  # fmt: skip
     """Time everything; each family's rows are safe in ``--output`` before the next family begins.
 
     Raises:
@@ -125,7 +97,7 @@ def _run(
     """
     if not max_seconds > 0:
         raise InvalidValue(f"--max-seconds must be above 0, got {max_seconds}")
-    # torch's memory profiler announces each start and stop on stderr; both are read when torch loads.
+    # torch's memory profiler announces each start and stop on stderr; both variables are read when torch loads.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from sfic_bench import timing
@@ -133,11 +105,11 @@ def _run(
 
     result: TimingResult | None = None
     interrupted = False
-    with progress("timing", len({network.name for network in networks})) as step:
+    with progress("timing", len({network.name for network in networks})) as advance:
         try:
             machine = timing.Machine.for_conditions(conditions)
             for result in timing.measure(networks, paths, conditions, machine, Stop(max_seconds=max_seconds)):
-                step(result.families[-1].name)
+                advance(result.families[-1].name)
                 out.keep(_view(result))
         except KeyboardInterrupt:
             interrupted = True

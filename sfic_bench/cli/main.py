@@ -1,4 +1,4 @@
-"""The command line: arguments → spec → steps → exit status. The only room that prints."""
+"""The command ``sfic-bench``: all commands, and how errors become a line on stderr and an exit status."""
 
 import sys
 from typing import Annotated, Any, NoReturn
@@ -20,7 +20,7 @@ from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.errors import SficBenchError
 from sfic_bench.version import __version__
 
-EPILOG = "Exit status: 0 as asked, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
+EPILOG = "Exit status: 0 success, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
 
 app = typer.Typer(
     help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
@@ -48,8 +48,8 @@ app.command("list")(list_command)
 app.command("env")(env_command)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(is_given: bool) -> None:
+    if is_given:
         print(f"sfic-bench {__version__}")
         raise typer.Exit
 
@@ -63,24 +63,24 @@ def _options(
     pass
 
 
-# Where typer keeps this class depends on its release; it is what every usage error descends from.
-_UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+# The base class of all usage errors, whose module depends on typer's release.
+_UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def main() -> NoReturn:
-    """Run a command; an error of the caller's is one line on stderr and exit status 2."""
+    """Run a command; an error that the caller can correct is one line on stderr and exit status 2."""
     try:
         status = app(standalone_mode=False)
     except SficBenchError as error:
         say(f"sfic-bench: {error}")
         status = error.exit_status
-    except _UsageProblem as error:
+    except _UsageError as error:
         say(f"sfic-bench: {error.format_message()} (see sfic-bench --help)")
         status = 2
     except (typer.Abort, KeyboardInterrupt):
         say("sfic-bench: interrupted")
         status = 130
-    except BrokenPipeError:  # the reader, such as head, has had enough
+    except BrokenPipeError:  # the reader, such as head, has closed the pipe
         sys.stderr.close()
         status = 0
     sys.exit(status or 0)

@@ -1,12 +1,12 @@
 """Options that several commands share, and their parsing."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sfic_bench.cli.output import Format, say
-from sfic_bench.errors import InvalidValue, UnknownName, member
+from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
@@ -16,14 +16,26 @@ from sfic_bench.networks.variant import OnUnsupported
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
-    done, comma, last = incomplete.rpartition(",")
-    return [
-        done + comma + n
-        for n in ("all", "detectors", *registry.names(), *registry.detector_names())
-        if n.startswith(last)
-    ]
+    first, comma, last = incomplete.rpartition(",")
+    names = ("all", "detectors", *registry.names(), *registry.detector_names())
+    return [first + comma + name for name in names if name.startswith(last)]
 
 
+def alphas_option(default: str) -> Any:
+    """The option ``--alpha`` of a grid, whose help says what the ``default`` is."""
+    help = f"Shares of the frequency channels, in \\[0, 1]; none for vanilla alone. Default: {default}."
+    return typer.Option("--alpha", metavar="A[,A…]|none", help=help, show_default=False)
+
+
+def betas_option(default: str) -> Any:
+    """The option ``--beta`` of a grid, whose help says what the ``default`` is."""
+    help = f"Scales of the frequency branch, in (0, 1]. Default: {default}."
+    return typer.Option("--beta", metavar="B[,B…]", help=help, show_default=False)
+
+
+Backbone = Annotated[
+    str, typer.Option(metavar="NAME", help="A name from `sfic-bench list`, timm:NAME, … or FILE.py:FUNCTION.")
+]
 Backbones = Annotated[
     str,
     typer.Option(
@@ -32,28 +44,16 @@ Backbones = Annotated[
         autocompletion=_complete_backbones,
     ),
 ]
-Alphas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A[,A…]|none",
-        help="Shares of the frequency channels, in \\[0, 1]; none for vanilla alone. Default: the paper's .25, .5, .75.",
-        show_default=False,
-    ),
+Alpha = Annotated[
+    float | None, typer.Option(metavar="A", help="Share of the frequency channels; vanilla if not given.")
 ]
-Betas = Annotated[
-    str | None,
-    typer.Option(
-        metavar="B[,B…]",
-        help="Scales of the frequency branch, in (0, 1]. Default: the paper's .25, .5, .75, 1.",
-        show_default=False,
-    ),
-]
+Alphas = Annotated[str | None, alphas_option("the paper's .25, .5, .75")]
+Beta = Annotated[float | None, typer.Option(metavar="B", help="Scale of the frequency branch; 1 if only α is given.")]
+Betas = Annotated[str | None, betas_option("the paper's .25, .5, .75, 1")]
 Unsupported = Annotated[
-    str,
+    OnUnsupported,
     typer.Option(
-        "--on-unsupported",
-        metavar="error|keep",
-        help="An operation without a meaning on a pair: an error, or kept vanilla.",
+        "--on-unsupported", help="Treat an operation without a meaning on a pair as an error, or keep it vanilla."
     ),
 ]
 InputSize = Annotated[int, typer.Option(metavar="N", help="Height and width of the input, pixels.")]
@@ -61,84 +61,63 @@ Classes = Annotated[int, typer.Option(metavar="N", help="Number of logits.")]
 PathsOption = Annotated[
     str, typer.Option("--path", metavar="NAME[,NAME…]|all", help="Execution paths; see `sfic-bench list`.")
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where to run.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="The device to run on.")]
 DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 LayoutOption = Annotated[
     MemoryLayout,
-    typer.Option(
-        "--layout",
-        help="How tensors are stored; both times every path in each, in the same rounds.",
-    ),
+    typer.Option("--layout", help="How tensors are stored; both times every path in each, in the same rounds."),
 ]
 EnergyOption = Annotated[
-    bool,
-    typer.Option("--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path."),
+    bool, typer.Option("--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path.")
 ]
 Training = Annotated[bool, typer.Option("--training", help="Time a training step: forward and backward pass.")]
 MaxSeconds = Annotated[
-    float,
-    typer.Option("--max-seconds", metavar="S", help="Time limit of the samples, for each table section."),
+    float, typer.Option("--max-seconds", metavar="S", help="Time limit of the samples, for each table section.")
 ]
 FlushL2 = Annotated[
     bool,
     typer.Option(
-        "--flush-l2/--warm-l2",
-        help="Overwrite a CUDA device's L2 cache before each call. Graphs are timed both ways.",
+        "--flush-l2/--warm-l2", help="Overwrite a CUDA device's L2 cache before each call. Graphs are timed both ways."
     ),
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
 OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", metavar="FILE", help="Write to a file instead of stdout, atomically."),
+    Path | None, typer.Option("--output", metavar="FILE", help="Write to a file instead of stdout, atomically.")
 ]
 
 
 def grid(
-    names: str,
-    alphas: str | None,
-    betas: str | None,
-    on_unsupported: str = "error",
-    *,
-    default_alphas: tuple[float, ...] = PAPER_ALPHAS,
-    default_betas: tuple[float, ...] = PAPER_BETAS,
-) -> Grid:
+    names: str, alphas: str | None, betas: str | None, on_unsupported: OnUnsupported = OnUnsupported.ERROR, *,
+    default_alphas: tuple[float, ...] = PAPER_ALPHAS, default_betas: tuple[float, ...] = PAPER_BETAS,
+) -> Grid:  # fmt: skip
     """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for; see `grid_of`.
 
     Raises:
         UnknownName, InvalidValue: for a name, number or range that cannot be used.
     """
     return grid_of(
-        parts(names), *ratios(alphas, betas), unsupported(on_unsupported),
+        parts(names), *ratios(alphas, betas), on_unsupported,
         default_alphas=default_alphas, default_betas=default_betas,
     )  # fmt: skip
 
 
-def unsupported(wanted: str) -> OnUnsupported:
-    """The value of ``--on-unsupported``.
-
-    Raises:
-        UnknownName: if there is no such value.
-    """
-    return member(OnUnsupported, wanted, "value of --on-unsupported")
-
-
-def tell_kept(wanted: Grid) -> None:
-    """Say on stderr which parts of which backbone stay vanilla, if they may."""
-    if wanted.on_unsupported is OnUnsupported.ERROR or not wanted.alphas:
+def report_kept(grid: Grid) -> None:
+    """Write to stderr which parts of each backbone stay vanilla, if ``grid`` keeps unsupported operations."""
+    if grid.on_unsupported is OnUnsupported.ERROR or not grid.alphas:
         return
     from sfic_bench import api  # imports torch
 
-    for name in wanted.backbones:
+    for name in grid.backbones:
         model = api.build(name, device="meta")
-        explanation = api.explain_placement(model, alpha=wanted.alphas[0], on_unsupported="keep")
+        explanation = api.explain_placement(model, alpha=grid.alphas[0], on_unsupported="keep")
         kept: dict[str, dict[str, None]] = {}  # operations by module, each once
         for operation in explanation.operations:
             if operation.role == "kept":
                 kept.setdefault(operation.path, {})[operation.operation] = None
         if kept:
-            parts = "; ".join(f"{path} ({', '.join(found)})" for path, found in kept.items())
-            say(f"sfic-bench: {name} keeps vanilla: {parts}")
+            modules = "; ".join(f"{path} ({', '.join(operations)})" for path, operations in kept.items())
+            say(f"sfic-bench: {name} keeps vanilla: {modules}")
 
 
 def paths(names: str) -> tuple[str, ...]:
@@ -147,13 +126,13 @@ def paths(names: str) -> tuple[str, ...]:
     Raises:
         UnknownName, InvalidValue: for a path that does not exist, or none.
     """
-    wanted = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(parts(names)))
-    for name in wanted:
+    selected = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(parts(names)))
+    for name in selected:
         if name not in EXECUTION_PATHS:
             raise UnknownName("execution path", name, EXECUTION_PATHS)
-    if not wanted:
+    if not selected:
         raise InvalidValue("--path names no path; see `sfic-bench list`")
-    return wanted
+    return selected
 
 
 def counts(option: str, text: str) -> tuple[int, ...]:
@@ -162,31 +141,31 @@ def counts(option: str, text: str) -> tuple[int, ...]:
     Raises:
         InvalidValue: for anything else.
     """
-    found = parts(text)
-    if not found or not all(p.isascii() and p.isdigit() and int(p) for p in found):
+    numbers = parts(text)
+    if not numbers or not all(n.isascii() and n.isdigit() and int(n) for n in numbers):
         raise InvalidValue(f"{option} takes whole numbers separated by commas, such as 4,8,16, got {text!r}")
-    return tuple(map(int, found))
+    return tuple(map(int, numbers))
 
 
 def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """What ``--alpha`` and ``--beta`` list, ``None`` where nothing is given; no α for ``none``.
+    """The numbers that ``--alpha`` and ``--beta`` list; ``None`` for an option that is not given, no α for ``none``.
 
     Raises:
-        InvalidValue: for what is no number.
+        InvalidValue: for text that is no number.
     """
-    found = () if alphas == "none" else None if alphas is None else _numbers("--alpha", alphas)
-    return found, None if betas is None else _numbers("--beta", betas)
+    alpha_values = () if alphas == "none" else None if alphas is None else _numbers("--alpha", alphas)
+    return alpha_values, None if betas is None else _numbers("--beta", betas)
 
 
 def parts(text: str) -> list[str]:
-    """What commas separate, without spaces and empty parts."""
+    """The parts of ``text`` between commas, without spaces and empty parts."""
     return [part for part in (p.strip() for p in text.split(",")) if part]
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
-        if found := tuple(map(float, parts(text))):
-            return found
+        if numbers := tuple(map(float, parts(text))):
+            return numbers
     except ValueError:
         pass
     raise InvalidValue(f"{option} takes numbers separated by commas, such as 0.25,0.5, got {text!r}")

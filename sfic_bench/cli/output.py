@@ -1,7 +1,7 @@
-"""Where a command's result goes: data on stdout or in a file, everything else on stderr."""
+"""Where a command's result goes: data to stdout or a file, everything else to stderr."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,14 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
 from sfic_bench.results.files import check_writable, write_atomically
@@ -60,7 +53,7 @@ class Output:
             check_writable(self.path)
 
     def keep(self, view: View) -> None:
-        """Write an unfinished ``view`` to ``--output`` if there is one, so that no end loses it."""
+        """Write an unfinished ``view`` to ``--output`` if it is given, so that an early end loses nothing."""
         if self.path is not None:
             write_atomically(self.path, self._text(view))
 
@@ -68,13 +61,8 @@ class Output:
         if self.path is None and self.format is Format.TABLE:
             # In a pipe there is no width to fit into; cutting columns would lose figures.
             to_terminal(view.tables, Console(width=None if sys.stdout.isatty() else 200))
-            return
-        text = self._text(view)
-        if self.path is None:
-            sys.stdout.write(text)
         else:
-            write_atomically(self.path, text)
-            say(f"wrote {self.path}")
+            write_text(self.path, self._text(view))
 
     def _text(self, view: View) -> str:
         match self.format:
@@ -83,13 +71,22 @@ class Output:
             case Format.JSON:
                 return to_json(view.result)
             case Format.CSV:
-                return to_csv([flat(row) for row in view.rows])
+                return to_csv([csv_line(row) for row in view.rows])
             case Format.MARKDOWN:
                 return to_markdown(view.tables)
 
 
-def flat(row: Struct) -> dict[str, object]:
-    """``row`` as one line of CSV: an interval is three columns, a mapping one for each key; lists stay in JSON."""
+def write_text(path: Path | None, text: str) -> None:
+    """Write ``text`` to a file, atomically, or to stdout if there is no ``path``."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        write_atomically(path, text)
+        say(f"wrote {path}")
+
+
+def csv_line(row: Struct) -> dict[str, object]:
+    """``row`` as one line of CSV: an interval is three columns, a mapping one for each key; lists are only in JSON."""
     line: dict[str, object] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
@@ -103,33 +100,15 @@ def flat(row: Struct) -> dict[str, object]:
 
 
 def say(message: str) -> None:
-    """A word to the person, on stderr."""
+    """Write a message to stderr."""
     Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator["Step"]:
-    """A bar on stderr while it lasts, if stderr is a terminal."""
+def progress(description: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar on stderr, if that is a terminal; the function moves it on by one, with a new description."""
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        yield Step(bar, bar.add_task(what, total=total))
-
-
-@dataclass(frozen=True)
-class Step:
-    """Moves the bar on by one."""
-
-    bar: Progress
-    task: TaskID
-
-    def __call__(self, now: str) -> None:
-        self.bar.update(self.task, advance=1, description=now)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda now: bar.update(task, advance=1, description=now)

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sfic_bench.cli.compare import percent
-from sfic_bench.cli.output import say
+from sfic_bench.cli.output import say, write_text
 from sfic_bench.errors import InvalidValue
-from sfic_bench.results.files import check_writable, write_atomically
+from sfic_bench.results.files import check_writable
 
 
 class PageFormat(StrEnum):
@@ -25,11 +25,10 @@ def report_command(
         list[Path], typer.Argument(metavar="FILE…", help="Result files of `flops`, `latency` and `stage2`.")
     ],
     base: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Compare with this file, which was; takes exactly one FILE."),
+        Path | None, typer.Option(metavar="FILE", help="An older result file to compare the one FILE with.")
     ] = None,
     margin: Annotated[
-        str, typer.Option(metavar="PERCENT", help="Of the comparison, as in `sfic-bench compare`.")
+        str, typer.Option(metavar="PERCENT", help="Margin of the comparison, as in `sfic-bench compare`.")
     ] = "2%",
     format: Annotated[
         PageFormat | None,
@@ -40,8 +39,7 @@ def report_command(
         typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout, atomically."),
     ] = None,
     image: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the charts as SVG and PNG into this folder, too."),
+        Path | None, typer.Option(metavar="DIR", help="Write the charts as SVG and PNG into this folder, too.")
     ] = None,
 ) -> None:
     """Put result files on one page that opens offline: verdict, tables, charts, and where figures are from.
@@ -62,17 +60,11 @@ def report_command(
     from sfic_bench.results.read import read
 
     records = [read(path) for path in files]
-    compared = None
-    if base is not None:
-        compared = compare(read(base), records[0], margin=percent("--margin", margin))
-    parts = page.sections(records, compared)
+    comparison = None if base is None else compare(read(base), records[0], margin=percent("--margin", margin))
+    sections = page.sections(records, comparison)
     if image is not None:
-        written = page.images(parts, image)
-        say(f"wrote {len(written)} images to {image}")
-    is_html = format is PageFormat.HTML
-    text = page.to_html(parts, [path.name for path in files]) if is_html else page.to_markdown(parts)
-    if output is None:
-        sys.stdout.write(text)
+        say(f"wrote {len(page.images(sections, image))} images to {image}")
+    if format is PageFormat.HTML:
+        write_text(output, page.to_html(sections, [path.name for path in files]))
     else:
-        write_atomically(output, text)
-        say(f"wrote {output}")
+        write_text(output, page.to_markdown(sections))

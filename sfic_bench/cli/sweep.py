@@ -1,4 +1,4 @@
-"""``sfic-bench sweep``: many cells, on this machine or on a Ray cluster."""
+"""``sfic-bench sweep``: a whole grid of commands, on this machine or on a Ray cluster."""
 
 import signal
 import sys
@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,7 @@ from typer.core import TyperGroup
 
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, say
-from sfic_bench.cli.training_options import training_room
+from sfic_bench.cli.training_options import training_packages
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report import Table
 from sfic_bench.report.cells import number
@@ -30,13 +29,12 @@ from sfic_bench.units import format_duration
 if TYPE_CHECKING:
     from sfic_bench.sweep.engines import Engine, Running
     from sfic_bench.sweep.kept import Failure
-    from sfic_bench.sweep.progress import Driver, SweepProgress
-    from sfic_bench.sweep.standing import CommandRow
+    from sfic_bench.sweep.progress import CommandRow, Driver, SweepProgress
     from sfic_bench.sweep.store import Store
 
 
 SHOWN = 20
-"""Running or failed cells that are listed at most."""
+"""How many running or failed cells are listed at most."""
 
 PRINTED_EVERY_S = 30.0
 """How often a sweep without a terminal says where it stands."""
@@ -61,42 +59,39 @@ class _Group(TyperGroup):
 sweep_app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    help="Do a whole grid of commands, on this machine or on a Ray cluster: sweep SPEC.toml (sweep run --help), sweep status DIR.",
+    help="Do a whole grid of commands, on this machine or on a Ray cluster: sweep SPEC.toml (see sweep run --help), "
+    "sweep status DIR.",
 )
-
-OutputArgument = Annotated[
-    str,
-    typer.Option("-o", "--output", metavar="DIR|URL", help="Where results are kept: all nodes must reach it."),
-]
 
 
 @sweep_app.command("run")
 def run_command(
-    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to do; see docs/sweeping.md.")],
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The sweep file; see docs/sweeping.md.")],
     address: Annotated[
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT|ray://…",
-            help="A Ray cluster. Without one, Ray starts on this machine.",
             show_default=False,
+            help="A Ray cluster. Without one, Ray starts on this machine.",
         ),
     ] = None,
-    output: OutputArgument = "sweep",
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="DIR|URL", help="Where results are kept: all nodes must reach it.")
+    ] = "sweep",
     engine: Annotated[EngineName, typer.Option(help="local: in this process, one job after another.")] = EngineName.RAY,
     may_grow: Annotated[
-        bool,
-        typer.Option("--may-grow", help="The cluster starts nodes when they are wanted: wait for what no node has."),
+        bool, typer.Option("--may-grow", help="The cluster starts nodes on demand: wait for what no node has.")
     ] = False,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Do what a sweep file asks for, as far as there are no results of it yet.
 
-    Every cell keeps its own result as soon as it has one, so that a sweep that was stopped, however, goes on, and one that
-    asks for more adds to it. Exit status 1 if a cell failed.
+    Every cell keeps its own result as soon as it has one, so that the same command goes on with a sweep that was
+    stopped, and a file that asks for more adds to it. Exit status 1 if a cell failed.
     """
     if engine is EngineName.LOCAL and address is not None:
-        raise InvalidValue("--address is of a Ray cluster: leave it out, or --engine local")
-    with training_room():
+        raise InvalidValue("--address names a Ray cluster: leave it out, or --engine local")
+    with training_packages():
         from sfic_bench.sweep.collect import collect
         from sfic_bench.sweep.plan import computed_before, tasks_of
         from sfic_bench.sweep.run import sweep
@@ -110,10 +105,10 @@ def run_command(
             tasks = tasks_of(jobs, chosen.nodes, store, may_grow=may_grow)
             if older := computed_before(tasks, store):
                 say(
-                    f"sfic-bench: {len(older):,} results in {output} were computed with other code, another torch or on another "
-                    f"device, such as {older[0]}: they stay where they are, and are computed again"
+                    f"sfic-bench: {len(older):,} results in {output} were computed with other code, another torch or "
+                    f"on another device, such as {older[0]}: they stay where they are, and are computed again"
                 )
-            with _ended_as_by_ctrl_c(), _watched() as watch:
+            with _sigterm_as_ctrl_c(), _watched() as watch:
                 progress = sweep(tasks, chosen, store, watch)
         except KeyboardInterrupt:
             say(f"sfic-bench: interrupted; the same command goes on with what is in {output}")
@@ -122,9 +117,8 @@ def run_command(
             chosen.close()
         files = collect(tasks, store)
     failures = _failures(store, progress.reasons)
-    Output(format=format, path=None).emit(
-        _standing(progress.driver(), progress.total, progress.done, progress.failed, failures)
-    )
+    view = _view(progress.driver(), progress.total, progress.done, progress.failed, failures)
+    Output(format=format, path=None).emit(view)
     say(f"sfic-bench: results are in {output}: {', '.join(files)}" if files else f"sfic-bench: no results in {output}")
     if progress.failed:
         raise typer.Exit(1)
@@ -145,12 +139,11 @@ def status_command(
     if plan is None or driver is None:
         raise UnusableStore(f"{output} has no sweep: expected {PLAN} and {DRIVER} in it")
     done_keys, failed_keys = store.keys("results"), store.keys("failed")
-    commands = {key: title.partition(" ")[0] for key, title in plan.cells.items()}
-    total = Counter(commands.values())
+    commands = {key: title.partition(" ")[0] for key, title in plan.titles.items()}
     done = Counter(command for key, command in commands.items() if key in done_keys)
-    lost = [key for key in commands if key in failed_keys - done_keys]
-    failed = Counter(commands[key] for key in lost)
-    view = _standing(driver, total, done, failed, _failures(store, lost))
+    unsolved = [key for key in commands if key in failed_keys - done_keys]
+    failed = Counter(commands[key] for key in unsolved)
+    view = _view(driver, Counter(commands.values()), done, failed, _failures(store, unsolved))
     Output(format=format, path=None).emit(view)
 
 
@@ -165,8 +158,8 @@ def _engine(name: EngineName, address: str | None) -> "Engine":
 
 
 @contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
-    """What a cluster's scheduler sends at the end of a job's time stops a sweep as Ctrl-C does."""
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM, which a cluster's scheduler sends at the end of a job's time, stops a sweep as Ctrl-C does."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -179,6 +172,7 @@ def _ended_as_by_ctrl_c() -> Iterator[None]:
 
 
 def _failures(store: "Store", keys: Iterable[str]) -> "dict[str, Failure]":
+    """The kept failures of the first `SHOWN` of ``keys``."""
     from sfic_bench.sweep.kept import Failure
 
     files = {key: store.read(f"failed/{key}.json", Failure) for key in list(keys)[:SHOWN]}
@@ -187,8 +181,8 @@ def _failures(store: "Store", keys: Iterable[str]) -> "dict[str, Failure]":
 
 @contextmanager
 def _watched() -> "Iterator[Callable[[SweepProgress], None]]":
-    """A live table on a terminal; without one, a line now and then. Either way each failure as it comes."""
-    # The stream of now: while a job runs in this process, what it prints goes to its log.
+    """A function that shows each failure and where a sweep stands: a live table on a terminal, else a line at times."""
+    # This stays the terminal when sys.stderr becomes the log of a job that runs in this process.
     console, printed_at, reported = Console(file=sys.stderr, highlight=False), 0.0, 0
     with Live(console=console, auto_refresh=False, transient=True) as live:
 
@@ -197,11 +191,14 @@ def _watched() -> "Iterator[Callable[[SweepProgress], None]]":
             for reason in list(progress.reasons.values())[reported:]:
                 console.print(f"failed: {reason}", markup=False, soft_wrap=True)
             reported = len(progress.reasons)
+            line = _line(progress)
             if console.is_terminal:
-                live.update(_live(progress), refresh=True)
+                table = _running_table(list(progress.running.values()))
+                columns = range(len(table.columns))
+                live.update(Group(Text(line, "bold"), renderable(table, columns)), refresh=True)
             elif time.monotonic() - printed_at > PRINTED_EVERY_S:
                 printed_at = time.monotonic()
-                console.print(_line(progress), markup=False, soft_wrap=True)
+                console.print(line, markup=False, soft_wrap=True)
 
         yield watch
 
@@ -209,14 +206,13 @@ def _watched() -> "Iterator[Callable[[SweepProgress], None]]":
 def _line(progress: "SweepProgress") -> str:
     parts = [f"{progress.done.total():,} of {progress.total.total():,} cells done"]
     parts += [f"{progress.failed.total():,} failed"] if progress.failed else []
-    parts += [f"{progress.images_per_s:,.0f} images/s"] if progress.images_per_s else []
-    parts += [f"{format_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else []
-    return f"{progress.engine}: " + ", ".join(parts)
+    return f"{progress.engine}: " + ", ".join([*parts, *_rates(progress)])
 
 
-def _live(progress: "SweepProgress") -> Group:
-    running = _running_table(list(progress.running.values()))
-    return Group(Text(_line(progress), "bold"), renderable(running, range(len(running.columns))))
+def _rates(progress: "SweepProgress | Driver") -> list[str]:
+    """The speed of a sweep and the time that is left, as far as they are known."""
+    rates = [f"{progress.images_per_s:,.0f} images/s"] if progress.images_per_s else []
+    return rates + ([f"{format_duration(progress.seconds_left)} left"] if progress.seconds_left is not None else [])
 
 
 def _running_table(running: "Sequence[Running]") -> Table:
@@ -229,15 +225,11 @@ def _running_table(running: "Sequence[Running]") -> Table:
     return tabulated("Now", columns, running[:SHOWN])
 
 
-def _standing(
-    driver: "Driver",
-    total: Counter[str],
-    done: Counter[str],
-    failed: Counter[str],
-    failures: "Mapping[str, Failure]",
+def _view(
+    driver: "Driver", total: Counter[str], done: Counter[str], failed: Counter[str], failures: "Mapping[str, Failure]"
 ) -> View:
-    """Jobs by command, what is running, and why those that failed did; ``failures`` are `SHOWN` at most."""
-    from sfic_bench.sweep.standing import CommandRow, FailedRow, SweepResult
+    """The number of cells by command, what is running, and why the cells in ``failures`` failed."""
+    from sfic_bench.sweep.progress import CommandRow, SweepResult
 
     running = list(driver.running.values())
     now = Counter(job.command for job in running)
@@ -249,33 +241,33 @@ def _standing(
         for command, count in total.items()
     ]  # fmt: skip
     notes = [f"{driver.engine}, driven from {driver.host} (process {driver.pid})"]
-    if not driver.is_alive:
+    if driver.is_alive:
+        notes += _rates(driver)
+    else:
         running = []
         if any(row.left for row in rows):
             age = format_duration(time.time() - driver.updated)
             notes.append(f"it ended {age} ago: the same command goes on with the rest")
-    else:
-        notes += [f"{format_duration(driver.seconds_left)} left"] if driver.seconds_left else []
-        notes += [f"{driver.images_per_s:,.0f} images/s"] if driver.images_per_s else []
-    names = ("done", "running", "failed", "left", "of")
-    columns = [Cells[CommandRow]("command", lambda row: row.command, number=False)]
-    columns += [Cells[CommandRow](name, partial(_count, name), always=True) for name in names]
+    columns = [
+        Cells[CommandRow]("command", lambda row: row.command, number=False),
+        *map(_count_column, ("done", "running", "failed", "left", "of")),
+    ]
     tables = [tabulated("Cells", columns, rows, notes=notes)]
     tables += [_running_table(running)] if running else []
     if failures:
         more = failed.total() - len(failures)
-        lines = [FailedRow(key=key, failure=failure) for key, failure in failures.items()]
-        failed_columns: tuple[Cells[FailedRow], ...] = (
-            Cells("cell", lambda line: line.failure.cell, number=False),
-            Cells("on", lambda line: line.failure.host, number=False),
-            Cells("to blame", lambda line: line.failure.cause, number=False),
-            Cells("reason", lambda line: line.failure.reason, number=False),
-            Cells("log", lambda line: f"failed/{line.key}.log", number=False),
+        failed_columns: tuple[Cells[tuple[str, Failure]], ...] = (
+            Cells("cell", lambda item: item[1].title, number=False),
+            Cells("on", lambda item: item[1].host, number=False),
+            Cells("cause", lambda item: item[1].cause, number=False),
+            Cells("reason", lambda item: item[1].reason, number=False),
+            Cells("log", lambda item: f"failed/{item[0]}.log", number=False),
         )
-        tables.append(tabulated("Failed", failed_columns, lines, notes=[f"and {more:,} more"] if more else []))
-    result = SweepResult(cells=rows, driver=driver, failed=dict(failures))
+        notes = [f"and {more:,} more"] if more else []
+        tables.append(tabulated("Failed", failed_columns, list(failures.items()), notes=notes))
+    result = SweepResult(commands=rows, driver=driver, failed=dict(failures))
     return View(result=result, tables=tables, rows=rows)
 
 
-def _count(name: str, row: "CommandRow") -> str:
-    return f"{getattr(row, name):,}"
+def _count_column(name: str) -> "Cells[CommandRow]":
+    return Cells(name, lambda row: f"{getattr(row, name):,}", always=True)

@@ -6,32 +6,14 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
-from sfic_bench.cli import options
+from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
-from sfic_bench.cli.training_options import (
-    Alpha,
-    BatchSize,
-    Beta,
-    Compression,
-    DataOption,
-    Decay,
-    DeviceCount,
-    Epochs,
-    LearningRate,
-    PrecisionOption,
-    RunArgument,
-    SkipUnreadable,
-    Workers,
-    is_first_process,
-    manifest_of,
-    say_left_out,
-    training_room,
-    variant_of,
-)
 from sfic_bench.cli.training_progress import training_progress
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Device
+from sfic_bench.networks import registry
+from sfic_bench.networks.variant import OnUnsupported, Variant
 from sfic_bench.report.accuracy_tables import scores_table
 from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
@@ -39,29 +21,29 @@ from sfic_bench.results.environment import environment
 from sfic_bench.results.files import check_writable, write_bytes_atomically
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
 from sfic_bench.statistics.intervals import Interval
-from sfic_bench.train.recipe import Precision
+from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 
 
 def train_command(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The run's folder.")],
-    backbone: Annotated[str, typer.Option(metavar="NAME", help="A name from `sfic-bench list`.")] = "resnet26",
-    alpha: Alpha = None,
-    beta: Beta = None,
-    data: DataOption = "orl",
-    compression: Compression = "",
-    epochs: Epochs = 20,
-    batch_size: BatchSize = 64,
-    learning_rate: LearningRate = 1e-4,
-    decay: Decay = 0.5,
+    backbone: options.Backbone = "resnet26",
+    alpha: options.Alpha = None,
+    beta: options.Beta = None,
+    data: training_options.DataOption = "orl",
+    compression: training_options.Compression = "",
+    epochs: training_options.Epochs = 20,
+    batch_size: training_options.BatchSize = 64,
+    learning_rate: training_options.LearningRate = 1e-4,
+    decay: training_options.Decay = 0.5,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of weights, order and augmentation.")] = 7,
     input_size: options.InputSize = 256,
-    precision: PrecisionOption = Precision.FP32,
+    precision: training_options.PrecisionOption = Precision.FP32,
     device: options.DeviceOption = Device.CPU,
-    devices: DeviceCount = 1,
-    workers: Workers = 0,
+    devices: training_options.DeviceCount = 1,
+    workers: training_options.Workers = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    skip_unreadable: SkipUnreadable = False,
-    on_unsupported: options.Unsupported = "error",
+    skip_unreadable: training_options.SkipUnreadable = False,
+    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Train one network by the paper's protocol, and score it on the test split.
@@ -69,10 +51,12 @@ def train_command(
     The same seed gives the same weights on a CPU. A run that was stopped goes on with --resume after its last
     finished epoch, and ends as if it had never been stopped.
     """
-    variant = variant_of(backbone, alpha, beta, on_unsupported)
-    with training_room():
+    registry.check_name(backbone)
+    if alpha is not None and beta is None:
+        beta = 1.0
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=on_unsupported)
+    with training_options.training_packages():
         from sfic_bench.train.loop import train
-        from sfic_bench.train.recipe import Recipe, TrainingDevices
         from sfic_bench.train.runs import Run
         from sfic_bench.train.splits import DataSplits
 
@@ -81,10 +65,10 @@ def train_command(
             input_size=input_size, precision=precision,
         )  # fmt: skip
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
-        splits, run = DataSplits.of(manifest_of(data, compression)), Run(output)
+        splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)
         with training_progress(f"{variant}, seed {seed}") as listener:
             result = train(variant, recipe, splits, run, used, resume=resume, listener=listener)
-    if not is_first_process():
+    if not training_options.is_first_process():
         return
     last = run.epochs()[-1]
     rates = (
@@ -96,28 +80,28 @@ def train_command(
     )  # fmt: skip
     view = _view(f"{variant} after {recipe.epochs} epochs", scores, rates)
     Output(format=format, path=None).emit(view)
-    say_left_out(result.unreadable)
+    training_options.report_unreadable(result.unreadable)
 
 
 def evaluate_command(
-    run: RunArgument,
-    data: DataOption = "orl",
-    compression: Compression = "",
+    run: training_options.RunArgument,
+    data: training_options.DataOption = "orl",
+    compression: training_options.Compression = "",
     split: Annotated[SplitName, typer.Option(help="Which images are scored.")] = SplitName.TEST,
     device: options.DeviceOption = Device.CPU,
-    workers: Workers = 0,
-    skip_unreadable: SkipUnreadable = False,
+    workers: training_options.Workers = 0,
+    skip_unreadable: training_options.SkipUnreadable = False,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
     """Score a trained network on any manifest, per image and per video, with intervals."""
     out = Output(format=format, path=output)
-    with training_room():
+    with training_options.training_packages():
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
         from sfic_bench.train.scores import summary
 
-        manifest = manifest_of(data, compression)
+        manifest = training_options.manifest_of(data, compression)
         rows = manifest.where(split=split)
         if not len(rows):
             raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
@@ -131,11 +115,11 @@ def evaluate_command(
         images=len(predictions), unreadable=unreadable, scores=scores,
     )  # fmt: skip
     out.emit(_view(f"{trained.variant} on {manifest.name}, {split}", result))
-    say_left_out(unreadable)
+    training_options.report_unreadable(unreadable)
 
 
 def predict_command(
-    run: RunArgument,
+    run: training_options.RunArgument,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Image files.")],
     device: options.DeviceOption = Device.CPU,
     format: options.FormatOption = Format.TABLE,
@@ -143,12 +127,12 @@ def predict_command(
 ) -> None:
     """Print for each image the probability that it is fake. Exit status 1 if one cannot be read."""
     out = Output(format=format, path=output)
-    with training_room():
+    with training_options.training_packages():
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
 
-        scores = list(TrainedNetwork(Run(run), device).scores(images))
-    rows = [Prediction(path=str(path), fake=score, reason=reason) for path, score, reason in scores]
+        scores = TrainedNetwork(Run(run), device).scores(images)
+        rows = [Prediction(path=str(path), fake=fake, reason=reason) for path, fake, reason in scores]
     columns = (
         Cells[Prediction]("image", lambda row: row.path, number=False),
         Cells[Prediction]("fake", lambda row: number(row.fake, ".4f"), always=True),
@@ -156,15 +140,15 @@ def predict_command(
     )
     table = tabulated("Probability of fake", columns, rows, notes=[f"by {run}"])
     out.emit(View(result=PredictionsResult(run=str(run), rows=rows), tables=[table], rows=rows))
-    if any(score is None for _, score, _ in scores):
+    if any(row.fake is None for row in rows):
         raise typer.Exit(1)
 
 
 def attention_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Finished runs, side by side.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Finished runs, to be shown side by side.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.png", help="The picture.")],
-    data: DataOption = "orl",
-    compression: Compression = "",
+    data: training_options.DataOption = "orl",
+    compression: training_options.Compression = "",
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A folder of fakes, instead of the data's.")
     ] = None,
@@ -174,13 +158,13 @@ def attention_command(
     """Draw average forgery attention maps (Fig. 5), which show where networks look in 4, 8 and 16 fakes."""
     check_writable(output)
     numbers = options.counts("--counts", counts)
-    with training_room():
+    with training_options.training_packages():
         from sfic_bench.train.attention import fakes, picture
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
 
         networks = [TrainedNetwork(Run(run), device) for run in runs]
-        source = images or manifest_of(data, compression)
+        source = images or training_options.manifest_of(data, compression)
         maps = []
         for network in networks:
             inputs = fakes(source, network.recipe.input_size, max(numbers))

@@ -32,14 +32,11 @@ def training_progress(title: str) -> "Iterator[ProgressListener]":
 
         def move(progress: "TrainingProgress") -> None:
             bar.update(
-                task,
-                total=progress.steps * progress.epochs,
+                task, total=progress.steps * progress.epochs,
                 completed=progress.steps * (progress.epoch - 1) + progress.step,
-                epoch=f"{progress.epoch}/{progress.epochs}",
-                loss=progress.loss,
-                auc="–" if progress.auc is None else f"{progress.auc:.3f}",
-                rate=progress.images_per_s,
-            )
+                epoch=f"{progress.epoch}/{progress.epochs}", loss=progress.loss,
+                auc="–" if progress.auc is None else f"{progress.auc:.3f}", rate=progress.images_per_s,
+            )  # fmt: skip
 
         yield move
 
@@ -66,7 +63,7 @@ class EpochLines:
         )
 
 
-def say_finished(title: str, number: int, count: int) -> None:
-    """Write a line for a finished run, unless stderr is a terminal, whose bars are enough."""
+def report_finished(title: str, number: int, count: int) -> None:
+    """Write a line for a finished run, unless stderr is a terminal, where bars show it."""
     if not Console(stderr=True).is_terminal:
         say(f"{title}: finished, {number} of {count}")

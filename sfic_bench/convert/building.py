@@ -1,11 +1,11 @@
 """The new graph of a rewrite, as it grows."""
 
 import copy
+from collections.abc import Mapping
 
 from torch import fx, nn
 from torch.fx.node import Argument
 
-from sfic_bench.convert.graph import attribute_of, take_over_modes
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.values import Folded, Paired, Single
 from sfic_bench.nn.adapters import Divide, Join
@@ -23,8 +23,8 @@ class Building:
         self.graph = fx.Graph()
         self.modules: dict[str, object] = {}
 
-    def call(self, target: str, *args: Argument, **kwargs: Argument) -> fx.Node:
-        return self.graph.call_module(target, args, kwargs)
+    def call(self, path: str, *args: Argument, **kwargs: Argument) -> fx.Node:
+        return self.graph.call_module(path, args, kwargs)
 
     def call_new(self, name: str, module: nn.Module, *args: Argument, **kwargs: Argument) -> fx.Node:
         """Call ``module``, which nothing else calls, under ``name`` or a name like it that is free."""
@@ -35,15 +35,14 @@ class Building:
 
     def read_attribute(self, node: fx.Node, model: nn.Module) -> object:
         """A copy of the parameter, buffer or constant of ``model`` that the ``get_attr`` node ``node`` reads."""
-        value = copy.deepcopy(attribute_of(model, str(node.target)))
-        self.modules[str(node.target)] = value
+        path, _, name = str(node.target).rpartition(".")
+        value = self.modules[str(node.target)] = copy.deepcopy(getattr(model.get_submodule(path), name))
         return value
 
     def divide(self, tensor: Single, layout: Layout, like: Paired) -> Paired:
         """A single tensor as a pair with ``layout``, resized as ``like`` is."""
         name = f"{tensor.node.name}_divided"
-        module = Divide(layout.spatial, layout.frequency)
-        return Paired(self.call_new(name, module, tensor.node, like.node), layout)
+        return Paired(self.call_new(name, Divide(*layout), tensor.node, like.node), layout)
 
     def join(self, value: Paired | Folded) -> Single:
         """A pair as the vanilla tensor."""
@@ -51,16 +50,27 @@ class Building:
             matrix = (value.rows, value.columns)
             node = self.graph.call_method("unflatten", (self.join(value.pair).node, 1, matrix))
             return Single(self.graph.call_method("transpose", (node, 1, 2)) if value.transposed else node)
-        layout = value.layout
-        module = Join(layout.places, layout.split.spatial)
-        return Single(self.call_new(f"{value.node.name}_joined", module, value.node), layout.total)
+        node = self.call_new(f"{value.node.name}_joined", Join(value.layout.places), value.node)
+        return Single(node, value.layout.total)
 
-    def network(self, name: str, old: nn.Module) -> fx.GraphModule:
-        """The finished network, with each module in the mode (training or evaluation) of its namesake in ``old``."""
+    def network(self, name: str, original: nn.Module) -> fx.GraphModule:
+        """The finished network; each module has the mode (training or evaluation) of its namesake in ``original``."""
         for node in reversed(self.graph.nodes):  # sizes for views of pairs that stay as they are, unread parts
             is_size = getattr(node.target, "__name__", "") in SIZE_ARITHMETIC and node.op == "call_function"
             if is_size and not node.users:
                 self.graph.erase_node(node)
         network = fx.GraphModule(self.modules, self.graph, name)
-        take_over_modes(dict(old.named_modules()), network)
+        _take_over_modes(dict(original.named_modules()), network)
         return network
+
+
+def _take_over_modes(
+    originals: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
+) -> None:
+    """Set each module's mode to that of its namesake among ``originals``, else to its parent's."""
+    if path in originals:
+        training = originals[path].training
+    if module.training != training:
+        module.training = training
+    for name, child in module.named_children():
+        _take_over_modes(originals, child, f"{path}.{name}" if path else name, training)

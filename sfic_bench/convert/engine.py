@@ -9,11 +9,81 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation
-from sfic_bench.convert.options import ConversionOptions
+from sfic_bench.convert.options import ConversionOptions, Placement
+from sfic_bench.convert.placement import placement_of
 from sfic_bench.convert.rules import rule_for
 from sfic_bench.convert.values import Paired, Value, Vector
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn import McsMode, Split, Stage1
+from sfic_bench.nn.fused import ReducedStage1
+from sfic_bench.nn.split import check_beta
+
+
+def to_sfic(
+    model: nn.Module,
+    alpha: float,
+    beta: float,
+    *,
+    placement: Placement | None = None,
+    mcs: McsMode = "learned",
+    on_unsupported: str = "error",
+    share: bool = False,
+) -> fx.GraphModule:
+    """The SFIC form of a vanilla network, a new module with weights of its own.
+
+    Its block weights are slices of the vanilla ones. A convolution's bias in front of a BatchNorm is
+    dropped, as in the paper's networks, and moves into the BatchNorm's running mean. At β = 1, with
+    MCSConv as the identity, the function is the vanilla one, save for strides (which become pools) and
+    for norms over several channels of a map (GroupNorm, LayerNorm), which each branch takes over its own. Gates and
+    attention over channels act as in the vanilla network at any β, since neither branch of a pooled pair is resized.
+
+    Args:
+        model: a vanilla network that torch.fx can trace, or its graph from `graph_of`; not changed.
+        alpha: share of the frequency channels, in [0, 1].
+        beta: height and width of the frequency branch over those of the spatial one, in (0, 1].
+        placement: where Stage 1 and Stage 3 go; by default `placement_of` the network.
+        mcs: see `sfic_bench.nn.MCSConv`.
+        on_unsupported: an operation without a meaning on a pair raises (``"error"``), or runs on the
+            joined pair as it is in the vanilla network (``"keep"``); its result is a single tensor.
+        share: use the modules that stay as they are instead of copies of them, for a network that is
+            only looked at.
+
+    Raises:
+        ValueError: for a ratio out of range.
+        UnsupportedModel: for an operation that cannot run on a pair, named by node and module.
+    """
+    Split.of(0, alpha)
+    check_beta(beta)
+    vanilla = graph_of(model)
+    options = ConversionOptions(
+        placement=placement or placement_of(vanilla),
+        alpha=alpha,
+        beta=beta,
+        mcs=mcs,
+        on_unsupported=on_unsupported,
+        share=share,
+    )
+    return convert(vanilla, options).network
+
+
+def set_beta(model: nn.Module, beta: float) -> None:
+    """Change β of an SFIC network in place.
+
+    β acts in Stage 1 alone, all later sizes follow from Stage 1's result, and no weight depends on it.
+    A fused network whose pairs are joined was made for β = 1 and cannot take another one.
+
+    Raises:
+        ValueError: for β outside (0, 1], or a joined network.
+    """
+    check_beta(beta)
+    modules = list(model.modules())
+    if beta != 1 and any(isinstance(m, ReducedStage1) and m.joined for m in modules):
+        raise ValueError(f"this network was fused for beta = 1 and cannot take beta = {beta}: fuse it anew")
+    for module in modules:
+        if isinstance(module, Stage1 | ReducedStage1):
+            module.beta = beta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,18 +102,14 @@ def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
             and module.
     """
     conversion = Conversion(vanilla, options)
-    _check_placement(conversion)
+    placement = options.placement
+    for name in (*placement.stage1, *placement.stage3, *placement.reads, *placement.reads.values()):
+        if not isinstance(conversion.modules.get(name), nn.Conv2d) or name not in conversion.calls:
+            raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d of this network")
     for node in vanilla.graph.nodes:
         conversion.values[node] = _value_of(Operation(conversion, node))
     network = conversion.building.network(f"SFIC{type(vanilla).__name__}", vanilla)
     return Converted(network=network, operations=tuple(conversion.explained))
-
-
-def _check_placement(conversion: Conversion) -> None:
-    placement = conversion.options.placement
-    for name in (*placement.stage1, *placement.stage3, *placement.reads, *placement.reads.values()):
-        if not isinstance(conversion.modules.get(name), nn.Conv2d) or name not in conversion.calls:
-            raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d of this network")
 
 
 def _value_of(operation: Operation) -> Value:

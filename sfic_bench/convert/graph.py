@@ -48,7 +48,7 @@ def graph_of(model: nn.Module) -> fx.GraphModule:
             f"torch.fx cannot trace {type(model).__name__}{at}: {type(error).__name__}: {first_line(error)}"
         ) from error
     for node in reversed(graph.nodes):
-        if node.target is torch._assert:  # of shapes, which a pair has others of
+        if node.target is torch._assert:  # it checks shapes, and a pair has others
             graph.erase_node(node)
     traced = fx.GraphModule(tracer.root, graph, type(model).__name__)
     if traced.graph.eliminate_dead_code():
@@ -65,18 +65,10 @@ def nodes_in(*arguments: Argument) -> list[fx.Node]:
     return nodes
 
 
-def attribute_of(model: nn.Module, path: str) -> object:
-    """What a graph's ``get_attr`` node reads: a parameter, buffer or constant, by qualified name."""
-    module, _, name = path.rpartition(".")
-    value: object = getattr(model.get_submodule(module), name)
-    return value
-
-
 class Call:
-    """What a node of a graph calls: a module, a function or a method of a tensor.
+    """What the ``node`` of a graph calls: a module, a function or a method of a tensor.
 
     Attributes:
-        node: the node.
         module: the module that it calls, if it calls one.
         path: the qualified name of that module, or an empty string.
     """
@@ -115,13 +107,3 @@ class Call:
         """An argument, by its place or its name."""
         args = self.node.args
         return args[place] if len(args) > place else self.node.kwargs.get(name, default)
-
-
-def take_over_modes(old: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True) -> None:
-    """Set each module's training or evaluation mode: its old namesake's, else its parent's."""
-    if path in old:
-        training = old[path].training
-    if module.training != training:
-        module.training = training
-    for name, child in module.named_children():
-        take_over_modes(old, child, f"{path}.{name}" if path else name, training)

@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
-from torch import Tensor
-
 from sfic_bench.nn import Split
 
 Channels = tuple[int, ...]
@@ -30,7 +27,7 @@ class Layout(NamedTuple):
 
     @classmethod
     def concatenated(cls, parts: Sequence["Layout"]) -> "Layout":
-        """Of parts one after another: each branch has its channels of all of them."""
+        """The layout of parts one after another: each branch has its channels of all of them."""
         spatial: list[int] = []
         frequency: list[int] = []
         start = 0
@@ -60,33 +57,17 @@ class Layout(NamedTuple):
         return tuple(place[c] for c in range(self.total))
 
     def repeated(self, factor: int) -> "Layout":
-        """After a depthwise convolution with ``factor`` outputs per input channel."""
-        return Layout(*(tuple(c * factor + i for c in b for i in range(factor)) for b in self))
+        """The layout after a depthwise convolution with ``factor`` outputs per input channel."""
+        return Layout(*(tuple(c * factor + i for c in branch for i in range(factor)) for branch in self))
 
     def relabelled(self, order: Sequence[int]) -> "Layout":
-        """After the vanilla network has put channel ``order[i]`` at place ``i``; nothing moves."""
+        """The layout after the vanilla network has put channel ``order[i]`` at place ``i``; nothing moves."""
         place = {c: i for i, c in enumerate(order)}
-        return Layout(*(tuple(place[c] for c in b) for b in self))
+        return Layout(*(tuple(place[c] for c in branch) for branch in self))
 
-    def selected(self, wanted: range) -> tuple["Layout", Channels, Channels]:
-        """The vanilla channels in ``wanted``, and the places in S and in F that hold them."""
-        place = {c: i for i, c in enumerate(wanted)}
-        held = [tuple(i for i, c in enumerate(b) if c in place) for b in self]
-        parts = (tuple(place[b[i]] for i in at) for b, at in zip(self, held, strict=True))
-        return Layout(*parts), held[0], held[1]
-
-
-def index(channels: Sequence[int]) -> slice | list[int]:
-    """The same channels as a slice where they follow one another, which copies nothing."""
-    start = channels[0] if channels else 0
-    if list(channels) == list(range(start, start + len(channels))):
-        return slice(start, start + len(channels))
-    return list(channels)
-
-
-def picked(x: Tensor, channels: Sequence[int], dim: int = 0) -> Tensor:
-    """``channels`` of ``x`` along ``dim``; a view where that is possible."""
-    at = index(channels)
-    if isinstance(at, slice):
-        return x.narrow(dim, at.start, at.stop - at.start)
-    return x.index_select(dim, torch.tensor(at, device=x.device))
+    def selected(self, channels: range) -> tuple["Layout", Channels, Channels]:
+        """The layout of the vanilla ``channels`` alone, and the places in S and in F that hold them."""
+        new = {c: i for i, c in enumerate(channels)}
+        spatial, frequency = (tuple(i for i, c in enumerate(branch) if c in new) for branch in self)
+        layout = Layout(tuple(new[self.spatial[i]] for i in spatial), tuple(new[self.frequency[i]] for i in frequency))
+        return layout, spatial, frequency

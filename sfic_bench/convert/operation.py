@@ -17,23 +17,19 @@ from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import PerBranch, Split
 
 Role = Literal["Stage 1", "Stage 2", "Stage 3", "vanilla", "per branch", "divide", "join", "kept"]
+"""``vanilla`` is a convolution outside the pairs, ``divide`` a single tensor that becomes a pair, ``join`` a pair that
+becomes a single tensor, and ``kept`` an operation that stays vanilla because it has no meaning on a pair."""
 
 EXACT = "a pooled pair: exact, and at no cost"
-"""What there is to say of a `Vector` that is joined."""
+"""The note for a `Vector` that is joined."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExplainedOperation:
     """What becomes of one operation of the vanilla network.
 
-    Attributes:
-        path: qualified name of the module that the operation belongs to.
-        operation: class of the module, or name of the function or method.
-        role: a stage; ``vanilla`` for a convolution outside the pairs; ``per branch``; ``divide`` for a single tensor
-            that becomes a pair; ``join`` for a pair that becomes a single tensor; ``kept`` for an operation that stays
-            vanilla because it has no meaning on a pair.
-        split: channels of S and F of the pair that the operation gives, if it gives one.
-        note: what else there is to say.
+    ``path`` is the qualified name of the module that the operation belongs to, ``operation`` the class of that module
+    or the name of the function or method, and ``split`` that of the pair that the operation gives, if it gives one.
     """
 
     path: str
@@ -44,7 +40,14 @@ class ExplainedOperation:
 
 
 class Conversion:
-    """The state of one conversion, which all its operations share."""
+    """The state of one conversion, which all its operations share.
+
+    Attributes:
+        calls: the node that calls each module, by the module's name.
+        values: what each node of the vanilla graph has become so far.
+        layouts: the layout that each convolution and each norm reads, by its name in the new network; ``None`` for a
+            tensor.
+    """
 
     def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions) -> None:
         self.vanilla, self.options = vanilla, options
@@ -53,9 +56,7 @@ class Conversion:
         self.dropped_biases = redundant_biases(vanilla)
         self.building = Building()
         self.values: dict[fx.Node, Value] = {}
-        """What each node of the vanilla graph has become so far."""
         self.layouts: dict[str, Layout | None] = {}
-        """The layout that each convolution and each norm reads, by its name in the new network; ``None``: a tensor."""
         self.explained: list[ExplainedOperation] = []
 
 
@@ -63,9 +64,9 @@ class Operation(Call):
     """One call of the vanilla network, with the values that it reads.
 
     Attributes:
-        values: for each node that it reads what that node has become. The placement may let a convolution read the
-            input of another one.
-        inputs: the values alone.
+        values: what each node that it reads has become (the placement may let a convolution read another one's input).
+        inputs: these values in order.
+        pairs: the pairs among them.
     """
 
     def __init__(self, conversion: Conversion, node: fx.Node) -> None:
@@ -75,11 +76,7 @@ class Operation(Call):
         source = node if reads is None else conversion.calls[reads]
         self.values = {n: conversion.values[n] for n in nodes_in(source.args, source.kwargs)}
         self.inputs = tuple(self.values.values())
-
-    @property
-    def pairs(self) -> list[Paired]:
-        """The pairs that it reads."""
-        return [value for value in self.inputs if isinstance(value, Paired)]
+        self.pairs = [value for value in self.inputs if isinstance(value, Paired)]
 
     @property
     def name(self) -> str:
@@ -97,10 +94,8 @@ class Operation(Call):
         """The operation as the vanilla network has it, on single tensors; pairs are joined where they may be.
 
         A `Vector` may always be joined, since that is exact. Any other pair may be where the classifier needs a tensor
-        that no Stage 3 gives, and for the sake of an operation that is kept vanilla.
-
-        Args:
-            channels: of the result, see `Single`.
+        that no Stage 3 gives, and for the sake of an operation that is kept vanilla. The result has ``channels``, see
+        `Single`.
 
         Raises:
             UnsupportedModel: if the operation reads a pair that may not be joined.
@@ -137,11 +132,11 @@ class Operation(Call):
         if not self.options.placement.joins:
             return False
         descendants: set[fx.Node] = set()
-        ahead = [self.node]
-        while ahead:
-            users = set(ahead.pop().users) - descendants
+        unvisited = [self.node]
+        while unvisited:
+            users = set(unvisited.pop().users) - descendants
             descendants |= users
-            ahead += users
+            unvisited += users
         modules = self.conversion.modules
         return not any(isinstance(modules.get(str(n.target)), nn.Conv2d) for n in descendants)
 
@@ -155,17 +150,16 @@ class Operation(Call):
             args: its arguments; by default all those of the vanilla call.
             name: of a module that serves several calls; by default the call has a module of its own.
         """
-        pairs = self.pairs
-        lead = next((p for p in pairs if not isinstance(p, Vector)), pairs[0])
-        meeting = {n: self.beside(lead, n, value) for n, value in self.values.items()}
-        kwargs = dict(self.node.kwargs) if args is None else {}
-        placed = fx.map_arg(self.node.args if args is None else args, meeting.__getitem__)
-        named = fx.map_arg(kwargs, meeting.__getitem__)
+        lead = next((p for p in self.pairs if not isinstance(p, Vector)), self.pairs[0])
+        aligned = {n: self._beside(lead, n, value) for n, value in self.values.items()}
+        kwargs = self.node.kwargs if args is None else {}
+        new_args = fx.map_arg(self.node.args if args is None else args, aligned.__getitem__)
+        new_kwargs = fx.map_arg(dict(kwargs), aligned.__getitem__)
         if name:
             self.building.modules.setdefault(name, PerBranch(function))
-            node = self.building.call(name, *placed, **named)
+            node = self.building.call(name, *new_args, **new_kwargs)
         else:
-            node = self.building.call_new(self.name, PerBranch(function), *placed, **named)
+            node = self.building.call_new(self.name, PerBranch(function), *new_args, **new_kwargs)
         self.explain("per branch", lead.layout.split)
         is_vector = all(isinstance(v, Vector) or (isinstance(v, Single) and v.channels == 0) for v in self.inputs)
         return (Vector if is_vector else Paired)(node, lead.layout)
@@ -181,16 +175,14 @@ class Operation(Call):
 
     # Between pairs and single tensors
 
-    def beside(self, lead: Paired, source: fx.Node, value: Value) -> Argument:
-        """The ``value`` of the node ``source`` as it meets the pair ``lead``: as a pair with the same layout."""
+    def _beside(self, lead: Paired, source: fx.Node, value: Value) -> Argument:
+        """The ``value`` of the node ``source`` as a pair with the layout of ``lead``, which it is combined with."""
         if isinstance(value, Paired):
             if value.layout == lead.layout:
                 return value.node
             return self.building.divide(self.building.join(value), lead.layout, lead).node
-        if not isinstance(value, Single):
+        if not isinstance(value, Single) or value.channels == 0:
             return self.tensor(value)
-        if value.channels == 0:
-            return value.node
         return self.divided(source, value, Layout((0,), (0,)) if value.channels == 1 else lead.layout, lead).node
 
     def divided(self, source: fx.Node, tensor: Single, layout: Layout, like: Paired) -> Paired:
@@ -211,7 +203,7 @@ class Operation(Call):
                 return tuple(map(self.tensor, value.values))
         raise self.refusal(f"{self.description} has no meaning on a pair here")
 
-    # What is said about it
+    # Explanations
 
     def explain(self, role: Role, split: Split | None = None, note: str = "", source: fx.Node | None = None) -> None:
         """Record what becomes of the operation, or of the operation at the node ``source``."""

@@ -27,12 +27,8 @@ class Parity:
     @property
     def terms(self) -> dict[str, int]:
         """The terms that are not 0, by name."""
-        named = {
-            "MCSConv": self.mcs,
-            "grouped Stage 1": self.grouped_stage1,
-            "convolution biases": self.conv_biases,
-        }
-        return {name: term for name, term in named.items() if term}
+        terms = {"MCSConv": self.mcs, "grouped Stage 1": self.grouped_stage1, "convolution biases": self.conv_biases}
+        return {name: term for name, term in terms.items() if term}
 
     @property
     def unexplained(self) -> int:
@@ -42,25 +38,18 @@ class Parity:
 
 def parity(vanilla: nn.Module, sfic: nn.Module) -> Parity:
     """Compare an SFIC network with the vanilla network that it was made from."""
-    mcs = sum(m.weight.numel() for m in sfic.modules() if isinstance(m, MCSConv))
     grouped = 0
     for name, stage in sfic.named_modules():
         if isinstance(stage, Stage1):
             convs = (c for c in (stage.spatial, stage.frequency) if c is not None)
-            conv = vanilla.get_submodule(name)
-            assert isinstance(conv, nn.Conv2d)
-            grouped += sum(c.weight.numel() for c in convs) - conv.weight.numel()
+            grouped += sum(c.weight.numel() for c in convs) - vanilla.get_parameter(f"{name}.weight").numel()
     return Parity(
-        vanilla=_parameters(vanilla),
-        sfic=_parameters(sfic),
-        mcs=mcs,
+        vanilla=sum(p.numel() for p in vanilla.parameters()),
+        sfic=sum(p.numel() for p in sfic.parameters()),
+        mcs=sum(m.weight.numel() for m in sfic.modules() if isinstance(m, MCSConv)),
         grouped_stage1=grouped,
         conv_biases=_conv_biases(sfic) - _conv_biases(vanilla),
     )
-
-
-def _parameters(model: nn.Module) -> int:
-    return sum(p.numel() for p in model.parameters())
 
 
 def _conv_biases(model: nn.Module) -> int:

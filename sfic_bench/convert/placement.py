@@ -1,12 +1,12 @@
 """Which convolution becomes which stage: as the paper has it, or from the graph.
 
-From the graph. Convolutions that read nothing but the input are the head and stay. A dense
-convolution that reads what the head gives becomes Stage 1, and from there on data flows in pairs.
+From the graph, convolutions that read nothing but the input are the head and stay. A dense
+convolution that reads the head's result becomes Stage 1, and from there on data flows in pairs.
 The classifier, everything that no convolution comes after, needs a single tensor. Sums, norms and
 pools do not change what a value is, so all values tied together by them are pairs or all are tensors (the rules
-say which operations tie): what is tied to the classifier's input is a tensor, every convolution that gives it is a
-Stage 3, and whatever reads it is vanilla again. In a ResNet that is the whole last stage's residual stream, which is
-why Table II only comes out with Stage 3 in layer4's first block.
+say which operations tie). What is tied to the classifier's input is a tensor: every convolution whose result is tied to
+it is a Stage 3, and whatever reads it is vanilla again. In a ResNet that is the whole last stage's residual stream,
+which is why Table II only comes out with Stage 3 in layer4's first block.
 """
 
 from torch import fx, nn
@@ -21,7 +21,7 @@ RESNET = Placement(
     # The paper's text puts Stage 3 at the last convolution of the body, but 9 of the 12 cells of
     # Table II only come out with it in the first block of layer4, where the released code has it.
     stage3=("layer4.0.conv3", "layer4.0.downsample.0"),
-    # Departs from the automatic placement, which makes a second Stage 1 of this shortcut, since it
+    # This departs from the automatic placement, which makes a second Stage 1 of this shortcut, since it
     # reads a single tensor: that would cost GMacs that Table II does not have. It exchanges Stage 1's
     # output instead.
     reads={"layer1.0.downsample.0": "layer1.0.conv2"},
@@ -32,21 +32,22 @@ RESNET = Placement(
 def placement_of(graph: fx.GraphModule) -> Placement:
     """The paper's placement where the paper has one for this structure, else `automatic`.
 
-    Bottleneck ResNets are told by their names (not wider ones, whose shortcut cannot read what Stage 1 gives). In a
+    Bottleneck ResNets are known by their names (not wider ones, whose shortcut cannot read Stage 1's result). In a
     chain (VGG, MobileNet v1) the first convolution is the head, the second becomes Stage 1 and the last Stage 3; the
     automatic placement departs from that for MobileNet alone, whose second convolution is depthwise.
 
     Raises:
         UnsupportedModel: for a network without a place for Stage 1.
     """
-    names = {name for name, m in graph.named_modules() if isinstance(m, nn.Conv2d)}
-    if names.issuperset((*RESNET.stage1, *RESNET.stage3, *RESNET.reads, *RESNET.reads.values())) and all(
-        _channels_in(graph, shortcut) == _channels_in(graph, other) for shortcut, other in RESNET.reads.items()
+    convolutions = {name: m for name, m in graph.named_modules() if isinstance(m, nn.Conv2d)}
+    if convolutions.keys() >= {*RESNET.stage1, *RESNET.stage3, *RESNET.reads, *RESNET.reads.values()} and all(
+        convolutions[shortcut].in_channels == convolutions[other].in_channels
+        for shortcut, other in RESNET.reads.items()
     ):
         return RESNET
-    chain = [str(node.target) for node in graph.graph.nodes if node.target in names]
+    chain = [str(node.target) for node in graph.graph.nodes if node.target in convolutions]
     branches = any(len(node.all_input_nodes) > 1 for node in graph.graph.nodes)
-    if not branches and len(chain) >= 3 and _is_dense(graph.get_submodule(chain[-1])):
+    if not branches and len(chain) >= 3 and convolutions[chain[-1]].groups == 1:
         return Placement(stage1=(chain[1],), stage3=(chain[-1],))
     return automatic(graph)
 
@@ -68,16 +69,6 @@ def automatic(graph: fx.GraphModule) -> Placement:
             "convolution that reads a feature map which another convolution has given"
         )
     return placement
-
-
-def _channels_in(graph: fx.GraphModule, name: str) -> int:
-    conv = graph.get_submodule(name)
-    assert isinstance(conv, nn.Conv2d)
-    return conv.in_channels
-
-
-def _is_dense(module: nn.Module | None) -> bool:
-    return isinstance(module, nn.Conv2d) and module.groups == 1
 
 
 class _Flow:
@@ -104,8 +95,8 @@ class _Flow:
                 self.pooling.add(node)
             if rule is not None and rule.ties(call):
                 self.tied.add(node)
-                for other in nodes_in(node.args, node.kwargs):
-                    self._parents[self.root(other)] = self.root(node)
+                for source in nodes_in(node.args, node.kwargs):
+                    self._parents[self.root(source)] = self.root(node)
 
     def root(self, node: fx.Node) -> fx.Node:
         """One node that stands for all nodes that are tied to ``node``."""
@@ -115,40 +106,42 @@ class _Flow:
 
     def classifiers_inputs(self) -> set[fx.Node]:
         """The roots of what is read by operations that are no part of a map and that no convolution comes after."""
-        ahead: set[fx.Node] = set()
+        before_convolutions: set[fx.Node] = set()
+        inputs: set[fx.Node] = set()
         for node in reversed(self.nodes):
-            if any(user in ahead or user in self.convolutions for user in node.users):
-                ahead.add(node)
-        behind = (n for n in self.nodes if n not in ahead and n not in self.convolutions and n not in self.tied)
-        return {self.root(other) for node in behind for other in nodes_in(node.args, node.kwargs)}
+            if any(user in before_convolutions or user in self.convolutions for user in node.users):
+                before_convolutions.add(node)
+            elif node not in self.convolutions and node not in self.tied:
+                inputs.update(self.root(source) for source in nodes_in(node.args, node.kwargs))
+        return inputs
 
     def place(self, tensors: set[fx.Node]) -> Placement:
         """Stages 1 and 3 if all that is tied to one of the roots ``tensors`` is a single tensor."""
         depth: dict[fx.Node, int] = {}
         pooled: set[fx.Node] = set()
         pairs: set[fx.Node] = set()
-        after: set[fx.Node] = set()  # tensors that were pairs before
+        fused: set[fx.Node] = set()  # tensors made of pairs
         stage1, stage3, joins = [], [], not tensors
         for node in self.nodes:
             inputs = nodes_in(node.args, node.kwargs)
             reads_pair = not pairs.isdisjoint(inputs)
             needs_tensor = self.root(node) in tensors
-            depth[node] = max((depth[i] for i in inputs), default=0) + (node in self.convolutions)
+            conv = self.convolutions.get(node)
+            depth[node] = max((depth[i] for i in inputs), default=0) + (conv is not None)
             # A map times a gate is a map.
             if node in self.pooling or (inputs and all(i in pooled or i.op == "get_attr" for i in inputs)):
                 pooled.add(node)
-            dense = _is_dense(self.convolutions.get(node))
-            gives_pair = node in self.tied or (node in self.convolutions and not needs_tensor)
-            if reads_pair and gives_pair:
+            is_dense = conv is not None and conv.groups == 1
+            if reads_pair and (node in self.tied or (conv is not None and not needs_tensor)):
                 pairs.add(node)
                 joins |= needs_tensor
-            elif reads_pair and node in self.convolutions:
+            elif reads_pair and conv is not None:
                 stage3.append(str(node.target))
-                after.add(node)
-                joins |= not dense
-            elif reads_pair or not after.isdisjoint(inputs):
-                after.add(node)
-            elif dense and depth[node] > 1 and inputs[0] not in pooled and not needs_tensor:
+                fused.add(node)
+                joins |= not is_dense
+            elif reads_pair or not fused.isdisjoint(inputs):
+                fused.add(node)
+            elif is_dense and depth[node] > 1 and inputs[0] not in pooled and not needs_tensor:
                 stage1.append(str(node.target))
                 pairs.add(node)
         return Placement(stage1=tuple(stage1), stage3=tuple(stage3), joins=joins)

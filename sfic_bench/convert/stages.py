@@ -1,47 +1,38 @@
 """From a vanilla convolution to the stage that replaces it, with its weights."""
 
+from collections.abc import Iterable
+
 from torch import nn
 
-from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.layout import Channels, Layout
+from sfic_bench.convert.options import ConversionOptions
 from sfic_bench.convert.weights import fill_conv, fill_stage
-from sfic_bench.initialisation import unfilled
-from sfic_bench.nn import ConvOptions, McsMode, Split, Stage1, Stage2, Stage3
-from sfic_bench.nn.grouped import GroupedStage2, Groups
+from sfic_bench.initialisation import Unfilled
+from sfic_bench.nn import ConvOptions, Split, Stage1, Stage2, Stage3
+from sfic_bench.nn.grouped import GroupedStage2
+from sfic_bench.nn.stages import StageBase
 
 SAME = frozenset({"Conv2dSame"})
 """Classes of other libraries that pad for a size of ceil(n / stride), as a stage with a stride does."""
 
 
 def stage_of(
-    conv: nn.Conv2d,
-    inputs: Layout | None,
-    *,
-    alpha: float,
-    beta: float,
-    mcs: McsMode,
-    as_stage3: bool,
-    bias: bool,
+    conv: nn.Conv2d, inputs: Layout | None, options: ConversionOptions, *, as_stage3: bool, bias: bool
 ) -> tuple[nn.Module, Layout | None]:
     """The stage that replaces ``conv``, and the layout of the pair that it gives (``None`` for Stage 3).
 
-    Args:
-        conv: the vanilla convolution.
-        inputs: layout of the pair that it reads now; ``None`` for a single tensor (Stage 1).
-        alpha: share of the frequency channels.
-        beta: scale of the frequency branch.
-        mcs: see `sfic_bench.nn.MCSConv`.
-        as_stage3: whether the pair becomes a single tensor.
-        bias: whether the bias stays.
+    ``inputs`` is the layout of the pair that it reads, ``None`` for a single tensor (Stage 1); ``bias`` says whether
+    the bias stays.
 
     Raises:
-        ValueError: for a convolution that no stage stands for; says why.
+        ValueError: for a convolution that no stage stands for; the message says why.
     """
-    plain = type(conv).forward is nn.Conv2d.forward and type(conv)._conv_forward is nn.Conv2d._conv_forward
-    if not plain and type(conv).__name__ not in SAME:
+    is_plain = type(conv).forward is nn.Conv2d.forward and type(conv)._conv_forward is nn.Conv2d._conv_forward
+    if not is_plain and type(conv).__name__ not in SAME:
         raise ValueError(f"{type(conv).__name__} computes something else than a Conv2d")
     if conv.padding_mode != "zeros":
         raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
-    options = ConvOptions(
+    conv_options = ConvOptions(
         stride=conv.stride,
         padding=_padding(conv),
         dilation=conv.dilation,
@@ -50,41 +41,41 @@ def stage_of(
         device=conv.weight.device,
         dtype=conv.weight.dtype,
     )
-    kernel = conv.kernel_size
-    if inputs is None:
-        outputs = Layout.of(Split.of(conv.out_channels, alpha))
-        with unfilled():
-            first = Stage1(conv.in_channels, outputs.split, kernel, beta=beta, mcs=mcs, **options)
-        if first.mcs is not None and not first.mcs.weight.is_meta:
-            first.mcs.reset_parameters()  # has no vanilla counterpart
-        fill_stage(conv, first, None, outputs)
-        return first, outputs
-    if as_stage3:
-        with unfilled():
-            last = Stage3(inputs.split, conv.out_channels, kernel, **options)
-        fill_stage(conv, last, inputs, None)
-        return last, None
-    if 1 < conv.groups < conv.in_channels:
-        return _grouped(conv, inputs, alpha, options)
-    if conv.groups > 1:  # depthwise: the split passes through
-        outputs = inputs.repeated(conv.out_channels // conv.in_channels)
-    else:
-        outputs = Layout.of(Split.of(conv.out_channels, alpha))
-    with unfilled():
-        stage = Stage2(inputs.split, outputs.split, kernel, **options)
+    if inputs is not None and not as_stage3 and 1 < conv.groups < conv.in_channels:
+        return _grouped(conv, inputs, options.alpha, conv_options)
+    outputs = None if as_stage3 else _outputs(conv, inputs, options.alpha)
+    stage: StageBase
+    with Unfilled():
+        if inputs is None:
+            assert outputs is not None
+            beta, mcs = options.beta, options.mcs
+            stage = Stage1(conv.in_channels, outputs.split, conv.kernel_size, beta=beta, mcs=mcs, **conv_options)
+        elif outputs is None:
+            stage = Stage3(inputs.split, conv.out_channels, conv.kernel_size, **conv_options)
+        else:
+            stage = Stage2(inputs.split, outputs.split, conv.kernel_size, **conv_options)
+    if isinstance(stage, Stage1) and stage.mcs is not None and not stage.mcs.weight.is_meta:
+        stage.mcs.reset_parameters()  # it has no vanilla counterpart
     fill_stage(conv, stage, inputs, outputs)
     return stage, outputs
+
+
+def _outputs(conv: nn.Conv2d, inputs: Layout | None, alpha: float) -> Layout:
+    """The layout that Stage 1, or a dense or depthwise Stage 2, gives."""
+    if inputs is not None and conv.groups > 1:  # depthwise: the split passes through
+        return inputs.repeated(conv.out_channels // conv.in_channels)
+    return Layout.of(Split.of(conv.out_channels, alpha))
 
 
 def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
     if not isinstance(conv.padding, str) and type(conv).__name__ not in SAME:
         return conv.padding
-    total = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
     if conv.padding == "valid":
         return (0, 0)
-    if any(t % 2 for t in total):
+    both_sides = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    if any(n % 2 for n in both_sides):
         raise ValueError(f"padding 'same' of a kernel {conv.kernel_size} is not the same on both sides")
-    return tuple(t // 2 for t in total)
+    return tuple(n // 2 for n in both_sides)
 
 
 def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions) -> tuple[nn.Module, Layout]:
@@ -92,44 +83,48 @@ def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions
 
     Whole groups stay on their branch; a group that the split cuts becomes a Stage 2 of its own.
     """
-    into, out = conv.in_channels // conv.groups, conv.out_channels // conv.groups
-    places = [{c: i for i, c in enumerate(branch)} for branch in inputs]
+    n_in, n_out = conv.in_channels // conv.groups, conv.out_channels // conv.groups
+    places = [{channel: i for i, channel in enumerate(branch)} for branch in inputs]
     whole: tuple[list[int], list[int]] = ([], [])
     cut: dict[int, Layout] = {}
     for group in range(conv.groups):
-        members = range(group * into, (group + 1) * into)
-        held = Layout(*(tuple(c for c in members if c in branch) for branch in places))
-        if held.spatial and held.frequency:
-            cut[group] = held
+        members = _members([group], n_in)
+        layout = Layout(*(tuple(c for c in members if c in branch) for branch in places))
+        if layout.spatial and layout.frequency:
+            cut[group] = layout
         else:
-            whole[0 if held.spatial else 1].append(group)
+            whole[0 if layout.spatial else 1].append(group)
     # F gets as many outputs as behind any other convolution, as far as the groups allow it.
-    missing = Split.of(conv.out_channels, alpha).frequency - out * len(whole[1])
-    left = min(max(missing, 0), out * len(cut))
-    shares = [left * (i + 1) // len(cut) - left * i // len(cut) for i in range(len(cut))]
-    read = [tuple(p[g * into + i] for g in on for i in range(into)) for p, on in zip(places, whole, strict=True)]
-    given = [tuple(g * out + i for g in on for i in range(out)) for on in whole]
-    groups = Groups(
-        inputs=into,
-        outputs=out,
-        spatial=read[0],
-        frequency=read[1],
-        cut=tuple(
-            (tuple(places[0][c] for c in s), tuple(places[1][c] for c in f), Split(out - share, share))
-            for (s, f), share in zip(cut.values(), shares, strict=True)
-        ),
-    )
-    with unfilled():
-        stage = GroupedStage2(groups, conv.kernel_size, **options)
-    for channels, target in zip(given, (stage.spatial, stage.frequency), strict=True):
+    missing = Split.of(conv.out_channels, alpha).frequency - n_out * len(whole[1])
+    missing = min(max(missing, 0), n_out * len(cut))
+    shares = [missing * (i + 1) // len(cut) - missing * i // len(cut) for i in range(len(cut))]
+    spatial, frequency = (tuple(p[c] for c in _members(on, n_in)) for p, on in zip(places, whole, strict=True))
+    cut_places = [
+        (
+            tuple(places[0][c] for c in layout.spatial),
+            tuple(places[1][c] for c in layout.frequency),
+            Split(n_out - n, n),
+        )
+        for layout, n in zip(cut.values(), shares, strict=True)
+    ]
+    with Unfilled():
+        stage = GroupedStage2((n_in, n_out), (spatial, frequency), cut_places, conv.kernel_size, **options)
+    rows = Layout(*(_members(groups, n_out) for groups in whole))
+    for channels, target in zip(rows, (stage.spatial, stage.frequency), strict=True):
         if target is not None:
             fill_conv(target, conv, channels, None)
-    outputs = [Layout(given[0], ())]
-    for group, share, part in zip(cut, shares, stage.cut, strict=True):
-        first, last = group * out, (group + 1) * out
-        rows = Layout(tuple(range(first, last - share)), tuple(range(last - share, last)))
-        columns = Layout(*(tuple(c - group * into for c in branch) for branch in cut[group]))
-        fill_stage(conv, part.get_submodule("stage"), columns, rows)
-        outputs.append(rows)
-    outputs.append(Layout((), given[1]))
+    outputs = [Layout(rows.spatial, ())]
+    for (group, layout), share, part in zip(cut.items(), shares, stage.cut, strict=True):
+        members = _members([group], n_out)
+        outputs.append(Layout(members[: n_out - share], members[n_out - share :]))
+        columns = Layout(*(tuple(c - group * n_in for c in branch) for branch in layout))
+        inner = part.get_submodule("stage")
+        assert isinstance(inner, Stage2)
+        fill_stage(conv, inner, columns, outputs[-1])
+    outputs.append(Layout((), rows.frequency))
     return stage, Layout(*(sum(branch, ()) for branch in zip(*outputs, strict=True)))
+
+
+def _members(groups: Iterable[int], width: int) -> Channels:
+    """The channels of ``groups`` that have ``width`` channels each."""
+    return tuple(group * width + i for group in groups for i in range(width))

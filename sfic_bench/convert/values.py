@@ -9,12 +9,9 @@ from sfic_bench.convert.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """A tensor as the vanilla network has it, or something that is not a tensor, such as a size.
+    """A tensor as the vanilla network has it, or something that is not a tensor, which ``node`` of the new graph gives.
 
-    Attributes:
-        node: the node of the new graph that gives it.
-        channels: how many channels it has; 0 where it is the same for all channels, as a number is; ``None``
-            where that is not known.
+    ``channels`` is 0 where it is the same for all channels, as a number is, and ``None`` where that is not known.
     """
 
     node: fx.Node
@@ -23,12 +20,7 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A pair of the two branches S and F.
-
-    Attributes:
-        node: the node of the new graph that gives it.
-        layout: which channel of the vanilla tensor lies where in S and in F.
-    """
+    """A pair of the two branches, which ``node`` of the new graph gives."""
 
     node: fx.Node
     layout: Layout
@@ -38,7 +30,7 @@ class Paired:
 class Vector(Paired):
     """A pair that a pool has made 1×1 on both branches, as gates and attention over channels read it.
 
-    Laid out in vanilla's order it *is* the vanilla tensor at any β, since neither branch has to be resized. So an
+    In vanilla's order it *is* the vanilla tensor at any β, since neither branch has to be resized. So an
     operation without a rule acts on it as in the vanilla network.
     """
 

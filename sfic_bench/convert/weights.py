@@ -11,39 +11,30 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sfic_bench.convert.layout import Layout, picked
-from sfic_bench.nn import Stage1, Stage2, Stage3
+from sfic_bench.convert.layout import Layout
+from sfic_bench.nn.stages import StageBase
 
-Places = Sequence[int] | None
+Channels = Sequence[int] | None
 """Rows or columns of a vanilla weight; ``None`` for all."""
 
 
-def fill_stage(vanilla: nn.Conv2d, stage: nn.Module, inputs: Layout | None, outputs: Layout | None) -> None:
+def fill_stage(vanilla: nn.Conv2d, stage: StageBase, inputs: Layout | None, outputs: Layout | None) -> None:
     """Fill every convolution of ``stage`` from ``vanilla``; MCSConv has no vanilla counterpart."""
-    targets: list[list[nn.Conv2d | None]]
-    match stage:
-        case Stage1():
-            targets = [[stage.spatial], [stage.frequency]]
-        case Stage2():
-            targets = [[stage.ss, stage.fs], [stage.sf, stage.ff]]
-        case Stage3():
-            targets = [[stage.ss, stage.fs]]
-        case _:
-            raise TypeError(f"expected a stage, got {type(stage).__name__}")
-    rows: list[Places] = [None] if outputs is None else list(outputs)
-    columns: list[Places] = [None] if inputs is None else list(inputs)
-    for row, convs in zip(rows, targets, strict=True):
-        for column, conv in zip(columns, convs, strict=True):
+    rows: Sequence[Channels] = (None,) if outputs is None else outputs
+    columns: Sequence[Channels] = (None,) if inputs is None else inputs
+    for row, names in zip(rows, stage.blocks, strict=True):
+        for column, name in zip(columns, names, strict=True):
+            conv: nn.Conv2d | None = getattr(stage, name)
             if conv is not None:
                 fill_conv(conv, vanilla, row, column if vanilla.weight.shape[1] > 1 else None)
 
 
-def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Places) -> None:
-    """Fill ``target`` with ``rows`` and ``columns`` of the vanilla weight, and with ``rows`` of its bias if it has one."""
+def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Channels, columns: Channels) -> None:
+    """Fill ``target`` with ``rows`` and ``columns`` of the vanilla weight, and with ``rows`` of its bias."""
     if vanilla.groups > 1 and columns is None and target.weight.shape[1] != vanilla.weight.shape[1]:
         assert rows is not None
         if not target.weight.is_meta:
-            _copy(target.weight, _regrouped(vanilla, target, rows[0] if rows else 0))
+            target.weight.detach().copy_(_regrouped(vanilla, target, rows[0] if rows else 0))
         target.weight.requires_grad_(vanilla.weight.requires_grad)
     else:
         _fill(target.weight, vanilla.weight, rows, columns)
@@ -52,7 +43,7 @@ def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Places, columns: Plac
 
 
 def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
-    """Biases of convolutions that only a BatchNorm reads, under the names of both."""
+    """Biases of convolutions that only a BatchNorm reads, by the name of the convolution and by that of the norm."""
     modules = dict(vanilla.named_modules())
     biases: dict[str, Tensor] = {}
     for node in vanilla.graph.nodes:
@@ -71,13 +62,12 @@ def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
     if bias is not None and isinstance(new, nn.Conv2d):
         new.bias = None
     elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
-        with torch.no_grad():
-            new.running_mean -= bias
+        new.running_mean -= bias
     return new
 
 
 def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
-    """``norm`` for some of its channels; ``shift`` is a bias that a running mean takes up.
+    """A copy of ``norm`` for ``channels``; a running mean takes up the bias ``shift``.
 
     A GroupNorm keeps the size of its groups where they fit, and has one group otherwise.
 
@@ -88,21 +78,18 @@ def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -
         return nn.Identity()
     count = channels_of(norm)
     dealt = copy.deepcopy(norm)
-    tensors = [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]
-    for name, source in tensors:
+    for name, source in [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]:
         if not source.dim():
             continue
         if source.shape != (count,):
             raise ValueError(f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)")
-        value = _places(source, channels)
-        if isinstance(source, nn.Parameter):
-            setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad))
-        else:
-            setattr(dealt, name, value)
+        value = _values_of(channels, source)
+        is_parameter = isinstance(source, nn.Parameter)
+        setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad) if is_parameter else value)
     if isinstance(dealt, _BatchNorm):
         dealt.num_features = len(channels)
         if shift is not None and dealt.running_mean is not None and not dealt.running_mean.is_meta:
-            dealt.running_mean -= _places(shift, channels)
+            dealt.running_mean -= _values_of(channels, shift)
     elif isinstance(dealt, nn.GroupNorm):
         size = count // dealt.num_groups
         dealt.num_channels = len(channels)
@@ -130,25 +117,26 @@ def channels_of(norm: object) -> int:
     return norm.normalized_shape[0]
 
 
-def _fill(target: Tensor, source: Tensor, rows: Places, columns: Places = None) -> None:
+def _fill(target: Tensor, source: Tensor, rows: Channels, columns: Channels = None) -> None:
     """``target`` becomes rows and columns of ``source``, and is trained if ``source`` is."""
     if not target.is_meta:
-        part = source if rows is None else picked(source, rows, 0)
-        _copy(target, part if columns is None else picked(part, columns, 1))
+        part = source.detach() if rows is None else _picked(source.detach(), rows, 0)
+        target.detach().copy_(part if columns is None else _picked(part, columns, 1))
     if target.requires_grad != source.requires_grad:
         target.requires_grad_(source.requires_grad)
 
 
-def _copy(target: Tensor, value: Tensor) -> None:
-    with torch.no_grad():
-        target.copy_(value)
-
-
-def _places(source: Tensor, channels: Sequence[int]) -> Tensor:
+def _values_of(channels: Sequence[int], source: Tensor) -> Tensor:
     """A copy of the values that ``channels`` have in ``source``, which has one number a channel."""
-    if source.is_meta:
-        return source.new_empty(len(channels))
-    return picked(source.detach(), channels).clone()
+    return source.new_empty(len(channels)) if source.is_meta else _picked(source.detach(), channels, 0).clone()
+
+
+def _picked(x: Tensor, channels: Sequence[int], dim: int) -> Tensor:
+    """``channels`` of ``x`` along ``dim``; a view where they follow one another."""
+    start = channels[0] if channels else 0
+    if list(channels) == list(range(start, start + len(channels))):
+        return x.narrow(dim, start, len(channels))
+    return x.index_select(dim, torch.tensor(channels, device=x.device))
 
 
 def _regrouped(vanilla: nn.Conv2d, conv: nn.Conv2d, first: int) -> Tensor:
@@ -166,9 +154,9 @@ def _regrouped(vanilla: nn.Conv2d, conv: nn.Conv2d, first: int) -> Tensor:
         filters = weight[first + j]
         old = (first + j) // (vanilla.out_channels // vanilla.groups) * old_window
         new = j // (conv.out_channels // conv.groups) * new_window
-        at = old - new
-        if at >= 0 and at + old_window <= new_window:
-            block[j, at : at + old_window] = filters
+        offset = old - new
+        if offset >= 0 and offset + old_window <= new_window:
+            block[j, offset : offset + old_window] = filters
         else:
             block[j] = filters.sum(0, keepdim=True) / new_window
     return block

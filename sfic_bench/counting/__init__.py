@@ -2,8 +2,7 @@
 
 from sfic_bench.counting.conventions import CONVENTIONS, Convention, Total
 from sfic_bench.counting.cost import Cost, LayerCost, Parameters, count
-from sfic_bench.counting.op import CountedCall, Op
-from sfic_bench.counting.rules import InputTooSmall
+from sfic_bench.counting.op import CountedCall, InputTooSmall, Op
 from sfic_bench.counting.trace import Trace, smallest_input, trace
 
 __all__ = [

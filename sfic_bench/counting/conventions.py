@@ -1,18 +1,18 @@
 """What counts as a multiply-add (MAC): named conventions, applied to one trace.
 
-A convention turns an operation into an integer, or into ``None`` where it has no rule for it; such
-operations are tallied beside the total and never counted as a silent zero. The conventions of third-party
-counters were measured on their releases, quirks included, and tests hold them to the real
-tools (see `sfic_bench.counting.peers`).
+A convention turns an operation into an integer, or into ``None`` if it has no rule for it; such operations are tallied
+beside the total and never counted as a silent zero. The conventions of third-party counters were measured on their
+releases, quirks included, and tests hold them to the real tools (see `sfic_bench.counting.peers`).
 
-All totals are for the whole batch. One multiply-add is one MAC, except that counters add terms of
-their own for norms, activations and pools.
+All totals are for the whole batch. One multiply-add is one MAC; some counters also add terms for norms, activations and
+pools.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
+from operator import attrgetter
 
 from sfic_bench.counting.op import CountedCall, Op
 from sfic_bench.errors import UnknownName
@@ -22,13 +22,7 @@ Rule = Callable[[CountedCall], int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Convention:
-    """A named way to count.
-
-    Attributes:
-        name: what the command line calls it.
-        summary: which tool counts so, and what it leaves out.
-        rule: the MACs of one operation, ``None`` where the convention has no rule.
-    """
+    """A named way to count: ``rule`` gives the MACs of one operation, or ``None`` if the convention has none for it."""
 
     name: str
     summary: str
@@ -40,8 +34,7 @@ class Total:
     """A convention's total over a list of operations.
 
     Attributes:
-        macs: the total.
-        terms: the MACs that add up to it, by `CountedCall.label`.
+        terms: the MACs that add up to ``macs``, by `CountedCall.label`.
         unsupported: how many calls have no rule, by `CountedCall.label`.
     """
 
@@ -64,20 +57,24 @@ def total(ops: Iterable[Op], convention: Convention) -> Total:
 
 
 def get(name: str) -> Convention:
-    """The convention of that name.
-
-    Raises:
-        UnknownName: if there is none, with the nearest name.
-    """
+    """The convention ``name``; raises `UnknownName`, with the nearest name, if there is none."""
     if name not in CONVENTIONS:
         raise UnknownName("convention", name, CONVENTIONS)
     return CONVENTIONS[name]
 
 
-# The next functions are terms that several counters share.
+Term = Callable[[CountedCall], int]
+"""Gives what one operation adds to a total. The terms that follow are shared by several counters."""
+
+_elements_in: Term = attrgetter("elements_in")
+_elements_out: Term = attrgetter("elements_out")
 
 
-def _conv_or_linear(call: CountedCall) -> int:
+def _zero(_: CountedCall) -> int:
+    return 0
+
+
+def _macs_or_zero(call: CountedCall) -> int:
     return call.macs or 0
 
 
@@ -85,19 +82,8 @@ def _with_bias(call: CountedCall) -> int:
     return (call.macs or 0) + (call.elements_out if call.bias else 0)
 
 
-def _elements_in(call: CountedCall) -> int:
-    return call.elements_in
-
-
-def _elements_out(call: CountedCall) -> int:
-    return call.elements_out
-
-
-def _zero(_: CountedCall) -> int:
-    return 0
-
-
-def _affine_doubles(call: CountedCall) -> int:
+def _norm(call: CountedCall) -> int:
+    """Counts each element of a norm's input once, and twice if the norm has a weight."""
     return call.elements_in * (2 if call.bias else 1)
 
 
@@ -112,25 +98,24 @@ def _without_broadcasting(call: CountedCall) -> int:
     return prod(call.input) * call.weight[-1]
 
 
-def _for_names(names: str, rule: Callable[[CountedCall], int]) -> dict[str, Callable[[CountedCall], int]]:
-    return dict.fromkeys(names.split(), rule)
+def _for_names(names: str, term: Term) -> dict[str, Term]:
+    return dict.fromkeys(names.split(), term)
 
 
-# ptflops hooks modules by class and sums over each module's children, so that a module held by two
-# parents counts twice.
-
+# ptflops hooks modules by class and sums over each module's children, so that a module held by two parents counts
+# twice.
 _PTFLOPS_MODULES = {
     **_for_names("Conv1d Conv2d Conv3d Linear", _with_bias),
     **_for_names("ConvTranspose1d ConvTranspose2d ConvTranspose3d", _transposed_at_output),
     **_for_names("ReLU PReLU ELU LeakyReLU ReLU6 GELU Upsample", _elements_out),
     **_for_names("MaxPool2d AvgPool2d AdaptiveAvgPool2d AdaptiveMaxPool2d", _elements_in),
-    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d GroupNorm", _affine_doubles),
+    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d GroupNorm", _norm),
     **_for_names("LayerNorm", _elements_in),
     **_for_names("Identity Dropout Dropout2d Flatten", _zero),
 }
 
-# Since 0.7.1 it also patches names in torch.nn.functional and a few tensor functions, and so counts a
-# module that calls one of them a second time.
+# Since 0.7.1 ptflops also patches names in torch.nn.functional and a few tensor functions, and so counts a module that
+# calls one of them a second time.
 _PTFLOPS_FUNCTIONS = {
     **_for_names("relu prelu elu relu6 gelu silu softmax", _elements_in),
     **_for_names("max_pool avg_pool adaptive_avg_pool adaptive_max_pool", _elements_in),
@@ -139,16 +124,21 @@ _PTFLOPS_FUNCTIONS = {
 
 
 def _ptflops_modules(call: CountedCall) -> int | None:
-    rule = _PTFLOPS_MODULES.get(call.module)
-    return None if rule is None else rule(call) * call.parents
+    term = _PTFLOPS_MODULES.get(call.module)
+    return None if term is None else term(call) * call.parents
 
 
-def _ptflops_with_functions(interpolate: Callable[[CountedCall], int], transposed: Rule) -> Rule:
+def _ptflops_modules_corrected(call: CountedCall) -> int | None:
+    if call.kind != "conv_transpose":
+        return _ptflops_modules(call)
+    return _with_bias(call) * call.parents if call.module else None
+
+
+def _ptflops_with_functions(modules: Rule, interpolate: Term) -> Rule:
     functions = {**_PTFLOPS_FUNCTIONS, "interpolate": interpolate}
 
     def rule(call: CountedCall) -> int | None:
-        by_module = transposed(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
-        by_function = functions.get(call.kind)
+        by_module, by_function = modules(call), functions.get(call.kind)
         if by_function is None or not (call.in_functional or call.kind == "matmul"):
             return by_module
         return (by_module or 0) + by_function(call)
@@ -156,43 +146,29 @@ def _ptflops_with_functions(interpolate: Callable[[CountedCall], int], transpose
     return rule
 
 
-def _transposed_at_input(call: CountedCall) -> int | None:
-    return _with_bias(call) * call.parents if call.module else None
-
-
-def _ptflops_modules_corrected(call: CountedCall) -> int | None:
-    return _transposed_at_input(call) if call.kind == "conv_transpose" else _ptflops_modules(call)
-
-
-# thop hooks modules by class, without biases, and visits a module once per parent both when it hooks
-# and when it sums.
-
-_THOP_MODULES = {
-    **_for_names("Conv1d Conv2d Conv3d Linear", _conv_or_linear),
+# thop hooks modules by class, without biases, and visits a module once per parent both when it hooks and when it sums.
+_THOP_MODULES: dict[str, Term] = {
+    **_for_names("Conv1d Conv2d Conv3d Linear", _macs_or_zero),
     **_for_names(
         "ConvTranspose1d ConvTranspose2d ConvTranspose3d",
         lambda call: call.elements_out * call.input[1] * prod(call.weight[2:]),
     ),
-    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm", lambda call: 2 * _affine_doubles(call)),
+    **_for_names("BatchNorm1d BatchNorm2d BatchNorm3d LayerNorm", lambda call: 2 * _norm(call)),
     **_for_names("ReLU ReLU6 LeakyReLU MaxPool2d AdaptiveMaxPool2d Dropout", _zero),
-    **_for_names("AvgPool2d", _elements_out),
-    **_for_names(
-        "AdaptiveAvgPool2d",
-        lambda call: int((prod(call.input[2:]) / prod(call.output[2:]) + 1) * call.elements_out),
-    ),
-    **_for_names("Upsample", _elements_out),
+    **_for_names("AvgPool2d Upsample", _elements_out),
+    "AdaptiveAvgPool2d": lambda call: int((prod(call.input[2:]) / prod(call.output[2:]) + 1) * call.elements_out),
 }
 
 
 def _thop(call: CountedCall) -> int | None:
-    rule = _THOP_MODULES.get(call.module)
-    return None if rule is None else rule(call) * call.parents**2
+    term = _THOP_MODULES.get(call.module)
+    return None if term is None else term(call) * call.parents**2
 
 
 _FVCORE = {
-    **_for_names("conv conv_transpose linear", _conv_or_linear),
+    **_for_names("conv conv_transpose linear", _macs_or_zero),
     "matmul": _without_broadcasting,
-    "batch_norm": _affine_doubles,
+    "batch_norm": _norm,
     **_for_names("group_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
     "interpolate": _elements_out,
     "interpolate_bilinear": lambda call: 4 * call.elements_out,
@@ -202,8 +178,8 @@ _FVCORE = {
 
 
 def _fvcore(call: CountedCall) -> int | None:
-    rule = _FVCORE.get(call.kind)
-    return None if rule is None else rule(call)
+    term = _FVCORE.get(call.kind)
+    return None if term is None else term(call)
 
 
 def _aten(call: CountedCall) -> int | None:
@@ -214,49 +190,38 @@ CONVENTIONS: Mapping[str, Convention] = {
     convention.name: convention
     for convention in (
         Convention(
-            name="paper",
+            name="paper", rule=_ptflops_modules,
             summary="ptflops up to 0.7.0, which the paper used: modules only, functional calls are missed",
-            rule=_ptflops_modules,
         ),
         Convention(
-            name="conv-linear",
+            name="conv-linear", rule=lambda call: call.macs,
             summary="every convolution, linear and matrix product, functional ones too, without biases "
             "(= torch FlopCounterMode / 2)",
-            rule=lambda call: call.macs,
         ),
         Convention(
-            name="ptflops-0.7.1",
+            name="ptflops-0.7.1", rule=_ptflops_with_functions(_ptflops_modules, lambda call: prod(call.output[2:])),
             summary="ptflops 0.7.1 to 0.7.3: counts activations and pools by module and by function",
-            rule=_ptflops_with_functions(lambda call: prod(call.output[2:]), _ptflops_modules),
         ),
         Convention(
-            name="ptflops-0.7.5",
+            name="ptflops-0.7.5", rule=_ptflops_with_functions(_ptflops_modules_corrected, _elements_out),
             summary="ptflops 0.7.5: as 0.7.1, with interpolation and transposed convolutions corrected",
-            rule=_ptflops_with_functions(_elements_out, _transposed_at_input),
         ),
         Convention(
-            name="ptflops-0.7.5-modules",
+            name="ptflops-0.7.5-modules", rule=_ptflops_modules_corrected,
             summary="ptflops 0.7.5 with count_functional=False: as paper, with transposed convolutions corrected",
-            rule=_ptflops_modules_corrected,
         ),
+        Convention(name="ptflops-aten", rule=_aten, summary="ptflops' aten backend: conv-linear plus biases"),
         Convention(
-            name="ptflops-aten",
-            summary="ptflops' aten backend: conv-linear plus biases",
-            rule=_aten,
-        ),
-        Convention(
-            name="fvcore",
+            name="fvcore", rule=_fvcore,
             summary="fvcore 0.1.5: convolutions, linear, matrix products, norms, some pools and resizes",
-            rule=_fvcore,
         ),
         Convention(
-            name="thop",
+            name="thop", rule=_thop,
             summary="thop 0.1.1: modules only, BatchNorm counted twice, functional calls are missed",
-            rule=_thop,
         ),
     )
-}
-"""By name."""
+}  # fmt: skip
+"""All conventions by name."""
 
 DEFAULT = "conv-linear"
 """The convention of every figure that is called ``macs`` and names no other one."""

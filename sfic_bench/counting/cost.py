@@ -10,8 +10,8 @@ from torch import nn
 from sfic_bench.counting import conventions
 from sfic_bench.counting.conventions import CONVENTIONS, Total
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import CountedCall, Op
-from sfic_bench.counting.trace import trace
+from sfic_bench.counting.op import CountedCall
+from sfic_bench.counting.trace import Trace, trace
 
 BYTES_PER_ELEMENT = 4
 """Bytes of one float32 number, the format in which bytes moved are stated."""
@@ -22,9 +22,8 @@ class Parameters:
     """Numbers of parameter elements.
 
     Attributes:
-        total: in all parameters.
-        trainable: in parameters with ``requires_grad``.
-        dead: in trainable parameters that no gradient from the output reaches.
+        trainable: those with ``requires_grad``.
+        dead: trainable ones that no gradient from the output reaches.
     """
 
     total: int
@@ -34,15 +33,12 @@ class Parameters:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerCost:
-    """The operations of one kind in one module, added up.
+    """The operations of one ``kind`` in the module at ``path``, added up.
 
     Attributes:
-        path: qualified name of the module.
-        kind: the operation, see `sfic_bench.counting.op.CountedCall`.
-        calls: how many operations these are.
         input, output: shapes of the first call's input and of the last call's output.
         params: parameter elements that the module owns itself; 0 if an earlier row has them.
-        macs: under the chosen convention, ``None`` where it has no rule.
+        macs: MACs under the chosen convention; ``None`` if it has no rule for one of the operations.
     """
 
     path: str
@@ -54,23 +50,17 @@ class LayerCost:
     macs: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What one forward pass of a network costs in inference.
+class Cost(Trace):
+    """What one forward pass of a network costs in inference; all figures are for the whole batch."""
 
-    Attributes:
-        input_size: ``(B, C, H, W)``; all figures are for the whole batch.
-        output: shape of the result.
-        parameters: how many parameters there are.
-        ops: every operation, in order.
-        params_by_path: parameter elements that a module owns itself, by its qualified name.
-    """
-
-    input_size: Shape
-    output: Shape
-    parameters: Parameters
-    ops: tuple[Op, ...]
-    params_by_path: Mapping[str, int]
+    @cached_property
+    def parameters(self) -> Parameters:
+        """How many parameters there are."""
+        return Parameters(
+            total=sum(w.elements for w in self.weights),
+            trainable=sum(w.elements for w in self.weights if w.trainable),
+            dead=sum(w.elements for w in self.weights if w.dead),
+        )
 
     @cached_property
     def totals(self) -> Mapping[str, Total]:
@@ -91,7 +81,7 @@ class Cost:
         """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
 
         The bytes are what an operation must read and write: a strided 1×1 convolution reads no pixel that its stride
-        jumps over. All other operations are left out, since one of these can do their work in passing.
+        jumps over. All other operations are left out, since a fused kernel can do their work in passing.
         """
         return [
             (call.macs, bytes_per_element * (call.elements_read - call.elements_skipped + call.elements_out))
@@ -108,27 +98,23 @@ class Cost:
         """The operations grouped by module and kind, in order of the first call.
 
         Raises:
-            UnknownName: for a convention that does not exist.
+            UnknownName: if there is no such convention.
         """
         rule = conventions.get(convention).rule
+        params: Counter[str] = Counter()
+        for weight in self.weights:
+            params[weight.module] += weight.elements
         groups: dict[tuple[str, str], list[CountedCall]] = {}
         for path, call in self.ops:
             groups.setdefault((path, call.kind), []).append(call)
-        layers, paths = [], set()
+        layers = []
         for (path, kind), calls in groups.items():
             macs = [rule(call) for call in calls]
-            layers.append(
-                LayerCost(
-                    path=path,
-                    kind=kind,
-                    calls=len(calls),
-                    input=calls[0].input,
-                    output=calls[-1].output,
-                    params=0 if path in paths else self.params_by_path.get(path, 0),
-                    macs=None if None in macs else sum(m for m in macs if m),
-                )
-            )
-            paths.add(path)
+            layer = LayerCost(
+                path=path, kind=kind, calls=len(calls), input=calls[0].input, output=calls[-1].output,
+                params=params.pop(path, 0), macs=None if None in macs else sum(m for m in macs if m),
+            )  # fmt: skip
+            layers.append(layer)
         return layers
 
 
@@ -143,22 +129,8 @@ def count(model: nn.Module, input_size: Shape, *more: Shape) -> Cost:
         more: sizes of further inputs.
 
     Raises:
-        InputTooSmall: if the input shrinks below a window; names the module.
+        InputTooSmall: if the input shrinks below a window; the message names the module.
         InvalidValue: if ``input_size`` does not fit the network.
         UnsupportedModel: if the forward pass needs values, not only shapes.
     """
-    traced = trace(model, input_size, *more)
-    by_path: Counter[str] = Counter()
-    for weight in traced.weights:
-        by_path[weight.module] += weight.elements
-    return Cost(
-        input_size=tuple(input_size),
-        output=traced.output,
-        parameters=Parameters(
-            total=by_path.total(),
-            trainable=sum(w.elements for w in traced.weights if w.trainable),
-            dead=sum(w.elements for w in traced.weights if w.dead),
-        ),
-        ops=traced.ops,
-        params_by_path=dict(by_path),
-    )
+    return Cost(**vars(trace(model, input_size, *more)))

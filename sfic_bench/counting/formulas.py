@@ -1,7 +1,7 @@
 """Sizes and multiply-adds (MACs) of operations, from shapes alone. One multiply-add is one MAC.
 
-Output sizes follow the formulas in the documentation of `torch.nn` (Conv2d, ConvTranspose2d,
-MaxPool2d, AvgPool2d); a batch axis may be missing where torch allows it.
+Output sizes follow the formulas in the documentation of `torch.nn` (Conv2d, ConvTranspose2d, MaxPool2d, AvgPool2d); a
+batch axis may be missing where torch allows it.
 """
 
 from collections.abc import Sequence
@@ -20,46 +20,30 @@ def per_axis(value: PerAxis, dims: int) -> Shape:
     return tuple(value) * dims if len(value) == 1 else tuple(value)
 
 
-def conv_output(
-    x: Shape,
-    weight: Shape,
-    stride: PerAxis = 1,
-    padding: PerAxis | str = 0,
-    dilation: PerAxis = 1,
-) -> Shape:
-    """Output of a convolution with a ``weight`` ``[c_out, c_in/groups, *kernel]``.
-
-    Its sizes may be below 1, which the caller has to refuse.
-    """
+def conv_output(x: Shape, weight: Shape, stride: PerAxis, padding: PerAxis | str, dilation: PerAxis) -> Shape:
+    """Output of a convolution with ``weight`` ``[c_out, c_in/groups, *kernel]``; callers must refuse sizes below 1."""
     kernel = weight[2:]
     dims = len(kernel)
-    if padding == "same":
-        return (*x[: -dims - 1], weight[0], *x[-dims:])
-    s, d = per_axis(stride, dims), per_axis(dilation, dims)
-    p = (0,) * dims if isinstance(padding, str) else per_axis(padding, dims)
-    size = ((n + 2 * p[i] - d[i] * (kernel[i] - 1) - 1) // s[i] + 1 for i, n in enumerate(x[-dims:]))
+    size = x[-dims:]
+    if padding != "same":
+        symmetric = 0 if isinstance(padding, str) else padding  # "valid" is none
+        size = pool_output(size, kernel, stride, symmetric, dilation, False, dims)
     return (*x[: -dims - 1], weight[0], *size)
 
 
-def conv_macs(output: Shape, weight: Shape) -> int:
-    """``elements of the output · c_in/groups · kernel area``."""
-    return prod(output) * prod(weight[1:])
+def conv_macs(elements: Shape, weight: Shape) -> int:
+    """``elements of the output (transposed: of the input) · elements of the weight of one of its channels``."""
+    return prod(elements) * prod(weight[1:])
 
 
-def conv_skips(
-    x: Shape,
-    weight: Shape,
-    stride: PerAxis,
-    padding: PerAxis | str,
-    dilation: PerAxis,
-) -> int:
+def conv_skips(x: Shape, weight: Shape, stride: PerAxis, padding: PerAxis | str, dilation: PerAxis) -> int:
     """Elements of ``x`` that no output of a convolution depends on: a stride larger than the kernel jumps over them."""
     kernel = weight[2:]
     dims = len(kernel)
     s, d = per_axis(stride, dims), per_axis(dilation, dims)
     if padding == "same" or all(step == 1 for step in s):
         return 0
-    p = (0,) * dims if isinstance(padding, str) else per_axis(padding, dims)
+    p = per_axis(0 if isinstance(padding, str) else padding, dims)
     outputs = conv_output(x, weight, stride, padding, dilation)[-dims:]
     read = 1
     for i, n in enumerate(x[-dims:]):
@@ -69,13 +53,7 @@ def conv_skips(
 
 
 def conv_transpose_output(
-    x: Shape,
-    weight: Shape,
-    stride: PerAxis = 1,
-    padding: PerAxis = 0,
-    output_padding: PerAxis = 0,
-    groups: int = 1,
-    dilation: PerAxis = 1,
+    x: Shape, weight: Shape, stride: PerAxis, padding: PerAxis, output_padding: PerAxis, groups: int, dilation: PerAxis
 ) -> Shape:
     """Output of a transposed convolution with a ``weight`` ``[c_in, c_out/groups, *kernel]``."""
     kernel = weight[2:]
@@ -86,19 +64,8 @@ def conv_transpose_output(
     return (*x[: -dims - 1], weight[1] * groups, *size)
 
 
-def conv_transpose_macs(x: Shape, weight: Shape) -> int:
-    """``elements of the input · c_out/groups · kernel area``: each input element meets each weight once."""
-    return prod(x) * prod(weight[1:])
-
-
 def pool_output(
-    x: Shape,
-    kernel: PerAxis,
-    stride: PerAxis | None = None,
-    padding: PerAxis = 0,
-    dilation: PerAxis = 1,
-    ceil_mode: bool = False,
-    dims: int = 2,
+    x: Shape, kernel: PerAxis, stride: PerAxis | None, padding: PerAxis, dilation: PerAxis, ceil_mode: bool, dims: int
 ) -> Shape:
     """Output of a max or average pool; with ``ceil_mode``, a last window must start inside the padded input."""
     k, p, d = per_axis(kernel, dims), per_axis(padding, dims), per_axis(dilation, dims)

@@ -1,4 +1,4 @@
-"""Runs one third-party counter in this process: networks come as JSON on stdin, one JSON line per result goes out.
+"""Runs one third-party counter in this process, on networks that stdin describes in JSON; prints a JSON line for each.
 
 ``python -m sfic_bench.counting.peer_worker thop < networks.json``
 """
@@ -10,6 +10,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 import torch
@@ -38,10 +39,6 @@ def _ptflops_modules(model: nn.Module, shape: tuple[int, ...]) -> int:
     return _ptflops(model, shape, backend_specific_config={"count_functional": False})
 
 
-def _ptflops_aten(model: nn.Module, shape: tuple[int, ...]) -> int:
-    return _ptflops(model, shape, backend="aten")
-
-
 def _fvcore(model: nn.Module, shape: tuple[int, ...]) -> int:
     from fvcore.nn import FlopCountAnalysis
 
@@ -67,7 +64,7 @@ def _flop_counter_mode(model: nn.Module, shape: tuple[int, ...]) -> int:
 COUNT: dict[str, Callable[[nn.Module, tuple[int, ...]], int]] = {
     "ptflops": _ptflops,
     "ptflops-modules": _ptflops_modules,
-    "ptflops-aten": _ptflops_aten,
+    "ptflops-aten": partial(_ptflops, backend="aten"),
     "fvcore": _fvcore,
     "thop": _thop,
     "FlopCounterMode": _flop_counter_mode,
@@ -76,7 +73,7 @@ COUNT: dict[str, Callable[[nn.Module, tuple[int, ...]], int]] = {
 
 
 def main(counter: str) -> None:
-    """Count every network that is described on stdin; only results are written to stdout, whatever a counter prints."""
+    """Count every network that stdin describes; what a counter prints is discarded, so that stdout has only results."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     for builder, arguments, shape in json.load(sys.stdin):

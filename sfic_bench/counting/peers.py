@@ -1,8 +1,8 @@
 """The third-party counters themselves, and why their figures differ.
 
-Each counter runs in a process of its own: some leave buffers in the model, hooks or patched torch functions behind,
-which would falsify the next counter's figure. A counter's result is compared with the convention that describes how
-it counts. Two conventions compared with each other then explain, kind by kind, why two counters differ.
+Each counter runs in a process of its own, since some leave buffers, hooks or patched torch functions behind, which
+would falsify the next counter's figure. A counter's result is compared with the convention that describes how it
+counts. Two conventions compared with each other then explain, for each kind of operation, why two counters differ.
 """
 
 import collections
@@ -22,13 +22,7 @@ INSTALL = "pip install 'sfic-bench[peers]'"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counter:
-    """A third-party counter.
-
-    Attributes:
-        name: what the command line calls it.
-        package: the distribution that it is part of.
-        summary: which of its functions or backends is run.
-    """
+    """A third-party counter: ``package`` is its distribution, ``summary`` names the function or backend that is run."""
 
     name: str
     package: str
@@ -36,7 +30,7 @@ class Counter:
 
     @property
     def version(self) -> str | None:
-        """The installed version, or ``None``."""
+        """The installed version; ``None`` if the counter is not installed."""
         try:
             return metadata.version(self.package)
         except metadata.PackageNotFoundError:
@@ -52,15 +46,8 @@ class Counter:
             return "ptflops-0.7.1" if release < (0, 7, 4) else "ptflops-0.7.5"
         if self.name == "ptflops-modules":
             return "paper" if release < (0, 7, 4) else "ptflops-0.7.5-modules"
-        return _CONVENTION[self.name]
+        return "conv-linear" if self.name == "FlopCounterMode" else self.name
 
-
-_CONVENTION = {
-    "ptflops-aten": "ptflops-aten",
-    "fvcore": "fvcore",
-    "thop": "thop",
-    "FlopCounterMode": "conv-linear",
-}
 
 COUNTERS: Mapping[str, Counter] = {
     counter.name: counter
@@ -80,7 +67,7 @@ COUNTERS: Mapping[str, Counter] = {
 
 
 def release_of(version: str) -> tuple[int, ...]:
-    """The first three numbers of a version, ``(0, 7, 1)`` for ``"0.7.1.2"``: enough to compare releases."""
+    """The first three numbers of a version, ``(0, 7, 1)`` for ``"0.7.1.2"``."""
     return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
@@ -90,7 +77,7 @@ class PeerRun:
 
     Attributes:
         builder: the function that builds it, as ``"package.module:function"``.
-        arguments: of that function, as JSON has them.
+        arguments: keyword arguments of that function that JSON can express.
         input_size: ``(B, C, H, W)``.
     """
 
@@ -109,13 +96,7 @@ class PeerCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How two conventions differ for one kind of operation.
-
-    Attributes:
-        label: the kind of operation, see `sfic_bench.counting.op.CountedCall.label`.
-        reference, peer: MACs that each of the two conventions counts for these operations.
-        biases: elements to which these operations add a bias.
-    """
+    """How the MACs of two conventions differ for one `CountedCall.label`; ``biases`` are elements that get a bias."""
 
     label: str
     reference: int
@@ -149,16 +130,13 @@ def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> t
     for _, call in ops:
         if call.macs and call.bias:
             biases[call.label] += call.elements_out
-    by_kind = (
+    by_label = (
         Difference(
-            label=label,
-            reference=reference_terms.get(label, 0),
-            peer=peer_terms.get(label, 0),
-            biases=biases[label],
+            label=label, reference=reference_terms.get(label, 0), peer=peer_terms.get(label, 0), biases=biases[label]
         )
         for label in {*reference_terms, *peer_terms}
     )
-    return tuple(sorted((d for d in by_kind if d.macs), key=lambda d: (-abs(d.macs), d.label)))
+    return tuple(sorted((d for d in by_label if d.macs), key=lambda d: (-abs(d.macs), d.label)))
 
 
 def run(counter: Counter, runs: Sequence[PeerRun]) -> Iterator[PeerCount]:
@@ -170,28 +148,19 @@ def run(counter: Counter, runs: Sequence[PeerRun]) -> Iterator[PeerCount]:
         for _ in runs:
             yield PeerCount(macs=None, reason=f"{counter.package} is not installed: {INSTALL}")
         return
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sfic_bench.counting.peer_worker", counter.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin and process.stdout and process.stderr
-    missing = len(runs)
-    try:
-        payload = [(run.builder, dict(run.arguments), run.input_size) for run in runs]
-        process.stdin.write(json.dumps(payload))
-        process.stdin.close()
-        for line in process.stdout:
-            answer = json.loads(line)
-            missing -= 1
-            yield PeerCount(macs=answer["macs"], reason=answer["reason"])
-        last = process.stderr.read().strip().splitlines()[-1:] or ["without a message"]
-        for _ in range(missing):
-            yield PeerCount(macs=None, reason=f"its process ended: {last[0]}")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+    worker = [sys.executable, "-m", "sfic_bench.counting.peer_worker", counter.name]
+    pipe, missing = subprocess.PIPE, len(runs)
+    with subprocess.Popen(worker, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdin and process.stdout and process.stderr
+        try:
+            payload = [(run.builder, dict(run.arguments), run.input_size) for run in runs]
+            process.stdin.write(json.dumps(payload))
+            process.stdin.close()
+            for line in process.stdout:
+                missing -= 1
+                yield PeerCount(**json.loads(line))
+            last = process.stderr.read().strip().splitlines()[-1:] or ["without a message"]
+            for _ in range(missing):
+                yield PeerCount(macs=None, reason=f"its process ended: {last[0]}")
+        finally:
+            process.kill()

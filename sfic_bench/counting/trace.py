@@ -1,47 +1,58 @@
 """One forward pass as shapes: which operations a network makes, and which parameters its result depends on.
 
-Nothing is computed, and the network's own weights are only asked for their shapes, so it may lie on any device;
-see `sfic_bench.counting.recorder`. The network itself is left as it was, also when its forward pass fails.
+Nothing is computed and only the shapes of the network's weights are read, so it may lie on any device; see
+`sfic_bench.counting.recorder`. The network itself is left as it was, even if its forward pass fails.
 """
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from sfic_bench.counting.flow import Weight, weights_of
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import Op
+from sfic_bench.counting.op import InputTooSmall, Op
 from sfic_bench.counting.recorder import Recorder, tensors_in
-from sfic_bench.counting.rules import InputTooSmall
 from sfic_bench.errors import InvalidValue, UnsupportedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """What a forward pass does, in order.
+class Weight:
+    """One parameter tensor.
 
     Attributes:
-        ops: its operations.
-        output: shape of the result (of the first tensor in it).
+        module, name: qualified name of the module that owns it, and its name there.
+        dead: whether it is trainable and no gradient from the result reaches it.
+    """
+
+    module: str
+    name: str
+    elements: int
+    trainable: bool
+    dead: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """What a forward pass does.
+
+    Attributes:
+        input_size: shape of the first input, such as ``(B, C, H, W)``.
+        ops: its operations, in order.
+        output: shape of the first tensor in the result.
         weights: every parameter of the network, once.
     """
 
+    input_size: Shape
     ops: tuple[Op, ...]
     output: Shape
     weights: tuple[Weight, ...]
 
 
 def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
-    """The operations of ``model.eval()`` for one float input of each of ``input_sizes``.
-
-    Raises:
-        InputTooSmall: if the input shrinks below a window; names the module.
-        InvalidValue: if an input size does not fit the network.
-        UnsupportedModel: if the forward pass needs values, not only shapes.
-    """
+    """Trace ``model.eval()`` for one float input of each of ``input_sizes``; raises the errors of `count`."""
     for size in input_sizes:
         if len(size) < 2 or min((size[0], *size[2:])) < 1:  # a branch may have no channels
             raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {size}")
@@ -65,10 +76,20 @@ def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     if not outputs:
         raise UnsupportedModel(f"{type(model).__name__} returns no tensor")
     return Trace(
-        ops=tuple(recorder.ops),
-        output=tuple(outputs[0].shape),
-        weights=weights_of(modules, recorder.flow.reached_from(outputs)),
-    )
+        input_size=tuple(input_sizes[0]), output=tuple(outputs[0].shape),
+        ops=tuple(recorder.ops), weights=_weights(modules, recorder.flow.reached_from(outputs)),
+    )  # fmt: skip
+
+
+def _weights(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
+    """Every parameter of ``modules`` once, dead if it is trainable and not among ``reached``."""
+    weights: dict[int, Weight] = {}
+    for path, module in modules.items():
+        for name, p in module._parameters.items():
+            if p is not None and id(p) not in weights:
+                trainable, dead = p.requires_grad, p.requires_grad and id(p) not in reached
+                weights[id(p)] = Weight(module=path, name=name, elements=p.numel(), trainable=trainable, dead=dead)
+    return tuple(weights.values())
 
 
 def smallest_input(model: nn.Module, channels: int = 3, limit: int = 4096) -> int | None:
@@ -81,15 +102,12 @@ def smallest_input(model: nn.Module, channels: int = 3, limit: int = 4096) -> in
             return False
         return True
 
-    low, high = 0, 1
+    high = 1
     while not fits(high):
-        low, high = high, high * 2
+        high *= 2
         if high > limit:
             return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return high
+    return bisect_left(range(high + 1), True, lo=high // 2 + 1, key=fits)
 
 
 @contextmanager

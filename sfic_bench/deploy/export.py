@@ -1,12 +1,13 @@
-"""Writing a network as a file that other programs run; the file is checked against torch before it is kept.
+"""Writing networks as files for other programs, and running them by ONNX Runtime.
 
-The formats are ONNX through torch's exporter (``torch.onnx.export(dynamo=True)``), torch's own exported programs
-(``torch.export``), and TorchScript.
+A file is compared with torch before it is kept. The formats are ONNX through torch's exporter
+(``torch.onnx.export(dynamo=True)``), torch's own exported programs (``torch.export``), and TorchScript.
 """
 
+import importlib.util
 import logging
-import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,19 +18,20 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, first_line
+from sfic_bench.measure.execution import Ready, Unavailable
 
 TOLERANCE = 1e-3
 """The largest error that is accepted, relative to the largest value of torch's output."""
 
 BATCHES = (1, 3)
-"""Batch sizes that a file is checked with; it is written with another one."""
+"""Batch sizes that a file is checked with; it is written with a different one."""
 
 OPSET = 18
 """The version of ONNX's operators that is written."""
 
 
 class ExportFailed(SficBenchError):
-    """A network that could not be written in a format, or whose file computes something else."""
+    """A network cannot be written in a format, or its file computes something else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,6 @@ class Exported:
     """A file that was checked and kept.
 
     Attributes:
-        path: the file.
         format: one of `FORMATS`.
         max_abs_error: the largest difference between its outputs and torch's, over all ``batches``.
         batches: the batch sizes that it was checked with.
@@ -60,8 +61,8 @@ def export(model: nn.Module, path: Path | str, *, format: str, input_size: int =
     ``path``, so that an existing file is replaced only by one that is correct.
 
     Args:
-        model: any network in evaluation mode; `fuse` it first for the least work.
-        path: of the file.
+        model: any network in evaluation mode; its fused form needs the least work.
+        path: the file.
         format: one of `FORMATS`.
         input_size: height and width.
 
@@ -77,17 +78,12 @@ def export(model: nn.Module, path: Path | str, *, format: str, input_size: int =
         raise InvalidValue("the network is in training mode: call .eval(), or fuse it, before exporting")
     if not path.parent.is_dir():
         raise InvalidValue(f"cannot write {path}: there is no folder {path.parent}; create it first")
-    load = FORMATS[format][1]
-    example = torch.randn(2, 3, input_size, input_size)
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-    try:
-        unchecked = folder / path.name
-        write(model, example, unchecked, format)
-        run = load(unchecked)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", ignore_cleanup_errors=True) as folder:
+        unchecked = Path(folder) / path.name
+        write(model, torch.randn(2, 3, input_size, input_size), unchecked, format)
+        run = FORMATS[format][1](unchecked)
         largest = max(_error(model, run, torch.randn(n, 3, input_size, input_size)) for n in BATCHES)
         unchecked.replace(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Exported(path=path, format=format, max_abs_error=largest, batches=BATCHES)
 
 
@@ -111,9 +107,9 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Silence warnings of exporters, which are about their own calls and about packages that are not needed.
+    """Silence exporters' warnings about their own calls, packages that are not needed, and branches on sizes.
 
-    They also warn of branches on sizes; these depend on the input's height and width alone, which are fixed.
+    Such branches depend on the input's height and width alone, which are fixed.
     """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -127,7 +123,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _error(model: nn.Module, run: Run, x: Tensor) -> float:
-    """The largest difference between both outputs for ``x``; raises `ExportFailed` if it is too large."""
+    """The largest difference between both outputs for ``x``; raises `ExportFailed` if they do not agree."""
     with torch.no_grad():
         expected, output = model(x), run(x)
     if output.shape != expected.shape:
@@ -136,7 +132,7 @@ def _error(model: nn.Module, run: Run, x: Tensor) -> float:
         )
     error = float((output - expected).abs().max())
     limit = TOLERANCE * max(float(expected.abs().max()), 1e-6)
-    if not error <= limit:  # so written, NaN fails too
+    if not error <= limit:  # in this form NaN fails too
         raise ExportFailed(f"for a batch of {len(x)} the file is wrong by {error:.3g}, more than {limit:.3g}: not kept")
     return error
 
@@ -146,22 +142,18 @@ def _dynamic_batch() -> dict[int, object]:
 
 
 def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
-    _needs("onnx", "onnxscript", "onnxruntime")
+    packages = ("onnx", "onnxscript", "onnxruntime")
+    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
+        raise MissingDependency(f"ONNX needs {', '.join(missing)}, not installed: pip install 'sfic-bench[onnx]'")
     program = torch.onnx.export(
-        model,
-        (x,),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_shapes=(_dynamic_batch(),),
-        verbose=False,
-    )
+        model, (x,), dynamo=True, opset_version=OPSET, verbose=False,
+        input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
+    )  # fmt: skip
     assert program is not None
     program.save(path)
 
 
-def load_onnx(path: Path) -> Run:
+def _load_onnx(path: Path) -> Run:
     """The network in an ONNX file, run by ONNX Runtime on the CPU with torch's number of threads."""
     import onnxruntime
 
@@ -197,17 +189,34 @@ def _load_script(path: Path) -> Run:
     return loaded
 
 
-def _needs(*packages: str) -> None:
-    import importlib.util
-
-    missing = [p for p in packages if importlib.util.find_spec(p) is None]
-    if missing:
-        raise MissingDependency(f"ONNX needs {', '.join(missing)}, not installed: pip install 'sfic-bench[onnx]'")
-
-
 FORMATS: Mapping[str, tuple[Callable[[nn.Module, Tensor, Path], None], Callable[[Path], Run]]] = {
-    "onnx": (_write_onnx, load_onnx),
+    "onnx": (_write_onnx, _load_onnx),
     "torch-export": (_write_exported, _load_exported),
     "torchscript": (_write_script, _load_script),
 }
 """A function that writes and a function that reads each format, by its name."""
+
+
+def onnx_runtime(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+    """The execution path that writes ``model`` as ONNX for its one input and runs it by ONNX Runtime on the CPU.
+
+    Raises:
+        Unavailable: for training, another device or number format than the CPU and float32, or several inputs; if the
+            extra ``onnx`` is not installed; or if the network cannot be written as ONNX.
+    """
+    if training:
+        raise Unavailable("ONNX Runtime runs inference alone")
+    x = inputs[0]
+    if x.device.type != "cpu" or x.dtype != torch.float32 or len(inputs) != 1:
+        raise Unavailable("this path runs float32 on the CPU, and networks with one input")
+    start = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            write(model, x, path, "onnx")
+            run = _load_onnx(path)
+    except (MissingDependency, ExportFailed) as error:
+        raise Unavailable(str(error)) from None
+    fixed = x.contiguous()
+    # The runtime allocates its own memory, which torch's allocator does not see.
+    return Ready(run=lambda: run(fixed), setup_s=time.perf_counter() - start, peak_bytes={})

@@ -1,4 +1,4 @@
-"""Clocks: how long a call takes, on the CPU and on a CUDA device.
+"""Clocks that time a call on the CPU and on a CUDA device.
 
 A clock is passed to whatever measures, so that a test can pass one of its own.
 """
@@ -9,20 +9,18 @@ from typing import Protocol
 
 import torch
 
+Action = Callable[[], object]
+"""A function that is called for what it does."""
+
 
 class Clock(Protocol):
     """A clock as a sampler needs it."""
 
     def now_s(self) -> float:
         """Seconds since a fixed moment, for time limits."""
-        ...
+        return time.perf_counter()
 
-    def time_ms(
-        self,
-        run: Callable[[], object],
-        before: Callable[[], object] | None = None,
-        meanwhile: Callable[[], object] | None = None,
-    ) -> float:
+    def time_ms(self, run: Action, before: Action | None = None, meanwhile: Action | None = None) -> float:
         """Call ``before`` untimed, then ``run``; return the milliseconds until its results exist.
 
         ``meanwhile`` is called untimed too, once ``run`` has returned: while the device still works, or right
@@ -31,18 +29,10 @@ class Clock(Protocol):
         ...
 
 
-class CpuClock:
+class CpuClock(Clock):
     """`time.perf_counter` around the call."""
 
-    def now_s(self) -> float:
-        return time.perf_counter()
-
-    def time_ms(
-        self,
-        run: Callable[[], object],
-        before: Callable[[], object] | None = None,
-        meanwhile: Callable[[], object] | None = None,
-    ) -> float:
+    def time_ms(self, run: Action, before: Action | None = None, meanwhile: Action | None = None) -> float:
         if before is not None:
             before()
         start = time.perf_counter()
@@ -57,7 +47,7 @@ HEAD_START_CYCLES = 200_000
 """Clock cycles that a CUDA device waits before it is timed: about 0.1 ms, in which the host can launch a graph."""
 
 
-class CudaClock:
+class CudaClock(Clock):
     """CUDA events on the device's current stream: the time between two points of the device's own work.
 
     The device first does the work of ``before`` and then waits for `HEAD_START_CYCLES`, so that the host has
@@ -68,15 +58,7 @@ class CudaClock:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def now_s(self) -> float:
-        return time.perf_counter()
-
-    def time_ms(
-        self,
-        run: Callable[[], object],
-        before: Callable[[], object] | None = None,
-        meanwhile: Callable[[], object] | None = None,
-    ) -> float:
+    def time_ms(self, run: Action, before: Action | None = None, meanwhile: Action | None = None) -> float:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         with torch.cuda.device(self.device):
             if before is not None:
@@ -91,12 +73,12 @@ class CudaClock:
         return float(start.elapsed_time(end))
 
 
-def l2_flush(device: torch.device) -> Callable[[], object]:
+def l2_flush(device: torch.device) -> Action:
     """A function that replaces everything in a CUDA device's L2 cache when it is called.
 
-    Without it a repeated call finds its weights and inputs in the cache, which it would not do between
-    other work. The function writes one buffer of twice the cache's size and then reads another: written data
-    stay in the cache until something takes their place, and would be written back in measured time.
+    Without it a repeated call finds its weights and inputs in the cache, which it would not do between other work. The
+    function writes one buffer of twice the cache's size and then reads another one, since written data that stayed in
+    the cache would be written back in measured time.
     """
     size = torch.cuda.get_device_properties(device).L2_cache_size
     written, read = (torch.zeros(2 * size // 4, dtype=torch.float32, device=device) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The conditions under which a network is timed. This module imports no torch, so that ``--help`` is quick."""
+"""The conditions under which a network is timed. This module imports no torch, which ``--help`` need not load."""
 
 from enum import StrEnum
 
@@ -46,12 +46,11 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """Device, number format, input and mode of a measurement.
 
     Attributes:
-        batch_size: images a call.
+        batch_size: images in one call.
         input_size: height and width of the input, pixels; of a single layer, those of S.
         training: time a forward and a backward pass instead of inference.
-        flush_l2: overwrite a CUDA device's L2 cache before each call. CUDA graphs, whose calls cost the least,
-            are always timed both ways.
-        energy: count the energy of an image on a CUDA device, which takes some 2 seconds a path.
+        flush_l2: overwrite a CUDA device's L2 cache before each call. CUDA graphs are always timed with and without it.
+        energy: count the energy of an image on a CUDA device, which takes some 2 seconds for each path.
 
     Raises:
         InvalidValue: for a size below 1.

@@ -31,12 +31,13 @@ def missing(conditions: Conditions) -> str:
 def cuda_libraries(dtype: NumberFormat) -> Iterator[None]:
     """Set cuBLAS and cuDNN in the same way for all measurements; torch's own defaults differ between the two.
 
-    TF32 is off for ``fp32`` and on otherwise. cuDNN tries its algorithms and takes the fastest. The settings from
-    before come back at the end.
+    TF32 is off for ``fp32`` and on otherwise. cuDNN tries its algorithms and takes the fastest. The earlier settings
+    are restored at the end.
     """
+    tf32 = dtype is not NumberFormat.FP32
     settings: list[tuple[object, str, bool]] = [
-        (torch.backends.cuda.matmul, "allow_tf32", dtype is not NumberFormat.FP32),
-        (torch.backends.cudnn, "allow_tf32", dtype is not NumberFormat.FP32),
+        (torch.backends.cuda.matmul, "allow_tf32", tf32),
+        (torch.backends.cudnn, "allow_tf32", tf32),
         (torch.backends.cudnn, "benchmark", True),
     ]
     before = [getattr(library, name) for library, name, _ in settings]

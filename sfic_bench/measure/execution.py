@@ -1,6 +1,6 @@
-"""The functions behind the execution paths: each makes a network ready once, to be called many times.
+"""The functions behind the execution paths. Each makes a network ready once, to be called many times.
 
-A path that cannot run on this machine raises `Unavailable` with the reason; it is never replaced by another.
+A path that cannot run on this machine raises `Unavailable` with the reason and is never replaced by another.
 """
 
 import time
@@ -19,7 +19,7 @@ Output = Tensor | tuple[Tensor, ...]
 
 
 class Unavailable(Exception):
-    """An execution path cannot run here; the message says why."""
+    """An execution path cannot run on this machine or in this mode; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +27,10 @@ class Ready:
     """A network made ready for one input.
 
     Attributes:
-        run: one inference, or one training step; returns the network's result.
+        run: does one inference or one training step, and returns the network's result.
         setup_s: seconds that compiling or capturing took.
-        peak_bytes: memory under `sfic_bench.measure.memory.DEFINITIONS`, where only set-up can measure it, and then
-            empty if it cannot be known; ``None`` where it is measured during a call.
+        peak_bytes: memory that set-up has measured, under `sfic_bench.measure.memory.DEFINITIONS`, and empty if it
+            cannot be known; ``None`` if it is to be measured during a call.
     """
 
     run: Callable[[], Output]
@@ -46,10 +46,9 @@ def tensors_of(result: Output) -> tuple[Tensor, ...]:
 def _step(
     model: nn.Module, forward: Callable[..., Output], inputs: tuple[Tensor, ...], training: bool
 ) -> Callable[[], Output]:
-    """A function that makes one inference without autograd, or a forward and a backward pass with fresh gradients.
+    """A function that does one inference without autograd, or a forward and a backward pass with fresh gradients.
 
-    All parameters get gradients, and so do inputs that require one; the loss is the mean square of
-    the result.
+    Parameters and inputs that require a gradient get one; the loss is the mean square of the result.
     """
     leaves = [*model.parameters(), *(x for x in inputs if x.requires_grad)]
 
@@ -79,8 +78,8 @@ def eager(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready
 RECOMPILES = 4096
 """How many versions of one ``forward`` the compiler may make in one process.
 
-All layers of a grid share the ``forward`` of their class, and torch's own limit is 8, beyond which it runs them
-eager without an error.
+All layers of a grid share the ``forward`` of their class. Beyond torch's own limit of 8 they would run eagerly without
+an error.
 """
 
 
@@ -90,8 +89,8 @@ def _compiled_in(mode: str = "default", *, freezing: bool = False) -> Maker:
     With ``freezing``, inductor treats the weights as constants: it lays them out in each operation's favourite order
     and computes once what depends on them alone.
 
-    The path is unavailable if the compiled network would be another one than its name says: for a break of the
-    graph, a size that becomes dynamic, and, on a CUDA device, a mode with CUDA graphs that inductor would not use.
+    The path is unavailable if the compiled network would not be what the path's name says: if the graph breaks, if a
+    size becomes dynamic, or if inductor would not use the CUDA graphs of its mode on a CUDA device.
     """
 
     def make(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
@@ -107,9 +106,14 @@ def _compiled_in(mode: str = "default", *, freezing: bool = False) -> Maker:
         if captures:  # otherwise inductor would only log that it uses no graphs
             options["triton.cudagraph_or_error"] = True
         compiled_model = torch.compile(model, fullgraph=True, dynamic=False, options=options)
-        run = _step(model, compiled_model, inputs, training)
-        if captures:
-            run = _marking_steps(run)
+        step = _step(model, compiled_model, inputs, training)
+
+        def marked_step() -> Output:
+            """Tell torch's own graphs first that the last result is no longer needed and may be overwritten."""
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            return step()
+
+        run = marked_step if captures else step
         start = time.perf_counter()
         limits = {"recompile_limit": RECOMPILES, "accumulated_recompile_limit": RECOMPILES}
         try:
@@ -120,9 +124,9 @@ def _compiled_in(mode: str = "default", *, freezing: bool = False) -> Maker:
         except Exception as error:
             if out_of_memory(error):
                 raise
-            # The network itself has run before, so that whatever the compiler raises is the path's failure.
+            # The network itself has run before, so that any error of the compiler is the path's failure.
             raise Unavailable(f"torch.compile failed: {explained(error)}") from error
-        # torch's own graphs share one pool, so that the memory of one of them depends on the graphs before it.
+        # torch's own graphs share one pool, so that the memory of each depends on the graphs before it.
         return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes={} if captures else None)
 
     return make
@@ -132,21 +136,6 @@ compiled = _compiled_in()
 compiled_freezing = _compiled_in(freezing=True)
 compiled_reduce_overhead = _compiled_in("reduce-overhead")
 compiled_max_autotune = _compiled_in("max-autotune")
-
-
-def forget_compiled() -> None:
-    """Discard everything that `torch.compile` has compiled in this process, with the memory that it holds."""
-    torch.compiler.reset()
-
-
-def _marking_steps(run: Callable[[], Output]) -> Callable[[], Output]:
-    """Tell torch's own graphs before each call that the last result is no longer needed and may be overwritten."""
-
-    def marked() -> Output:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return run()
-
-    return marked
 
 
 def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
@@ -169,8 +158,8 @@ def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> 
         with torch.cuda.graph(graph):
             results.append(step())
 
-    # cuBLAS keeps one workspace a stream, and all captures use one stream, so that the first graph would hold the
-    # workspace of all others. Clearing it before and after gives each graph its own.
+    # cuBLAS keeps one workspace for each stream, and all captures use one stream, so that the first graph would hold
+    # the workspace of all others. Clearing it before and after gives each graph its own.
     torch._C._cuda_clearCublasWorkspaces()
     before = _reserved(device)
     peaks = peak_of(capture, device)

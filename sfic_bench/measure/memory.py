@@ -1,17 +1,19 @@
 """Memory of networks and of calls, in bytes, each figure under one of the `DEFINITIONS`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from sfic_bench.measure.clock import Action
+
 DEFINITIONS: Mapping[str, str] = {
     "parameters": "parameters and buffers of the network",
     "peak_allocated": "the most that torch's allocator had given out at once during one call, above what "
     "was held before; of a CUDA graph, during its capture",
-    "peak_reserved": "the most that torch's allocator had taken from the CUDA device, whatever for",
+    "peak_reserved": "the most that torch's allocator had taken from the CUDA device, for whatever use",
     "graph_pool": "what capturing one CUDA graph has taken from the device and keeps for replay; not known for "
     "torch.compile's own graphs, which share one pool",
     "process_rss": "the most memory that the whole process had resident during one call",
@@ -21,11 +23,10 @@ DEFINITIONS: Mapping[str, str] = {
 
 def held(model: nn.Module) -> int:
     """Bytes of the parameters and buffers of ``model``."""
-    tensors = (*model.parameters(), *model.buffers())
-    return sum(t.numel() * t.element_size() for t in tensors)
+    return sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
 
 
-def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
+def peak_of(run: Action, device: torch.device) -> dict[str, int]:
     """Peaks during one call of ``run``, under all `DEFINITIONS` that can be measured on ``device``."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -49,17 +50,20 @@ def peak_of(run: Callable[[], object], device: torch.device) -> dict[str, int]:
     return {"peak_allocated": peak} | ({} if rss is None else {"process_rss": rss})
 
 
-def _peak_rss(run: Callable[[], object]) -> int | None:
-    """Peak resident size of the process during one call; ``None`` where the system does not offer it.
-
-    Linux resets the peak when 5 is written to ``clear_refs`` (man 5 proc).
-    """
+def _peak_rss(run: Action) -> int | None:
+    """Peak resident size of this process during one call, in bytes; ``None`` if the system does not offer it."""
     try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the peak, see man 5 proc
     except OSError:
         return None
     run()
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
+    return resident_peak()
+
+
+def resident_peak(process: int | str = "self") -> int | None:
+    """Peak resident size of the process with this number so far, in bytes; ``None`` if the system does not offer it."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from sfic_bench.measure.clock import Action
+
 THROTTLING = {
     "power cap": "nvmlClocksThrottleReasonSwPowerCap",
     "hardware slowdown": "nvmlClocksThrottleReasonHwSlowdown",
@@ -16,10 +18,7 @@ THROTTLING = {
     "hardware thermal": "nvmlClocksThrottleReasonHwThermalSlowdown",
     "power brake": "nvmlClocksThrottleReasonHwPowerBrakeSlowdown",
 }
-"""Reasons for which a device runs slower than it is set to, and NVML's names for their bits.
-
-An idle device and a clock that somebody has set are not among them.
-"""
+"""Reasons for which a device runs slower than it is set to, with NVML's names for their bits; idleness is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,12 +34,12 @@ class Reading:
     throttled: tuple[str, ...] = ()
 
 
-class NvmlMonitor:
-    """Reads one CUDA device.
+class NoMonitor(Exception):
+    """The device cannot be watched; the message says why."""
 
-    Raises:
-        NoMonitor: if NVML, its Python binding or the device is missing; the message says which.
-    """
+
+class NvmlMonitor:
+    """Reads one CUDA device; raises `NoMonitor` if NVML, its Python binding or the device is missing."""
 
     def __init__(self, device: torch.device) -> None:
         try:
@@ -62,12 +61,12 @@ class NvmlMonitor:
         try:
             bits = nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
             clock = nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)
-        except nvml.NVMLError:  # this figure is missing, but the times that it belongs to are valid
+        except nvml.NVMLError:  # the reading is missing, but the time of its sample is valid
             return Reading(sm_clock_mhz=None)
         return Reading(sm_clock_mhz=clock, throttled=tuple(reason for reason, bit in self._bits.items() if bits & bit))
 
     def energy_j(self) -> float | None:
-        """Joules since the driver was loaded, or ``None`` where the device does not count them."""
+        """Joules since the driver was loaded; ``None`` if the device does not count them."""
         try:
             return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)) / 1e3
         except self._nvml.NVMLError:
@@ -78,17 +77,13 @@ class NvmlMonitor:
         return str(self._nvml.nvmlSystemGetDriverVersion())
 
 
-class NoMonitor(Exception):
-    """The device cannot be watched; the message says why."""
-
-
 BATCH_S = 0.02
 """Seconds of calls between two readings of the energy counter: shorter than its steps, much longer than a reading."""
 
 
 def energy_per_call_j(
-    run: Callable[[], object],
-    finish: Callable[[], object],
+    run: Action,
+    finish: Action,
     energy_j: Callable[[], float | None],
     now_s: Callable[[], float],
     seconds: float = 2.0,
@@ -96,21 +91,13 @@ def energy_per_call_j(
     """Joules of one call, counted from one step of the energy counter to another at least ``seconds`` later.
 
     The counter moves every 20 to 100 ms, so that a window that began or ended between two of its steps would be wrong
-    by up to one step's energy. The result is ``None`` if there is no counter, or if it stands still for three times
-    ``seconds``.
-
-    Args:
-        run: the call.
-        finish: waits until all calls have ended.
-        energy_j: reads the counter, in joules.
-        now_s: reads a clock, in seconds.
-        seconds: the least time between the two steps.
+    by up to one step's energy. The result is ``None`` if ``energy_j`` reads no counter, or if the counter stands still
+    for three times ``seconds``. ``finish`` waits until all calls have ended.
     """
-    run()
-    finish()
-    start = now_s()
-    run()
-    finish()
+    for _ in range(2):  # the first call may be slower
+        start = now_s()
+        run()
+        finish()
     batch = max(1, int(BATCH_S / max(now_s() - start, 1e-6)))
     last, moved_s = energy_j(), now_s()
     first: tuple[float, float] | None = None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sfic_bench.measure.execution import Ready
 
 Maker = Callable[["nn.Module", "tuple[Tensor, ...]", bool], "Ready"]
-"""Makes a network ready to be called, given the network, its inputs, and whether a training step is run."""
+"""Makes a network ready to be called. Its arguments are the network, its inputs and whether a training step is run."""
 
 _EXECUTION = "sfic_bench.measure.execution"
 
@@ -21,18 +21,16 @@ class ExecutionPath:
     """One way to run a network, whether vanilla or SFIC.
 
     Attributes:
-        name: what the command line calls it.
-        summary: how `sfic-bench list` describes it.
         fused: whether the network is fused first, see `sfic_bench.fuse`; a vanilla network then loses its BatchNorms.
-        maker: the function that makes a network ready, or its place as ``"package.module:function"``.
-        needs: the device or mode that the path is limited to; ``""`` if it is not limited.
+        maker: the function that makes a network ready, or its location as ``"package.module:function"``.
+        limits: the device or mode that the path is limited to, and what it needs; ``""`` if nothing limits it.
     """
 
     name: str
     summary: str
     fused: bool = True
     maker: str | Maker
-    needs: str = ""
+    limits: str = ""
 
     def make(self, model: "nn.Module", inputs: "tuple[Tensor, ...]", training: bool) -> "Ready":
         """Make ``model`` ready to be called on ``inputs``.
@@ -40,10 +38,10 @@ class ExecutionPath:
         Raises:
             Unavailable: if the path cannot run in this mode, on this device or on this machine.
         """
-        if not isinstance(self.maker, str):
-            return self.maker(model, inputs, training)
-        module, _, function = self.maker.partition(":")
-        maker: Maker = getattr(import_module(module), function)
+        maker = self.maker
+        if isinstance(maker, str):
+            module, _, function = maker.partition(":")
+            maker = getattr(import_module(module), function)
         return maker(model, inputs, training)
 
 
@@ -51,42 +49,32 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
     path.name: path
     for path in (
         ExecutionPath(
-            name="reference",
+            name="reference", fused=False, maker=f"{_EXECUTION}:eager",
             summary="as in the paper: four convolutions and two resizes in Stage 2, eager",
-            fused=False,
-            maker=f"{_EXECUTION}:eager",
         ),
-        ExecutionPath(name="fused", summary="fused, eager", maker=f"{_EXECUTION}:eager"),
-        ExecutionPath(name="compiled", summary="fused, torch.compile", maker=f"{_EXECUTION}:compiled"),
+        ExecutionPath(name="fused", maker=f"{_EXECUTION}:eager", summary="fused, eager"),
+        ExecutionPath(name="compiled", maker=f"{_EXECUTION}:compiled", summary="fused, torch.compile"),
         ExecutionPath(
-            name="compiled-freezing",
+            name="compiled-freezing", maker=f"{_EXECUTION}:compiled_freezing", limits="inference only",
             summary="fused, torch.compile with the weights as constants",
-            maker=f"{_EXECUTION}:compiled_freezing",
-            needs="inference",
         ),
         ExecutionPath(
-            name="compiled-reduce-overhead",
+            name="compiled-reduce-overhead", maker=f"{_EXECUTION}:compiled_reduce_overhead", limits="CUDA only",
             summary="fused, torch.compile in mode reduce-overhead",
-            maker=f"{_EXECUTION}:compiled_reduce_overhead",
-            needs="CUDA",
         ),
         ExecutionPath(
-            name="compiled-max-autotune",
+            name="compiled-max-autotune", maker=f"{_EXECUTION}:compiled_max_autotune",
             summary="fused, torch.compile in mode max-autotune",
-            maker=f"{_EXECUTION}:compiled_max_autotune",
         ),
         ExecutionPath(
-            name="cuda-graph",
+            name="cuda-graph", maker=f"{_EXECUTION}:cuda_graph", limits="CUDA only",
             summary="fused, captured in a CUDA graph and replayed",
-            maker=f"{_EXECUTION}:cuda_graph",
-            needs="CUDA",
         ),
         ExecutionPath(
-            name="onnxruntime",
+            name="onnxruntime", maker="sfic_bench.deploy.export:onnx_runtime",
+            limits="fp32 inference on a CPU only; needs the extra onnx",
             summary="fused, as ONNX, run by ONNX Runtime",
-            maker="sfic_bench.deploy.onnx:onnx_runtime",
-            needs="inference on a CPU in fp32, and the extra onnx",
         ),
     )
-}
-"""By name."""
+}  # fmt: skip
+"""All execution paths by name."""

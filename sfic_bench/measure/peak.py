@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class Peak(Struct, frozen=True, kw_only=True):
-    """The rates of a large matrix product and of a large copy on one machine, at their best but sustained."""
+    """The highest sustained rates of a large matrix product and of a large copy on one machine."""
 
     macs_per_s: float
     bytes_per_s: float
@@ -14,7 +14,7 @@ class Peak(Struct, frozen=True, kw_only=True):
     def floor_ms(self, work: Iterable[tuple[int, int]]) -> float:
         """The least milliseconds for operations of ``(MACs, bytes)``, one after another.
 
-        An algorithm that needs fewer multiply-adds (Winograd's for 3×3 convolutions), or a cache
-        that still holds what the operation before has written, can be faster.
+        An algorithm that needs fewer multiply-adds (Winograd's for 3×3 convolutions), or a cache that still holds what
+        the previous operation has written, can be faster.
         """
         return 1e3 * sum(max(macs / self.macs_per_s, size / self.bytes_per_s) for macs, size in work)

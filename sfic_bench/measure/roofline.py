@@ -1,16 +1,15 @@
 """The best rates of a machine, measured, from which follows the least time that a piece of work can take.
 
-Williams, Waterman & Patterson, "Roofline: an insightful visual performance model for multicore
-architectures", CACM 52(4), 2009, applied to each operation by itself: a convolution takes at least
-as long as its multiply-adds at the machine's best rate, and as reading and writing its tensors once.
+Williams, Waterman & Patterson, "Roofline: an insightful visual performance model for multicore architectures", CACM
+52(4), 2009, applied to each operation by itself: a convolution takes at least as long as its multiply-adds at the
+machine's best rate, and as reading and writing its tensors once.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 
-from sfic_bench.measure.clock import Clock
+from sfic_bench.measure.clock import Action, Clock
 from sfic_bench.measure.peak import Peak
 
 MATRIX = {"cpu": 1536, "cuda": 8192}
@@ -29,7 +28,7 @@ SUSTAINED_S = {"cpu": 0.0, "cuda": 0.1}
 def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak:
     """Multiply two square matrices and copy a buffer on ``device``; the shortest time of each counts.
 
-    The values are drawn from a normal distribution, as those of a network are: on fewer different bits a
+    The values are drawn from a normal distribution, like those of a network. On numbers with fewer different bits a
     device takes less power and clocks higher.
     """
     n = MATRIX.get(device.type, MATRIX["cpu"])
@@ -43,11 +42,8 @@ def measure_peak(device: torch.device, dtype: torch.dtype, clock: Clock) -> Peak
     return Peak(macs_per_s=1e3 * n**3 / multiply_ms, bytes_per_s=1e3 * 2 * source.nbytes / copy_ms)
 
 
-def _sustained_ms(run: Callable[[], object], clock: Clock, seconds: float) -> float:
-    """Milliseconds of one call, from the best of `REPEATS` series of calls.
-
-    A series lasts ``seconds``, or as long as one call where that is longer.
-    """
+def _sustained_ms(run: Action, clock: Clock, seconds: float) -> float:
+    """Milliseconds of one call, from the best of `REPEATS` series that last at least ``seconds`` and one call."""
     clock.time_ms(run)
     calls = max(1, math.ceil(1e3 * seconds / clock.time_ms(run)))
 

@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
-from sfic_bench.measure.clock import Clock
+from sfic_bench.measure.clock import Action, Clock
 from sfic_bench.measure.failures import explained
 from sfic_bench.measure.monitor import Reading
 
 SETTLED_SPREAD = 0.05
-"""Warm-up ends when the last three times lie within this share of their median."""
+"""Warm-up ends when each contender's last three times lie within this share of their median."""
 
 WARMUP_SHARE = 0.25
 """The share of the time limit that warm-up may take at most."""
 
+Samples = Mapping[str, Sequence[float]]
+"""Times in milliseconds by contender, one for each round; those with the same index are of one round."""
+
+Widest = Callable[[Samples], float]
+"""Gives the relative width of the widest interval that follows from samples."""
 
 StoppedBy = Literal["interval", "time", "rounds", "interrupt", "nothing to time"]
 """Which condition ended sampling; ``interrupt`` is Ctrl-C."""
@@ -22,13 +26,12 @@ StoppedBy = Literal["interval", "time", "rounds", "interrupt", "nothing to time"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stop:
-    """When to stop sampling: as soon as one of three conditions holds.
+    """The three conditions that stop sampling, each by itself.
 
     Attributes:
-        relative_width: stop when every interval is at most this wide, relative to its estimate.
-        max_seconds: stop after this time, warm-up included.
-        min_rounds: rounds before ``relative_width`` is looked at.
-        max_rounds: stop after so many rounds.
+        relative_width: every interval is at most this wide, relative to its estimate, after at least ``min_rounds``.
+        max_seconds: this time has passed, warm-up included.
+        max_rounds: so many rounds have been run.
     """
 
     relative_width: float = 0.02
@@ -41,8 +44,8 @@ class Stop:
 class Contender:
     """``run``, which is timed, and ``before``, which is called untimed before each call of ``run``."""
 
-    run: Callable[[], object]
-    before: Callable[[], object] | None = None
+    run: Action
+    before: Action | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,14 +53,12 @@ class Sampled:
     """The result of sampling.
 
     Attributes:
-        samples: times in milliseconds by contender, one for each round; those with the same index are of one round.
         readings: of the device during each sample, if there was a monitor.
         dropped: contenders that failed, for lack of memory or otherwise, and the reason; they have no samples.
         warmup_rounds: rounds before the first sample.
-        stopped_by: which condition ended sampling.
     """
 
-    samples: Mapping[str, Sequence[float]]
+    samples: Samples
     readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     warmup_rounds: int
@@ -65,27 +66,24 @@ class Sampled:
 
     @property
     def rounds(self) -> int:
-        return len(next(iter(self.samples.values()), ()))
+        return _rounds(self.samples)
+
+
+def _rounds(samples: Samples) -> int:
+    return len(next(iter(samples.values()), ()))
 
 
 def sample(
     contenders: Mapping[str, Contender],
     clock: Clock,
     stop: Stop,
-    widths: Callable[[Mapping[str, Sequence[float]]], float],
+    widest: Widest,
     monitor: Callable[[], Reading] | None = None,
 ) -> Sampled:
     """Time ``contenders`` in rounds that alternate in order: A B C, C B A, A B C and so on.
 
     A contender whose call fails is dropped and the others go on. Ctrl-C ends sampling early; finished rounds are
-    returned.
-
-    Args:
-        contenders: what to time, by name.
-        clock: times each call, and the whole for the time limit.
-        stop: when to stop.
-        widths: gives the relative width of the widest interval for the samples so far.
-        monitor: reads the device during each sample.
+    returned. If there is a ``monitor``, it reads the device during each sample.
     """
     rounds = _Rounds(contenders, clock, monitor)
     warmup, stopped_by = 0, None
@@ -95,33 +93,25 @@ def sample(
             rounds.take()
             warmup += 1
         rounds.forget()
-        while (stopped_by := _stopped_by(rounds, stop, clock.now_s() - start, widths)) is None:
+        while (stopped_by := _stopped_by(rounds.samples, stop, clock.now_s() - start, widest)) is None:
             rounds.take()
     except KeyboardInterrupt:
         stopped_by = "interrupt"
     return Sampled(
-        samples=rounds.samples,
-        readings=rounds.readings,
-        dropped=rounds.dropped,
-        warmup_rounds=warmup,
-        stopped_by=stopped_by,
-    )
+        samples=rounds.samples, readings=rounds.readings, dropped=rounds.dropped,
+        warmup_rounds=warmup, stopped_by=stopped_by,
+    )  # fmt: skip
 
 
-def _stopped_by(
-    rounds: "_Rounds",
-    stop: Stop,
-    seconds: float,
-    widths: Callable[[Mapping[str, Sequence[float]]], float],
-) -> StoppedBy | None:
-    taken = len(next(iter(rounds.samples.values()), ()))
-    if not rounds.samples:
+def _stopped_by(samples: Samples, stop: Stop, seconds: float, widest: Widest) -> StoppedBy | None:
+    rounds = _rounds(samples)
+    if not samples:
         return "nothing to time"
-    if taken >= stop.max_rounds:
+    if rounds >= stop.max_rounds:
         return "rounds"
-    if taken >= stop.min_rounds and taken % 5 == 0 and widths(rounds.samples) <= stop.relative_width:
+    if rounds >= stop.min_rounds and rounds % 5 == 0 and widest(samples) <= stop.relative_width:
         return "interval"
-    return "time" if taken and seconds >= stop.max_seconds else None
+    return "time" if rounds and seconds >= stop.max_seconds else None
 
 
 class _Rounds:
@@ -141,21 +131,23 @@ class _Rounds:
 
     def take(self) -> None:
         """Run one round; if Ctrl-C interrupts it, none of its times is kept."""
-        taken = len(next(iter(self.samples.values()), ()))
         times: dict[str, float] = {}
-        readings: dict[str, list[Reading]] = {}
-        for name in list(self.contenders)[:: 1 if taken % 2 == 0 else -1]:
+        readings: dict[str, list[Reading]] = {name: [] for name in self.contenders}
+        for name in list(self.contenders)[:: -1 if _rounds(self.samples) % 2 else 1]:
             contender = self.contenders[name]
-            readings[name] = []
-            meanwhile = None if self.monitor is None else partial(_append_reading, readings[name], self.monitor)
             try:
-                times[name] = self.clock.time_ms(contender.run, contender.before, meanwhile)
+                times[name] = self.clock.time_ms(contender.run, contender.before, self._reader(readings[name]))
             except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
                 self._drop(name, explained(error))
         for name, ms in times.items():
             self.samples[name].append(ms)
-            if self.monitor is not None:
+            if name in self.readings:
                 self.readings[name] += readings[name]
+
+    def _reader(self, readings: list[Reading]) -> Action | None:
+        """A function that adds a reading of the monitor to ``readings``; ``None`` without a monitor."""
+        monitor = self.monitor
+        return None if monitor is None else lambda: readings.append(monitor())
 
     def _drop(self, name: str, reason: str) -> None:
         self.dropped[name] = reason
@@ -163,18 +155,11 @@ class _Rounds:
             by_name.pop(name, None)
 
     def settled(self, until_s: float) -> bool:
-        """Whether warm-up is over, which takes at least three rounds.
-
-        It is over when each contender's last three times agree to `SETTLED_SPREAD`, or at the time ``until_s``.
-        """
+        """Whether warm-up has had three rounds and times agree to `SETTLED_SPREAD`, or it is later than ``until_s``."""
         last = [times[-3:] for times in self.samples.values()]
         if last and len(last[0]) < 3:
             return False
         return all(_spread(times) <= SETTLED_SPREAD for times in last) or self.clock.now_s() >= until_s
-
-
-def _append_reading(readings: list[Reading], monitor: Callable[[], Reading]) -> None:
-    readings.append(monitor())
 
 
 def _spread(times: Sequence[float]) -> float:

@@ -28,11 +28,7 @@ def file_of(name: str) -> Path | None:
 
 
 def check_reference(name: str) -> None:
-    """Raise unless ``name`` is well formed and, if it names a file, that file exists.
-
-    Raises:
-        InvalidValue: with the forms that exist, or because there is no such file.
-    """
+    """Raise `InvalidValue` unless ``name`` is well formed and, if it names a file, that file exists."""
     place, _, network = name.rpartition(":")
     if place in LIBRARIES and network:
         return
@@ -52,12 +48,9 @@ def factory_of(name: str) -> "Callable[[int], nn.Module]":
     """
     check_reference(name)
     place, _, network = name.rpartition(":")
-    match place:
-        case "timm":
-            return _timm(network)
-        case "torchvision":
-            return _torchvision(network)
-    return _from_file(Path(place), network)
+    if place == "timm":
+        return _timm(network)
+    return _torchvision(network) if place == "torchvision" else _from_file(Path(place), network)
 
 
 def _library(name: str) -> ModuleType:
@@ -66,9 +59,8 @@ def _library(name: str) -> ModuleType:
     except ImportError as error:
         raise MissingDependency(f"{name} cannot be imported: {error}; pip install 'sfic-bench[zoo]'") from None
     except RuntimeError as error:  # torchvision raises it beside a torch that it was not built for
-        raise MissingDependency(
-            f"{name} cannot be imported beside this torch: {error}; install the torchvision that goes with it"
-        ) from None
+        hint = "install the torchvision that goes with it"
+        raise MissingDependency(f"{name} cannot be imported beside this torch: {error}; {hint}") from None
 
 
 def _timm(name: str) -> "Callable[[int], nn.Module]":

@@ -40,4 +40,4 @@ FAMILIES = {
     "vit": "torchvision:vit_b_16",
     "wideresnet": "torchvision:wide_resnet50_2",
 }
-"""By how a family's names begin, in lower case and without hyphens and underscores."""
+"""The keys are how a family's names begin, in lower case and without hyphens and underscores."""

@@ -1,4 +1,4 @@
-"""`Grid`, backbones over the ratios, and `grid_of`, which makes one from names."""
+"""`Grid`, backbones × α × β, and `grid_of`, which makes one from names."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,14 +65,8 @@ def grid_of(
 ) -> Grid:
     """The grid of the backbones in ``names``, where ``all`` and ``detectors`` stand for groups.
 
-    Args:
-        names: of backbones and groups.
-        alphas: ``None`` for the default; without any, all networks are vanilla. Detectors have SFIC forms only if
-            ``alphas`` is given, because not each of them can be converted.
-        betas: ``None`` for the default.
-        on_unsupported: see `Variant`.
-        default_alphas: the shares of frequency channels where none are given.
-        default_betas: the scales of the frequency branch where none are given.
+    ``alphas`` and ``betas`` are ``None`` for the defaults. Detectors have SFIC forms only if ``alphas`` is given,
+    because not each of them can be converted.
 
     Raises:
         UnknownName, InvalidValue: for a name or ratio that cannot be used, or one that is given twice.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Factory = Callable[..., "nn.Module"]
-"""Makes a network for a number of classes and, if its weights depend on it, an ``input_size``."""
+"""A function that makes a network for a number of classes and, if its weights depend on it, an ``input_size``."""
 
 INPUT_SIZE = 256
 """Height and width that the paper gives every network, pixels."""
@@ -75,12 +75,7 @@ def input_size_of(name: str) -> int:
 
 
 def check_name(name: str) -> None:
-    """Raise unless ``name`` is registered, or refers to a library or a file.
-
-    Raises:
-        UnknownName: with the nearest name, or a reference to a member of a well-known family.
-        InvalidValue: for a reference that is not well formed.
-    """
+    """Raise `UnknownName` unless ``name`` is registered or a reference, `InvalidValue` for a malformed reference."""
     if is_reference(name):
         check_reference(name)
     elif name not in _ENTRIES:
@@ -106,8 +101,7 @@ def build(
 
     Raises:
         UnknownName: for a name that is not registered, or that the library does not have.
-        InvalidValue: for fewer than one class, a size or number of classes that the network cannot have, or a reference
-            that is not well formed.
+        InvalidValue: for a malformed reference, or a size or number of classes that the network cannot have.
         MissingDependency: for a reference to a library that is not installed.
     """
     check_name(name)
@@ -129,29 +123,22 @@ def _loaded(factory: str | Factory) -> Factory:
     return loaded
 
 
-for _family, _names in {
-    "alexnet": ("alexnet",),
-    "densenet": ("densenet121",),
-    "efficientnet": ("efficientnet_b0",),
-    "mobilenet": ("mobilenet",),
-    "resnet": ("resnet26", "resnet50", "resnet101", "resnet152"),
-    "vgg": ("vgg13", "vgg16", "vgg19"),
+for _name, _place in {
+    "alexnet": "alexnet:AlexNet",
+    "densenet121": "densenet:densenet121",
+    "efficientnet_b0": "efficientnet:EfficientNet",
+    "mobilenet": "mobilenet:MobileNet",
+    **{name: f"resnet:{name}" for name in ("resnet26", "resnet50", "resnet101", "resnet152")},
+    **{name: f"vgg:{name}" for name in ("vgg13", "vgg16", "vgg19")},
 }.items():
-    for _name in _names:
-        register(_name, f"sfic_bench.networks.backbones.{_family}:{_name}")
+    register(_name, f"sfic_bench.networks.backbones.{_place}")
 
-for _name, _module, _size, _sized in (
-    ("meso-inception", "meso_inception", 256, True),
-    ("multi-task", "multi_task", 256, False),
-    ("xception", "xception", 299, False),
-    ("f3net", "f3net", 299, True),
-    ("amtennet", "amtennet", 256, True),
-    ("m2tr", "m2tr", 320, True),
+for _name, _place, _size, _sized in (
+    ("meso-inception", "meso_inception:MesoInception", 256, True),
+    ("multi-task", "multi_task:MultiTask", 256, False),
+    ("xception", "xception:Xception", 299, False),
+    ("f3net", "f3net:F3Net", 299, True),
+    ("amtennet", "amtennet:AMTENnet", 256, True),
+    ("m2tr", "m2tr:M2TR", 320, True),
 ):
-    register(
-        _name,
-        f"sfic_bench.networks.detectors.{_module}:{_module}",
-        input_size=_size,
-        sized=_sized,
-        detector=True,
-    )
+    register(_name, f"sfic_bench.networks.detectors.{_place}", input_size=_size, sized=_sized, detector=True)

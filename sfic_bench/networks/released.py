@@ -25,20 +25,20 @@ BACKBONES = {
 }
 """The vanilla network, by the number of blocks in each of the four layers."""
 
-CHILDREN = {"0": "conv1", "1": "bn1", **{str(i + 3): f"layer{i}" for i in range(1, 5)}}
+CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """ResNet's names of its children, by their places in the released Sequential."""
 
 ALPHA = 0.5
 UNREAD = ("MCSConv.const_weight", "MCSConv.bias")
 BRANCH = {"bn_s": "spatial", "bn_f": "frequency"}
 STAGE2 = {"s2s": "ss", "f2s": "fs", "s2f": "sf", "f2f": "ff"}
-STAGE1 = {"s2s": "spatial", "f2f": "frequency"}
+STAGE1 = {"s2s": "spatial", "f2f": "frequency", "MCSConv": "mcs"}
 STAGE3 = {"s2s": "ss", "f2f": "fs"}
 """Names of branches and convolutions in the released code, and in this package."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported:
+class ReleasedNetwork:
     """A released checkpoint as a network of this package.
 
     Attributes:
@@ -53,24 +53,22 @@ class Imported:
     dropped: tuple[str, ...]
 
 
-def import_released(path: Path | str) -> Imported:
+def import_released(path: Path | str) -> ReleasedNetwork:
     """Read a checkpoint of the released SFIC-ResNet code.
 
     Only tensors are read from the file, never code (``weights_only``). A checkpoint wrapped in
     ``{"state_dict": …}``, and names that begin with ``module.``, are understood.
 
     Raises:
-        InvalidValue: for a file that is no such checkpoint; the message says what it holds.
+        InvalidValue: for a file that is no such checkpoint, or lacks tensors.
     """
-    path = Path(path)
     state = {_unwrapped(name): tensor for name, tensor in read_state(path).items()}
-    depths = tuple(
-        len({m.group(1) for m in (re.match(rf"layer{i}\.(\d+)\.", n) for n in state) if m}) for i in range(1, 5)
-    )
+    blocks = {match.groups() for name in state if (match := re.match(r"layer([1-4])\.(\d+)\.", name))}
+    depths = tuple(sum(layer == n for layer, _ in blocks) for n in "1234")
     if depths not in BACKBONES or not any(".SFIC1." in name for name in state):
         raise InvalidValue(
             f"{path} is no checkpoint of the released SFIC-ResNets: expected names such as "
-            f"rgb_extract_feature.4.0.SFIC1.conv.s2s.weight, found {', '.join(list(state)[:3]) or 'no tensor'}"
+            f"rgb_extract_feature.4.0.SFIC1.conv.s2s.weight, got {', '.join(list(state)[:3]) or 'no tensor'}"
         )
     backbone = BACKBONES[depths]
     dropped = tuple(name for name in state if name.endswith(UNREAD))
@@ -78,7 +76,7 @@ def import_released(path: Path | str) -> Imported:
     classes = len(renamed["fc.weight"]) if "fc.weight" in renamed else 2
     model = to_sfic(build(backbone, classes=classes), alpha=ALPHA, beta=1.0, mcs="frozen").eval()
     load(model, renamed, f"{path}, read as SFIC-{backbone},")
-    return Imported(model=model, backbone=backbone, dropped=dropped)
+    return ReleasedNetwork(model=model, backbone=backbone, dropped=dropped)
 
 
 def _unwrapped(name: str) -> str:
@@ -97,13 +95,11 @@ def _renamed(name: str) -> str:
         return name
     block, _, number, rest = match.groups()
     conv, norm = (f"conv{number}", f"bn{number}") if number else ("downsample.0", "downsample.1")
+    is_stage1 = block == "layer1.0." and number == "1"
+    is_stage3 = block == "layer4.0." and number in ("3", None)
     head, _, tail = rest.partition(".")
-    last = block == "layer4.0." and number in ("3", None)
     if head in BRANCH:
-        return f"{block}{norm}.{tail}" if last else f"{block}{norm}.{BRANCH[head]}.{tail}"
+        return f"{block}{norm}.{tail}" if is_stage3 else f"{block}{norm}.{BRANCH[head]}.{tail}"
     part, _, tensor = tail.partition(".")
-    first = block == "layer1.0." and number == "1"
-    if first and part == "MCSConv":
-        return f"{block}{conv}.mcs.{tensor}"
-    names = STAGE1 if first else STAGE3 if last else STAGE2
+    names = STAGE1 if is_stage1 else STAGE3 if is_stage3 else STAGE2
     return f"{block}{conv}.{names.get(part, part)}.{tensor}"

@@ -3,11 +3,12 @@
 Both are frozen, keyword-only and validated when they are created, so that no later step checks them again.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sfic_bench.errors import InvalidValue, member
-from sfic_bench.networks.ratios import check_ratios, with_ratios
+from sfic_bench.networks.ratios import check_alpha, check_beta
 
 
 class OnUnsupported(StrEnum):
@@ -17,8 +18,41 @@ class OnUnsupported(StrEnum):
     KEEP = "keep"
 
 
+class _VanillaOrSFIC:
+    """A network or layer with either both ratios or none, which prints as in ``resnet50 α=0.5 β=1``."""
+
+    __slots__ = ()
+
+    alpha: float | None
+    beta: float | None
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name without the ratios."""
+
+    @property
+    def is_vanilla(self) -> bool:
+        return self.alpha is None
+
+    def _check_ratios(self, subject: str) -> None:
+        alpha, beta = self.alpha, self.beta
+        if (alpha is None) != (beta is None):
+            raise InvalidValue(
+                f"{subject} is vanilla (neither alpha nor beta) or SFIC (both), got alpha={alpha}, beta={beta}"
+            )
+        if alpha is not None and beta is not None:
+            check_alpha(alpha)
+            check_beta(beta)
+
+    def __str__(self) -> str:
+        if self.alpha is None or self.beta is None:
+            return self.name
+        return f"{self.name} α={self.alpha:g} β={self.beta:g}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Variant:
+class Variant(_VanillaOrSFIC):
     """One network: a vanilla backbone, or its SFIC form at (``alpha``, ``beta``).
 
     Attributes:
@@ -37,25 +71,17 @@ class Variant:
     on_unsupported: OnUnsupported = OnUnsupported.ERROR
 
     def __post_init__(self) -> None:
-        check_ratios("a network", self.alpha, self.beta)
+        self._check_ratios("a network")
         choice = member(OnUnsupported, self.on_unsupported, "value of on_unsupported")
         object.__setattr__(self, "on_unsupported", choice)
 
     @property
-    def is_vanilla(self) -> bool:
-        return self.alpha is None
-
-    @property
     def name(self) -> str:
-        """The network's name without its ratios."""
         return self.backbone
-
-    def __str__(self) -> str:
-        return with_ratios(self.name, self.alpha, self.beta)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage2Layer:
+class Stage2Layer(_VanillaOrSFIC):
     """One Stage 2 at (``alpha``, ``beta``), or the vanilla convolution that it replaces (both ``None``).
 
     It has ``channels`` inputs and outputs, stride 1, padding that keeps the size, and no bias.
@@ -75,16 +101,8 @@ class Stage2Layer:
             raise InvalidValue(f"channels must be at least 1, got {self.channels}")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise InvalidValue(f"kernel size must be odd, such as 1 or 3, got {self.kernel_size}")
-        check_ratios("a layer", self.alpha, self.beta)
-
-    @property
-    def is_vanilla(self) -> bool:
-        return self.alpha is None
+        self._check_ratios("a layer")
 
     @property
     def name(self) -> str:
-        """The layer's name without its ratios."""
         return f"stage2 {self.channels}ch {self.kernel_size}×{self.kernel_size}"
-
-    def __str__(self) -> str:
-        return with_ratios(self.name, self.alpha, self.beta)

@@ -1,4 +1,4 @@
-"""State dicts of networks in files: reading them, and loading them without a leftover."""
+"""How state dicts of networks are read from files, and loaded without a leftover."""
 
 import pickle
 from collections.abc import Mapping
@@ -34,10 +34,11 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
 
 
 def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load ``state`` into ``model``; no tensor may be left over, and none missing except counts of batches.
+    """Load ``state``, which must have the tensors of ``model`` and no others; only counts of batches may be missing.
 
     Raises:
-        InvalidValue: with the names that the state lacks, has besides, or has in other shapes; ``source`` has it.
+        InvalidValue: with the names that the state, which comes from ``source``, lacks, has besides, or has in other
+            shapes.
     """
     needed = model.state_dict()
     missing = [n for n in needed if n not in state and not n.endswith("num_batches_tracked")]

@@ -16,11 +16,7 @@ CHANNELS = -3
 
 
 class Pick(nn.Module):
-    """Chosen channels of ``[…, C, H, W]`` in a given order; a view where they follow one another.
-
-    Args:
-        places: the channels, in the order of the result.
-    """
+    """Pick the channels ``places`` of ``[…, C, H, W]`` in that order, as a view where they follow one another."""
 
     places: Tensor | None
 
@@ -28,9 +24,8 @@ class Pick(nn.Module):
         super().__init__()
         self.order = tuple(places)
         self.start, self.length = (places[0] if places else 0), len(places)
-        follow = list(places) == list(range(self.start, self.start + self.length))
-        at = None if follow else torch.tensor(places)
-        self.register_buffer("places", at, persistent=False)
+        is_range = list(places) == list(range(self.start, self.start + self.length))
+        self.register_buffer("places", None if is_range else torch.tensor(places), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.places is None:
@@ -39,12 +34,10 @@ class Pick(nn.Module):
 
 
 class Divide(nn.Module):
-    """A single tensor to a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
+    """Divide a tensor into a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
 
     A tensor that is not as large as the S of ``like`` (a gate of 1×1) keeps its size on both branches.
-
-    Args:
-        spatial, frequency: which of the tensor's channels each branch gets.
+    ``spatial`` and ``frequency`` are the tensor's channels that each branch gets.
     """
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int]) -> None:
@@ -59,16 +52,11 @@ class Divide(nn.Module):
 
 
 class Join(nn.Module):
-    """A pair to a single tensor at the size of S.
+    """Join a pair into a tensor at the size of S; ``order`` has the place of each of its channels in [S; F]."""
 
-    Args:
-        order: for each channel of the result, its place in [S; F].
-        spatial: channels of S.
-    """
-
-    def __init__(self, order: Sequence[int], spatial: int) -> None:
+    def __init__(self, order: Sequence[int]) -> None:
         super().__init__()
-        self.pick, self.spatial = Pick(order), spatial
+        self.pick = Pick(order)
 
     def forward(self, pair: Pair) -> Tensor:
         s, f = pair
@@ -76,12 +64,7 @@ class Join(nn.Module):
 
 
 class PickBranches(nn.Module):
-    """Chosen channels of a pair, by their places in S and in F, as a channel split needs them.
-
-    Args:
-        spatial, frequency: places on each branch.
-        width: channels of S in the input.
-    """
+    """Pick channels of a pair: the places ``spatial`` of S, which has ``width`` channels, and ``frequency`` of F."""
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int], width: int) -> None:
         super().__init__()
@@ -92,13 +75,7 @@ class PickBranches(nn.Module):
 
 
 class Concatenate(nn.Module):
-    """Several pairs to one, which has on each branch the channels of all of them one after another.
-
-    Each F is resized to the size of the first pair's F.
-
-    Args:
-        splits: the channels of each pair.
-    """
+    """Concatenate pairs with the channels ``splits`` branch by branch; each F is resized to that of the first pair."""
 
     def __init__(self, splits: Sequence[Split]) -> None:
         super().__init__()
@@ -112,9 +89,9 @@ class Concatenate(nn.Module):
 class JoinedConcatenate(nn.Module):
     """`Concatenate` on joined tensors ``[S; F]``."""
 
-    def __init__(self, pairs: Concatenate) -> None:
+    def __init__(self, unfused: Concatenate) -> None:
         super().__init__()
-        self.splits = pairs.splits
+        self.splits = unfused.splits
 
     def forward(self, *tensors: Tensor) -> Tensor:
         parts = [torch.split(x, [n.spatial, n.frequency], 1) for x, n in zip(tensors, self.splits, strict=True)]
@@ -122,22 +99,17 @@ class JoinedConcatenate(nn.Module):
 
 
 class OnSlices(nn.Module):
-    """A layer that takes and gives a pair, applied to a joined tensor ``[S; F]``.
+    """Apply a layer for pairs to a joined tensor ``[S; F]`` whose S has ``width`` channels."""
 
-    Args:
-        module: the layer.
-        spatial: channels of S in the input.
-    """
-
-    def __init__(self, module: nn.Module, spatial: int) -> None:
+    def __init__(self, layer: nn.Module, width: int) -> None:
         super().__init__()
-        self.width = spatial
+        self.width = width
         # The layer's children become children of this object, so that state dicts have the same names as without
         # this class; the list keeps the layer itself out of them.
-        self._module = [module]
-        for name, child in module.named_children():
+        self._layer = [layer]
+        for name, child in layer.named_children():
             self.add_module(name, child)
 
     def forward(self, x: Tensor) -> Tensor:
         pair = Pair(x[:, : self.width], x[:, self.width :])
-        return torch.cat(self._module[0].forward(pair), 1)
+        return torch.cat(self._layer[0].forward(pair), 1)

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfic_bench.nn.split import apply_to, size_of
-
-Size = tuple[int, int]
+from sfic_bench.nn.split import Size, apply_to, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +44,21 @@ class Geometry:
         (gh, gw), (sh, sw) = self.growth, self.stride
         return max(1, (size[0] + gh - 1) // sh + 1), max(1, (size[1] + gw - 1) // sw + 1)
 
+    def after(self, x: Tensor) -> Size:
+        """Height and width that the stride-1 convolution gives for a `fitted` ``x``."""
+        (height, width), (kh, kw), (ph, pw), (dh, dw) = size_of(x), self.kernel, self.own_padding, self.dilation
+        return height + 2 * ph - dh * (kh - 1), width + 2 * pw - dw * (kw - 1)
+
     def fitted(self, x: Tensor, size: Size) -> Tensor:
         """``x`` with rows and columns added or cut, so that the stride-1 convolution gives ``output(size)``.
 
-        Args:
-            x: the input, pooled by the stride.
-            size: of the input before it was pooled.
+        ``x`` is the input pooled by the stride, and ``size`` its height and width before.
         """
         (height, width), (taller, wider) = size_of(x), self.growth
         if not self.is_fitted and height + taller >= 1 and width + wider >= 1:
             return x
-        missing = [
-            result + d * (k - 1) - 2 * p - n
-            for result, n, k, d, p in zip(
-                self.output(size), size_of(x), self.kernel, self.dilation, self.own_padding, strict=True
-            )
-        ]
+        missing = [due - given for due, given in zip(self.output(size), self.after(x), strict=True)]
         if missing == [0, 0]:
             return x
-        (above, below), (left, right) = ((m // 2, m - m // 2) for m in missing)
+        (above, below), (left, right) = ((n // 2, n - n // 2) for n in missing)
         return apply_to(lambda t: F.pad(t, (left, right, above, below)), x)
-
-    def after(self, x: Tensor) -> Size:
-        """Height and width that the stride-1 convolution gives for a `fitted` ``x``."""
-        (height, width), p = size_of(x), self.own_padding
-        d, k = self.dilation, self.kernel
-        return height + 2 * p[0] - d[0] * (k[0] - 1), width + 2 * p[1] - d[1] * (k[1] - 1)

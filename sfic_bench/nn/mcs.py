@@ -18,8 +18,8 @@ class MCSConv(nn.Module):
     Equation (1) of Guo et al., IEEE TIFS 2024: the centre of each kernel is −1 and the other 24 weights
     sum to 1, so that the layer predicts a pixel from its neighbours and returns the error. The
     constraint is part of the forward pass: whatever an optimiser does to ``weight``, the layer applies
-    its orthogonal projection onto the constraint. Projecting *subtracts* the
-    excess instead of dividing by the sum, so a sum near 0 is harmless and gradients stay bounded.
+    its orthogonal projection onto the constraint. This *subtracts* the excess instead of dividing by the
+    sum, so a sum near 0 is harmless and gradients stay bounded.
 
     Args:
         channels: C.
@@ -29,6 +29,8 @@ class MCSConv(nn.Module):
     Attributes:
         weight: ``[C, 1, 5, 5]``, 25·C parameters; use `kernel` for what the layer applies.
     """
+
+    _ring: Tensor
 
     def __init__(
         self,
@@ -44,16 +46,12 @@ class MCSConv(nn.Module):
         if mode not in ("learned", "frozen"):
             raise ValueError(f"mode must be 'learned' or 'frozen', got {mode!r}")
         self.mode = mode
-        self.weight = nn.Parameter(
-            torch.empty(channels, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype),
-            requires_grad=mode == "learned",
-        )
+        weight = torch.empty(channels, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype)
+        self.weight = nn.Parameter(weight, requires_grad=mode == "learned")
         ring = torch.ones(1, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype)
         ring[..., KERNEL_SIZE // 2, KERNEL_SIZE // 2] = 0
         self.register_buffer("_ring", ring, persistent=False)
         self.reset_parameters()
-
-    _ring: Tensor
 
     def reset_parameters(self) -> None:
         """Draw the weights as a depthwise `torch.nn.Conv2d` does: uniform in ±1/√25."""
@@ -70,18 +68,9 @@ class MCSConv(nn.Module):
 
     def as_convolution(self) -> nn.Conv2d:
         """A plain depthwise convolution that computes the same, with the constrained kernel as its untrained weight."""
-        with torch.no_grad():
-            kernel = self.kernel()
-        channels = kernel.shape[0]
-        conv = nn.Conv2d(
-            channels,
-            channels,
-            KERNEL_SIZE,
-            padding=KERNEL_SIZE // 2,
-            groups=channels,
-            bias=False,
-            device="meta",
-        )
+        kernel = self.kernel().detach()
+        n = len(kernel)
+        conv = nn.Conv2d(n, n, KERNEL_SIZE, padding=KERNEL_SIZE // 2, groups=n, bias=False, device="meta")
         conv.weight = nn.Parameter(kernel, requires_grad=False)
         return conv.train(self.training)
 

@@ -14,16 +14,12 @@ _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
 class PerBranch(nn.Module):
-    """Pairs to a pair: one operation for both branches, or one for each.
+    """Run the module or function ``spatial`` on S, and ``frequency`` on F; by default, one for both branches.
 
     ``PerBranch(nn.ReLU())`` applies the ReLU to S and to F; ``PerBranch(operator.add)`` takes two pairs
-    and adds S to S and F to F. Arguments that are no pairs go to both branches unchanged. Where several pairs
-    have S of one size and F of different sizes, each F is resized to the largest of them.
-
-    Args:
-        spatial: a module or a function, which runs on S.
-        frequency: what runs on F; by default ``spatial``. A norm needs two, because the branches have channels
-            of their own.
+    and adds S to S and F to F. A norm needs two modules, because the branches have channels of their own.
+    Arguments that are no pairs go to both branches unchanged. Where several pairs have S of one size and
+    F of different sizes, each F is resized to the largest of them.
     """
 
     def __init__(self, spatial: Callable[..., Tensor], frequency: Callable[..., Tensor] | None = None) -> None:
@@ -52,9 +48,9 @@ def _aligned(args: tuple[object, ...]) -> tuple[object, ...]:
     sizes = [size_of(p.frequency) for p in pairs if size_of(p.spatial) == full]
     if sizes.count(sizes[0]) == len(sizes):
         return args
-    target = max(sizes)
+    largest = max(sizes)
     return tuple(
-        Pair(a.spatial, resize(a.frequency, target)) if isinstance(a, Pair) and size_of(a.spatial) == full else a
+        Pair(a.spatial, resize(a.frequency, largest)) if isinstance(a, Pair) and size_of(a.spatial) == full else a
         for a in args
     )
 

@@ -2,21 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
-
-
-class _Kept(NamedTuple):
-    """What is kept in a tensor's place until the backward pass.
-
-    ``steps`` compute the tensor from ``source``, whose ``version`` counts the changes in place so far.
-    """
-
-    source: Tensor
-    version: int
-    steps: tuple[Callable[[Tensor], Tensor], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +37,29 @@ class Derived:
         if not self.steps or not torch.is_grad_enabled() or torch.compiler.is_compiling():
             return conv(self.value)
         value = [self.value]
-        kept = _Kept(self.source.detach(), self.source._version, self.steps)
+        source, version, steps = self.source.detach(), self.source._version, self.steps
 
-        def pack(saved: Tensor) -> Tensor | _Kept:
-            same = value and saved.data_ptr() == value[0].data_ptr() and saved.shape == value[0].shape
-            return kept if same else saved
+        def compute_again() -> Tensor:
+            if source._version != version:
+                raise RuntimeError(
+                    "the input of a fused stage was changed in place after the stage had read it, and its "
+                    "backward pass needs it unchanged: make that operation out of place"
+                )
+            x = source
+            with torch.no_grad():
+                for step in steps:
+                    x = step(x)
+            return x
+
+        def pack(saved: Tensor) -> Tensor | Callable[[], Tensor]:
+            is_value = value and saved.data_ptr() == value[0].data_ptr() and saved.shape == value[0].shape
+            return compute_again if is_value else saved
+
+        def unpack(saved: Tensor | Callable[[], Tensor]) -> Tensor:
+            return saved if isinstance(saved, Tensor) else saved()
 
         try:
-            with torch.autograd.graph.saved_tensors_hooks(pack, _unpack):
+            with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
                 return conv(value[0])
         finally:
             value.clear()  # autograd holds on to its hooks, which must not hold on to the value
-
-
-def _unpack(saved: Tensor | _Kept) -> Tensor:
-    if isinstance(saved, Tensor):
-        return saved
-    if saved.source._version != saved.version:
-        raise RuntimeError(
-            "the input of a fused stage was changed in place after the stage had read it, and its "
-            "backward pass needs it unchanged: make that operation out of place"
-        )
-    x = saved.source
-    with torch.no_grad():
-        for step in saved.steps:
-            x = step(x)
-    return x

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
+Size = tuple[int, int]
+"""Height and width."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -53,29 +56,35 @@ class Pair(NamedTuple):
     frequency: Tensor
 
 
-def scaled_size(size: tuple[int, int], beta: float) -> tuple[int, int]:
+def check_beta(beta: float) -> None:
+    """Raise `ValueError` unless ``beta`` lies in (0, 1]."""
+    if not 0 < beta <= 1:
+        raise ValueError(f"beta must lie in (0, 1], got {beta}")
+
+
+def scaled_size(size: Size, beta: float) -> Size:
     """Height and width of F beside an S of ``size``: ``max(1, int(beta * n))`` each."""
     height, width = size
     return max(1, int(beta * height)), max(1, int(beta * width))
 
 
-def size_of(x: Tensor) -> tuple[int, int]:
+def size_of(x: Tensor) -> Size:
     """Height and width of ``x`` ``[B, C, H, W]``."""
     height, width = x.shape[-2:]
     return height, width
 
 
-def apply_to(fn: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``fn(x)`` for a function that treats all channels alike; ``x`` may have no channels.
+def apply_to(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """``function(x)`` for a function that treats all channels alike; ``x`` may have no channels.
 
     torch's pools and resizes accept a batch of 0 but not 0 channels, so the two axes swap places.
     """
     if x.shape[1]:
-        return fn(x)
-    return fn(x.transpose(0, 1)).transpose(0, 1)
+        return function(x)
+    return function(x.transpose(0, 1)).transpose(0, 1)
 
 
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: Size) -> Tensor:
     """Nearest-neighbour resize to a *target size*; never by a factor, since 1/0.75 loses a pixel."""
     if size_of(x) == size:
         return x

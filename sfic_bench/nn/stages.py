@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from sfic_bench.nn.geometry import Geometry
 from sfic_bench.nn.mcs import MCSConv, McsMode
 from sfic_bench.nn.per_branch import PerBranch
-from sfic_bench.nn.split import Pair, Split, resize, scaled_size, size_of
+from sfic_bench.nn.split import Pair, Size, Split, check_beta, resize, scaled_size, size_of
 
-IntOrPair = int | tuple[int, ...]
+PerAxis = int | tuple[int, ...]
 """One number for both height and width, or one for each."""
 
 
@@ -38,43 +38,47 @@ class ConvOptions(TypedDict, total=False):
     bias: default ``False``, as in the paper; with ``True`` each branch's output gets a bias.
     """
 
-    stride: IntOrPair
-    padding: IntOrPair
-    dilation: IntOrPair
+    stride: PerAxis
+    padding: PerAxis
+    dilation: PerAxis
     groups: int
     bias: bool
     device: torch.device | str | None
     dtype: torch.dtype | None
 
 
-class _Placement(TypedDict):
-    device: torch.device | str | None
-    dtype: torch.dtype | None
-
-
-def _two(value: IntOrPair) -> tuple[int, int]:
+def _two(value: PerAxis) -> Size:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 class StageBase(nn.Module):
-    """The base of all stages: it holds the geometry of the convolution that a stage stands for."""
+    """The base of all stages: geometry, pool and bias of the convolution that a stage stands for.
 
-    def __init__(self, kernel_size: IntOrPair, options: ConvOptions) -> None:
+    Attributes:
+        blocks: names of the convolutions that tile the vanilla weight, rows for outputs and columns for inputs.
+        reads_pair: whether the stage's input is a pair; otherwise it is a tensor.
+        pool: the average pool that stands for the stride, if there is one.
+    """
+
+    blocks: tuple[tuple[str, ...], ...] = ()
+    reads_pair = True
+
+    def __init__(self, kernel_size: PerAxis, options: ConvOptions) -> None:
         super().__init__()
-        self._placement = _Placement(device=options.get("device"), dtype=options.get("dtype"))
         self.geometry = Geometry(
             _two(kernel_size),
             _two(options.get("stride", 1)),
             _two(options.get("padding", 0)),
             _two(options.get("dilation", 1)),
         )
+        self._bias, self._device, self._dtype = options.get("bias", False), options.get("device"), options.get("dtype")
+        self.pool: nn.Module | None = None
+        if self.geometry.stride != (1, 1):
+            # ceil_mode, because an odd size must give what the strided convolution would have given.
+            pool = nn.AvgPool2d(self.geometry.stride, ceil_mode=True)
+            self.pool = PerBranch(pool) if self.reads_pair else pool
 
-    def _pool(self) -> nn.Module | None:
-        stride = self.geometry.stride
-        # ceil_mode, because an odd size must give what the strided convolution would have given.
-        return None if stride == (1, 1) else nn.AvgPool2d(stride, ceil_mode=True)
-
-    def _conv(self, inputs: int, outputs: int, groups: int, bias: bool) -> nn.Conv2d | None:
+    def _conv(self, inputs: int, outputs: int, groups: int = 1, *, has_bias: bool = True) -> nn.Conv2d | None:
         """One branch's convolution, stride 1; ``None`` where either side has no channels."""
         if not inputs or not outputs:
             return None
@@ -85,16 +89,20 @@ class StageBase(nn.Module):
             padding=self.geometry.own_padding,
             dilation=self.geometry.dilation,
             groups=groups,
-            bias=bias,
-            **self._placement,
+            bias=self._bias and has_bias,
+            device=self._device,
+            dtype=self._dtype,
         )
 
-    def _shrunk_pair(self, pair: Pair, pool: nn.Module | None) -> Pair:
-        """``pair``, pooled by the stride and padded, as the convolutions read it."""
-        s, f = pair if pool is None else pool(pair)
+    def _shrunk(self, x: Tensor) -> Tensor:
+        """``x``, pooled by the stride and padded, as the convolutions read it."""
+        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
+
+    def _shrunk_pair(self, pair: Pair) -> Pair:
+        s, f = pair if self.pool is None else self.pool(pair)
         return Pair(self.geometry.fitted(s, size_of(pair.spatial)), self.geometry.fitted(f, size_of(pair.frequency)))
 
-    def _sum(self, x: Tensor, size: tuple[int, int], *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
+    def _sum(self, x: Tensor, size: Size, *terms: tuple[nn.Conv2d | None, Tensor]) -> Tensor:
         """Σ resize(conv(t), size) over the ``(conv, t)`` in ``terms`` whose convolution exists.
 
         If none exists, the branch has no channels, and the sum is an empty tensor for the batch of ``x``.
@@ -106,76 +114,66 @@ class StageBase(nn.Module):
 
 
 class Stage1(StageBase):
-    """Initial stage: ``[B, c_in, H, W]`` to a pair.
+    """Initial stage: ``[B, in_channels, H, W]`` to a pair with ``out`` channels.
 
     ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, and the
-    resize comes after them (Section III-B).
+    resize comes after them (Section III-B). Each uses ``gcd(groups, its outputs)`` groups.
 
     Args:
-        in_channels: c_in.
-        out: channels of S and F.
-        kernel_size: of the convolution that this stage stands for.
+        in_channels, out, kernel_size, options: the convolution that this stage stands for, see `ConvOptions`.
         beta: height and width of F over those of S, in (0, 1].
         mcs: whether MCSConv is trained, see `MCSConv`.
-        options: see `ConvOptions`. Each branch uses ``gcd(groups, its outputs)`` groups.
 
     Raises:
         ValueError: for β outside (0, 1].
     """
 
+    blocks = (("spatial",), ("frequency",))
+    reads_pair = False
+
     def __init__(
         self,
         in_channels: int,
         out: Split,
-        kernel_size: IntOrPair,
+        kernel_size: PerAxis,
         *,
         beta: float,
         mcs: McsMode = "learned",
         **options: Unpack[ConvOptions],
     ) -> None:
         super().__init__(kernel_size, options)
-        if not 0 < beta <= 1:
-            raise ValueError(f"beta must lie in (0, 1], got {beta}")
-        groups, bias = options.get("groups", 1), options.get("bias", False)
-        s, f = out.spatial, out.frequency
+        check_beta(beta)
         self.beta = beta
-        self.pool = self._pool()
-        self.mcs = MCSConv(in_channels, mcs, **self._placement) if f else None
-        self.spatial = self._conv(in_channels, s, gcd(groups, s), bias)
-        self.frequency = self._conv(in_channels, f, gcd(groups, f), bias)
+        groups, s, f = options.get("groups", 1), out.spatial, out.frequency
+        self.mcs = MCSConv(in_channels, mcs, device=self._device, dtype=self._dtype) if f else None
+        self.spatial = self._conv(in_channels, s, gcd(groups, s))
+        self.frequency = self._conv(in_channels, f, gcd(groups, f))
 
     def forward(self, x: Tensor) -> Pair:
         filtered = x if self.mcs is None else self.mcs(x)
         x, filtered = self._shrunk(x), self._shrunk(filtered)
         size = self.geometry.after(x)
-        spatial = self._sum(x, size, (self.spatial, x))
         frequency = self._sum(x, size, (self.frequency, filtered))
-        return Pair(spatial, resize(frequency, scaled_size(size, self.beta)))
-
-    def _shrunk(self, x: Tensor) -> Tensor:
-        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
+        return Pair(self._sum(x, size, (self.spatial, x)), resize(frequency, scaled_size(size, self.beta)))
 
 
 class Stage2(StageBase):
-    """Interactive stage, a pair to a pair: equations (2)–(5) and (8).
+    """Interactive stage, a pair with ``inputs`` channels to a pair with ``outputs``: equations (2)–(5) and (8).
 
     ``S' = f_ss(S) + enlarge(f_fs(F))`` and ``F' = f_ff(F) + reduce(f_sf(S))``. ``f_sf`` runs at the
     size of S and its output is reduced; ``f_fs`` runs at the size of F and its output is enlarged.
-    A depthwise convolution has no exchange: only ``f_ss`` and ``f_ff``, each on its own branch.
-
-    Args:
-        inputs, outputs: channels of S and F before and after.
-        kernel_size: of the convolution that this stage stands for.
-        options: see `ConvOptions`. ``groups`` is 1, or ``inputs.total`` for a depthwise convolution.
+    A depthwise convolution (``groups`` is ``inputs.total``) has no exchange: only ``f_ss`` and ``f_ff``.
 
     Raises:
-        ValueError: for any other ``groups``, or a depthwise convolution whose outputs are not the same
-            multiple of its inputs on both branches.
+        ValueError: for ``groups`` that are neither 1 nor ``inputs.total``, or a depthwise convolution whose outputs
+            are not the same multiple of its inputs on both branches.
     """
 
-    def __init__(self, inputs: Split, outputs: Split, kernel_size: IntOrPair, **options: Unpack[ConvOptions]) -> None:
+    blocks = (("ss", "fs"), ("sf", "ff"))
+
+    def __init__(self, inputs: Split, outputs: Split, kernel_size: PerAxis, **options: Unpack[ConvOptions]) -> None:
         super().__init__(kernel_size, options)
-        groups, bias = options.get("groups", 1), options.get("bias", False)
+        groups = options.get("groups", 1)
         self.depthwise = depthwise = groups == inputs.total and groups > 1
         if groups != 1 and not depthwise:
             raise ValueError(
@@ -184,17 +182,15 @@ class Stage2(StageBase):
             )
         if depthwise and outputs != inputs * (outputs.total // inputs.total):
             raise ValueError(f"a depthwise Stage 2 cannot turn {inputs} into {outputs}")
-        pool = self._pool()
-        self.pool = None if pool is None else PerBranch(pool)
         s, f = inputs.spatial, inputs.frequency
-        self.ss = self._conv(s, outputs.spatial, s if depthwise else 1, bias)
-        self.ff = self._conv(f, outputs.frequency, f if depthwise else 1, bias)
+        self.ss = self._conv(s, outputs.spatial, s if depthwise else 1)
+        self.ff = self._conv(f, outputs.frequency, f if depthwise else 1)
         # A branch's own convolution has the bias; where there is none, the exchange from the other branch has it.
-        self.sf = None if depthwise else self._conv(s, outputs.frequency, 1, bias and not f)
-        self.fs = None if depthwise else self._conv(f, outputs.spatial, 1, bias and not s)
+        self.sf = None if depthwise else self._conv(s, outputs.frequency, has_bias=not f)
+        self.fs = None if depthwise else self._conv(f, outputs.spatial, has_bias=not s)
 
     def forward(self, pair: Pair) -> Pair:
-        s, f = self._shrunk_pair(pair, self.pool)
+        s, f = self._shrunk_pair(pair)
         s_size, f_size = self.geometry.after(s), self.geometry.after(f)
         return Pair(
             self._sum(s, s_size, (self.ss, s), (self.fs, f)),
@@ -203,32 +199,23 @@ class Stage2(StageBase):
 
 
 class Stage3(StageBase):
-    """Fusion stage, a pair to ``[B, c_out, H', W']`` at the size of S: equations (6)–(7).
+    """Fusion stage, a pair to ``[B, out_channels, H', W']`` at the size of S: equations (6)–(7).
 
     The result is ``f'_ss(S) + enlarge(f'_fs(F))``.
-
-    Args:
-        inputs: channels of S and F.
-        out_channels: c_out.
-        kernel_size: of the convolution that this stage stands for.
-        options: see `ConvOptions`; ``groups`` must be 1.
 
     Raises:
         ValueError: for grouped convolutions.
     """
 
-    def __init__(
-        self, inputs: Split, out_channels: int, kernel_size: IntOrPair, **options: Unpack[ConvOptions]
-    ) -> None:
+    blocks = (("ss", "fs"),)
+
+    def __init__(self, inputs: Split, out_channels: int, kernel_size: PerAxis, **options: Unpack[ConvOptions]) -> None:
         super().__init__(kernel_size, options)
         if options.get("groups", 1) != 1:
             raise ValueError(f"Stage 3 needs groups=1, got groups={options['groups']}")
-        bias = options.get("bias", False)
-        pool = self._pool()
-        self.pool = None if pool is None else PerBranch(pool)
-        self.ss = self._conv(inputs.spatial, out_channels, 1, bias)
-        self.fs = self._conv(inputs.frequency, out_channels, 1, bias and not inputs.spatial)
+        self.ss = self._conv(inputs.spatial, out_channels)
+        self.fs = self._conv(inputs.frequency, out_channels, has_bias=not inputs.spatial)
 
     def forward(self, pair: Pair) -> Tensor:
-        s, f = self._shrunk_pair(pair, self.pool)
+        s, f = self._shrunk_pair(pair)
         return self._sum(s, self.geometry.after(s), (self.ss, s), (self.fs, f))

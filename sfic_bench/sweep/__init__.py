@@ -1,1 +1,1 @@
-"""A grid of commands over one machine or many: what each cell is, where its result lies, and what runs it."""
+"""A grid of commands over one machine or many: a job for each cell, where its result lies, and what runs it."""

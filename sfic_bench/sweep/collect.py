@@ -3,158 +3,126 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import structs
 
 from sfic_bench.results.accuracy import AccuracyResult
-from sfic_bench.results.cost import CostResult
+from sfic_bench.results.cost import CostResult, CostRow
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key
-from sfic_bench.results.read import Result
 from sfic_bench.results.timing import TimingResult, merged
-from sfic_bench.sweep.jobs import TrainJob
-from sfic_bench.sweep.jobs.job import Job
+from sfic_bench.sweep.jobs import AnyJob, TrainJob
 from sfic_bench.sweep.kept import JobRecord, kept
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import Task
 
-J = TypeVar("J", bound=Job)
-R = TypeVar("R", bound=Result)
+if TYPE_CHECKING:
+    import pandas as pd
 
-
-@dataclass(frozen=True, slots=True)
-class FinishedJob(Generic[J, R]):
-    """A job with its result and the record of how it came about."""
-
-    job: J
-    result: R
-    record: JobRecord
-
-
-Scored = FinishedJob[TrainJob, AccuracyResult]
+CountedJob = tuple[AnyJob, CostResult, JobRecord]
+TimedJob = tuple[AnyJob, TimingResult, JobRecord]
+ScoredJob = tuple[TrainJob, AccuracyResult, JobRecord]
 
 
 def collect(tasks: Sequence[Task], store: Store) -> list[str]:
-    """Write the results of ``tasks`` that there are as one file a kind; times of different devices or conditions apart.
+    """Write the results of ``tasks`` to one file of each kind; return the files' names.
 
-    Of several jobs that have timed the same vanilla network, the first one's row is kept; each SFIC row has the ratio to the
-    vanilla network that it was timed beside.
+    Times of different devices or conditions, and accuracies of different recipes, are in files of their own. If several
+    jobs timed the same vanilla network, the first one's row is kept. Each SFIC row keeps the ratio of its own rounds.
     """
     keys = store.keys("results")
-    counted: list[FinishedJob[Job, CostResult]] = []
-    timed: list[FinishedJob[Job, TimingResult]] = []
-    scored: list[Scored] = []
+    counted: list[CountedJob] = []
+    timed: list[TimedJob] = []
+    scored: list[ScoredJob] = []
     for task in tasks:
-        if task.key not in keys or (found := kept(store, task.key)) is None:
+        if task.key not in keys or (file := kept(store, task.key)) is None:
             continue
-        match found.result, task.job:
-            case CostResult() as cost, job:
-                counted.append(FinishedJob(job, cost, found.record))
-            case TimingResult() as times, job:
-                timed.append(FinishedJob(job, times, found.record))
-            case AccuracyResult() as accuracy, TrainJob() as job:
-                scored.append(FinishedJob(job, accuracy, found.record))
-    files = []
-    for stem, results in (
-        ("cost", _costs(counted)),
-        ("latency", _times(timed)),
-        ("accuracy", _accuracies(scored, store)),
-    ):
+        match task.job, *file:
+            case job, CostResult() as result, record:
+                counted.append((job, result, record))
+            case job, TimingResult() as result, record:
+                timed.append((job, result, record))
+            case TrainJob() as job, AccuracyResult() as result, record:
+                scored.append((job, result, record))
+    written = []
+    kinds = (("cost", _costs(counted)), ("latency", _times(timed)), ("accuracy", _accuracies(scored, store)))
+    for stem, documents in kinds:
         names = (f"{stem}.json" if number == 1 else f"{stem}-{number}.json" for number in itertools.count(1))
-        for result, name in zip(results, names, strict=False):
-            store.write(name, result)
-            files.append(name)
+        for document, name in zip(documents, names, strict=False):
+            store.write(name, document)
+            written.append(name)
         # An earlier sweep may have written more files of the kind.
-        for name in itertools.takewhile(store.has, names):
-            store.remove(name)
-    return files
+        store.remove(*itertools.takewhile(store.has, names))
+    return written
 
 
 def _environment(first: Environment, records: Iterable[JobRecord]) -> Environment:
     return structs.replace(first, nodes=sorted({record.host for record in records}))
 
 
-class _Row(Protocol):
-    @property
-    def key(self) -> Key: ...
-
-
-Row = TypeVar("Row", bound=_Row)
-
-
-def _once(rows: Iterable[Row]) -> list[Row]:
-    """The first row of each key."""
-    by_key: dict[Key, Row] = {}
-    for row in rows:
-        by_key.setdefault(row.key, row)
-    return list(by_key.values())
-
-
-def _costs(counted: Sequence[FinishedJob[Job, CostResult]]) -> Iterator[CostResult]:
+def _costs(counted: Sequence[CountedJob]) -> Iterator[CostResult]:
+    rows: dict[Key, CostRow] = {}
+    for row in (row for _, result, _ in counted for row in result.rows):
+        rows.setdefault(row.key, row)
     if counted:
-        environment = _environment(counted[0].result.environment, (c.record for c in counted))
-        yield CostResult(environment=environment, rows=_once(row for c in counted for row in c.result.rows))
+        environment = _environment(counted[0][1].environment, (record for *_, record in counted))
+        yield CostResult(environment=environment, rows=list(rows.values()))
 
 
-def _times(timed: Iterable[FinishedJob[Job, TimingResult]]) -> Iterator[TimingResult]:
-    groups: dict[bytes, list[FinishedJob[Job, TimingResult]]] = {}
-    for finished in timed:
-        groups.setdefault(_shared(finished.result), []).append(finished)
+def _times(timed: Iterable[TimedJob]) -> Iterator[TimingResult]:
+    """Times of the same machine and conditions together; each family names its network and node."""
+    groups: dict[bytes, list[TimedJob]] = {}
+    for job, result, record in timed:
+        families = [structs.replace(f, name=str(job.network), node=record.host) for f in result.families]
+        named = structs.replace(result, families=families)
+        groups.setdefault(_machine_and_conditions(result), []).append((job, named, record))
     for group in groups.values():
-        result = merged([_named(finished) for finished in group])
-        yield structs.replace(
-            result, environment=_environment(result.environment, (finished.record for finished in group))
-        )
+        result = merged([result for _, result, _ in group])
+        environment = _environment(result.environment, (record for *_, record in group))
+        yield structs.replace(result, environment=environment)
 
 
-def _named(timed: FinishedJob[Job, TimingResult]) -> TimingResult:
-    """A result whose family says which network was timed on which node."""
-    network, node = str(timed.job.network), timed.record.host
-    families = [structs.replace(family, name=network, node=node) for family in timed.result.families]
-    return structs.replace(timed.result, families=families)
-
-
-def _shared(result: TimingResult) -> bytes:
-    """What the times of one file share: machine and conditions."""
-    of = result.environment
-    machine = (of.processor, of.threads, of.cuda, of.driver, of.machine, of.onednn_max_cpu_isa)
+def _machine_and_conditions(result: TimingResult) -> bytes:
+    e = result.environment
+    machine = (e.processor, e.threads, e.cuda, e.driver, e.machine, e.onednn_max_cpu_isa)
     return msgspec.json.encode([machine, result.conditions])
 
 
-def _accuracies(scored: Sequence[Scored], store: Store) -> Iterator[AccuracyResult]:
-    """Runs that differ in network and seed alone, together: intervals over seeds, and the difference from vanilla."""
-    groups: dict[str, list[Scored]] = {}
-    for run in scored:
-        apart = ("backbone", "alpha", "beta", "on_unsupported", "train_on", "seed")
-        same = {name: value for name, value in run.job.facts().items() if name not in apart}
-        same["batch_size"] = run.result.recipe["batch_size"]  # less than the job's, where the memory was too small
-        groups.setdefault(json.dumps(same, sort_keys=True), []).append(run)
+def _accuracies(scored: Sequence[ScoredJob], store: Store) -> Iterator[AccuracyResult]:
+    """One result for all runs that differ only in network, data and seed, with intervals over seeds."""
+    apart = ("backbone", "alpha", "beta", "on_unsupported", "train_on", "seed")
+    groups: dict[str, list[ScoredJob]] = {}
+    for job, result, record in scored:
+        same = {name: value for name, value in job.facts().items() if name not in apart}
+        same["batch_size"] = result.recipe["batch_size"]  # smaller than the job's if that did not fit the memory
+        groups.setdefault(json.dumps(same, sort_keys=True), []).append((job, result, record))
     for group in groups.values():
         yield _scored_together(group, store)
 
 
-def _scored_together(group: Sequence[Scored], store: Store) -> AccuracyResult:
+def _scored_together(group: Sequence[ScoredJob], store: Store) -> AccuracyResult:
     from sfic_bench.train import accuracy
     from sfic_bench.train.runs import Run
 
-    experiments = {run.job.train_on: run.job.experiments() for run in group}
-    cells: dict[tuple[str, str, str], accuracy.ExperimentRuns] = {}
-    for run in sorted(group, key=lambda run: run.job.recipe.seed):
-        with store.folder(run.record.run, only="predictions*.parquet") as folder:
-            for e in experiments[run.job.train_on]:
-                place = (str(run.job.network), e.train_on, e.test_on)
-                cell = cells.get(place) or accuracy.ExperimentRuns(
-                    variant=run.job.network, train_on=e.train_on, test_on=e.test_on, runs=[]
-                )
-                predictions = accuracy.predictions(Run(Path(folder)), e)
-                cells[place] = replace(cell, runs=[*cell.runs, predictions])
-    first = group[0]
-    seeds = sorted({run.job.recipe.seed for run in group})
-    recipe = first.job.recipe_with(int(str(first.result.recipe["batch_size"])))
-    order = {str(run.job.network): None for run in group}
-    placed = sorted(cells.values(), key=lambda cell: list(order).index(str(cell.variant)))
-    return accuracy.result(placed, first.job.protocol, replace(recipe, seed=seeds[0]), seeds)
+    experiments = {job.train_on: job.experiments() for job, _, _ in group}
+    variants = {str(job.network): job.network for job, _, _ in group}
+    predictions: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
+    for job, _, record in sorted(group, key=lambda run: run[0].recipe.seed):
+        with store.folder(record.run, only="predictions*.parquet") as folder:
+            for e in experiments[job.train_on]:
+                place = (str(job.network), e.train_on, e.test_on)
+                predictions.setdefault(place, []).append(accuracy.predictions(Run(folder), e))
+    order = list(variants)
+    runs = [
+        accuracy.ExperimentRuns(variant=variants[network], train_on=train_on, test_on=test_on, runs=frames)
+        for (network, train_on, test_on), frames in sorted(
+            predictions.items(), key=lambda item: order.index(item[0][0])
+        )
+    ]
+    first, result, _ = group[0]
+    seeds = sorted({job.recipe.seed for job, _, _ in group})
+    recipe = first.recipe_with(int(str(result.recipe["batch_size"])))
+    return accuracy.result(runs, first.protocol, replace(recipe, seed=seeds[0]), seeds)

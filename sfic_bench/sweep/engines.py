@@ -1,6 +1,5 @@
-"""The engines that run a sweep's tasks: nodes to run on, and outcomes as they come."""
+"""The engines that run a sweep's tasks: the nodes that they have, and the outcomes of tasks as they end."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -10,15 +9,8 @@ from msgspec import Struct, field
 
 from sfic_bench.errors import SficBenchError
 from sfic_bench.measure.conditions import Device
-from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.work import (
-    MachineFailure,
-    NodeFacts,
-    Outcome,
-    Task,
-    facts_of_this_node,
-    run_job,
-)
+from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.work import JobOutcome, MachineFailure, NodeFacts, Task, facts_of_this_node, run_job
 
 RETRIES = 2
 """How often a job is tried again after the machine failed."""
@@ -30,7 +22,7 @@ class EngineFailed(SficBenchError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """A machine that jobs can run on: what it has in all, whoever uses it now."""
+    """A machine that jobs can run on, and all that it has, whether in use or not."""
 
     name: str
     cpus: float
@@ -38,17 +30,15 @@ class Node:
     resources: Mapping[str, float]
     facts: NodeFacts
 
-    def has(self, needs: Needs) -> bool:
-        """Whether it has enough for one host of a job."""
+    def can_run(self, job: AnyJob) -> bool:
+        """Whether it has what the job needs of one host, and torch finds the device that the job runs on."""
+        needs = job.needs
         return (
             self.cpus >= (needs.cpus or 0)
             and self.gpus >= needs.gpus
             and all(self.resources.get(name, 0) >= amount for name, amount in needs.named.items())
+            and (job.device is Device.CPU or bool(needs.gpus and self.facts.gpus))
         )
-
-    def serves(self, device: Device, needs: Needs) -> bool:
-        """Whether a job that runs on ``device``, and gets what it ``needs``, would find such a device."""
-        return device is Device.CPU or bool(needs.gpus and self.facts.gpus)
 
     def __str__(self) -> str:
         kinds = [name.partition(":")[2] for name in self.resources if name.startswith("accelerator_type:")]
@@ -57,7 +47,7 @@ class Node:
 
 
 class Running(Struct, kw_only=True):
-    """A job that is being done now."""
+    """A job that is running now."""
 
     command: str = ""
     title: str
@@ -67,54 +57,45 @@ class Running(Struct, kw_only=True):
 
 
 class Engine(Protocol):
-    """Runs tasks on nodes.
-
-    Attributes:
-        name: said in a live table.
-        nodes: what there is.
-    """
+    """Runs tasks on ``nodes``; ``name`` is what a table calls it."""
 
     name: str
 
     @property
     def nodes(self) -> Sequence[Node]: ...
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        """Outcomes as they come."""
+    def run(self, tasks: Iterable[Task]) -> Iterator[JobOutcome]:
+        """Run ``tasks``, and yield the outcome of each as soon as it ends."""
 
     def running(self) -> Mapping[str, Running]:
-        """What is being done now, by key; asked by another thread than `run`."""
+        """The jobs that are running now, by key. Another thread than that of `run` calls it."""
 
     def close(self) -> None:
-        """Stop whatever runs."""
+        """Stop what is running."""
 
 
 class Local:
-    """This process, one job after another."""
+    """The engine that is this process, which runs one job after another."""
 
     name = "this process"
 
     def __init__(self) -> None:
         facts = facts_of_this_node(gpus=True)
-        self.nodes = [
-            Node(
-                name=facts.host,
-                cpus=os.cpu_count() or 1,
-                gpus=len(facts.gpus),
-                resources=_accelerator_types(facts),
-                facts=facts,
-            )
-        ]
+        # Ray names types of GPUs by the words with a digit in names such as "NVIDIA A100-SXM4-80GB".
+        words = {word for name in facts.gpus for word in name.replace("-", " ").split()}
+        types = {f"accelerator_type:{word}": 1.0 for word in sorted(words) if any(map(str.isdigit, word))}
+        node = Node(name=facts.host, cpus=facts.cpus, gpus=len(facts.gpus), resources=types, facts=facts)
+        self.nodes = [node]
         self._running: dict[str, Running] = {}
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[JobOutcome]:
         for task in tasks:
             job = task.job
             self._running = {task.key: Running(command=job.command, title=str(job), host=self.nodes[0].name)}
             yield self._tried(task)
             self._running = {}
 
-    def _tried(self, task: Task) -> Outcome:
+    def _tried(self, task: Task) -> JobOutcome:
         def report_rate(images_per_s: float) -> None:
             self._running[task.key].images_per_s = images_per_s
 
@@ -124,18 +105,10 @@ class Local:
                 return run_job(task, report_rate)
             except MachineFailure as failure:
                 reason = str(failure)
-        return Outcome(
-            key=task.key, status="failed", host=self.nodes[0].name, seconds=0, reason=reason, cause="machine"
-        )
+        return JobOutcome(key=task.key, host=self.nodes[0].name, reason=reason, cause="machine")
 
     def running(self) -> Mapping[str, Running]:
         return self._running
 
     def close(self) -> None:
-        """Nothing runs beside the caller."""
-
-
-def _accelerator_types(node: NodeFacts) -> dict[str, float]:
-    """What Ray may call the node's GPUs: the words with a digit in names such as ``NVIDIA A100-SXM4-80GB``."""
-    words = {word for name in node.gpus for word in name.replace("-", " ").split()}
-    return {f"accelerator_type:{word}": 1.0 for word in sorted(words) if any(letter.isdigit() for letter in word)}
+        pass

@@ -1,30 +1,30 @@
-"""The files of a sweep that are kept: what a job found, why one failed, what the sweep is about."""
+"""The files that a sweep keeps: each job's result, why a job failed, and what the sweep was asked for."""
 
 from typing import Literal
 
 from msgspec import DecodeError, Struct, field, json, to_builtins
 
-from sfic_bench.results.accuracy import AccuracyResult
-from sfic_bench.results.cost import CostResult
-from sfic_bench.results.fields import Value
 from sfic_bench.results.read import Result
-from sfic_bench.results.timing import TimingResult
+from sfic_bench.sweep.jobs.job import Facts
 from sfic_bench.sweep.store import Store, UnusableStore
 
 PLAN, DRIVER = "state/plan.json", "state/driver.json"
-"""What was asked for, and what was being done."""
+"""Where a sweep keeps its `Plan` and its `Driver`."""
+
+Cause = Literal["", "input", "machine", "defect"]
+"""What is to blame for a failure."""
 
 
 class JobRecord(Struct, frozen=True, kw_only=True):
-    """How a kept result came about.
+    """How a result came about.
 
     Attributes:
-        host: the machine's name; ``node`` tells nodes of one host apart.
+        host: the machine's name; ``node`` differs for each node of one host.
         started: seconds since 1970.
-        threads: of torch.
+        threads: number of torch's threads.
         code, torch: versions that it was computed with; ``""`` in files of older versions.
-        asked: everything else that determines the result.
-        run: the folder of a training's run in the sweep's store.
+        facts: everything else that determines the result.
+        run: the folder of a training's run in the sweep's store; otherwise ``""``.
         note: what was done otherwise than the sweep file says.
     """
 
@@ -36,69 +36,61 @@ class JobRecord(Struct, frozen=True, kw_only=True):
     threads: int
     code: str = ""
     torch: str = ""
-    asked: dict[str, Value | list[str]]
+    facts: Facts = field(name="asked")
     run: str = ""
     note: str = ""
 
 
 class _Recorded(Struct):
-    cell: JobRecord
-
-
-class Kept(Struct, frozen=True):
-    """A job's result and its record."""
-
-    result: Result
-    record: JobRecord
+    record: JobRecord = field(name="cell")
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """Why a job failed; ``cause`` is what is to blame."""
+    """Why a job, which ``title`` describes, failed."""
 
-    cell: str
+    title: str = field(name="cell")
     host: str
     reason: str
-    cause: Literal["", "input", "machine", "defect"]
+    cause: Cause
     time: float
-    asked: dict[str, Value | list[str]] = field(default_factory=dict)
+    facts: Facts = field(name="asked", default_factory=dict)
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What the last sweep was asked for: each job in words, by key."""
+    """What the last sweep was asked for: a description of each job, by key."""
 
-    cells: dict[str, str]
+    titles: dict[str, str] = field(name="cells")
 
 
-def keep(store: Store, key: str, result: Result, record: JobRecord) -> None:
+def keep(store: Store, result: Result, record: JobRecord) -> None:
     """Write a result as the commands write it, with its record beside it under ``cell``.
 
     Raises:
         UnwritableOutput: if it cannot be written.
     """
     data = json.encode({**to_builtins(result), "cell": record})
-    store.write_bytes(f"results/{key}.json", json.format(data, indent=1) + b"\n")
+    store.write_bytes(f"results/{record.key}.json", json.format(data, indent=1) + b"\n")
 
 
-def kept(store: Store, key: str) -> Kept | None:
-    """The result under ``key``; ``None`` if there is none.
+def kept(store: Store, key: str) -> tuple[Result, JobRecord] | None:
+    """The result under ``key`` and its record; ``None`` if there is none.
 
     Raises:
-        UnusableStore: for one that is broken, or of an older version.
+        UnusableStore: for a result that is broken, or of an older version.
     """
     data = store.read_bytes(f"results/{key}.json")
     if data is None:
         return None
     try:
-        result = json.decode(data, type=CostResult | TimingResult | AccuracyResult)
-        return Kept(result, json.decode(data, type=_Recorded).cell)
+        return json.decode(data, type=Result), json.decode(data, type=_Recorded).record
     except DecodeError as error:
         raise UnusableStore(f"cannot read results/{key}.json in {store.root}: {error}") from None
 
 
 def record_of(store: Store, key: str) -> JobRecord | None:
-    """The record of the result under ``key``, whichever version wrote it; ``None`` if there is none that can be read."""
-    data = store.read_bytes(f"results/{key}.json")
+    """The record of the result under ``key``, whichever version wrote it; ``None`` if no such record can be read."""
     try:
-        return None if data is None else json.decode(data, type=_Recorded).cell
-    except DecodeError:
+        recorded = store.read(f"results/{key}.json", _Recorded)
+    except UnusableStore:
         return None
+    return None if recorded is None else recorded.record

@@ -9,30 +9,73 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import torch
+from msgspec import Struct, json
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.sweep.messages import Failed, Message, OutOfMemory, Rate, Reports
+
+if TYPE_CHECKING:
+    from sfic_bench.sweep.jobs.job import Workplace
+
+CHILD = "sfic_bench.sweep.jobs.child"
+"""The module that is one process of a training by several."""
 
 CHECKED_EVERY_S = 1.0
 
 LAST_LINES = 100
-"""How many lines an error repeats of what the processes printed."""
+"""How many of the last lines that the processes printed an error repeats."""
+
+
+class RateReport(Struct, frozen=True, kw_only=True, tag="rate"):
+    """A process's report of how fast the training is."""
+
+    images_per_s: float
+
+
+class FailureReport(Struct, frozen=True, kw_only=True, tag="failure"):
+    """A process's report that it cannot train, because it lacks memory or for a reason that the user can mend."""
+
+    reason: str
+    lacks_memory: bool = False
+
+
+Message = RateReport | FailureReport
+
+
+@dataclass(slots=True)
+class Reports:
+    """A folder to which each process writes its messages as JSON lines, in a file of its own."""
+
+    folder: Path
+    read_to: dict[Path, int] = field(default_factory=dict)
+
+    def write(self, message: Message) -> None:
+        """Add one line to this process's file; a line is short enough to be written at once."""
+        with (self.folder / f"{os.getpid()}.jsonl").open("ab") as file:
+            file.write(json.encode(message) + b"\n")
+
+    def new(self) -> Iterator[Message]:
+        """The messages of all complete lines that this object has not read before."""
+        for path in sorted(self.folder.glob("*.jsonl")):
+            data = path.read_bytes()[self.read_to.get(path, 0) :]
+            whole = data[: data.rfind(b"\n") + 1]
+            self.read_to[path] = self.read_to.get(path, 0) + len(whole)
+            yield from json.Decoder(Message).decode_lines(whole)
 
 
 class TrainingFailed(SficBenchError):
-    """What one of several processes could not do."""
+    """One of several processes cannot train, for a reason that the user can mend."""
 
 
 class ProcessesEnded(RuntimeError):
-    """Processes that train together ended, and none said why."""
+    """Processes that train together ended, and none reported why."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,57 +87,41 @@ class Host:
 
 
 def free_address(host: str) -> str:
-    """An address on ``host``, which is this one, that nothing listens at now."""
+    """An address on ``host``, which is this machine, at which nothing listens now."""
     with socket.create_server((host, 0)) as server:
         return f"{host}:{server.getsockname()[1]}"
 
 
 def torchrun(
-    module: str,
-    job: bytes,
-    arguments: Sequence[str],
-    *,
-    host: Host,
-    hosts: int,
-    devices: int,
-    threads: int,
-    report_rate: Callable[[float], object],
-    check: Callable[[], None],
-) -> None:
-    """Run ``python -m module JOB.json *arguments REPORTS`` in all processes of this host; what they print is printed.
+    job: Struct, arguments: Sequence[str], *, host: Host, hosts: int, devices: int, workplace: "Workplace",
+    check: Callable[[], object],
+) -> None:  # fmt: skip
+    """Run `CHILD` with ``job`` and ``arguments`` in all processes of this host, and print what they print.
 
-    Args:
-        module: what each process runs; it reads ``job`` from a file, and writes `Message` lines to the folder REPORTS.
-        job: what the file holds.
-        arguments: of each process, after the file.
-        host: this one.
-        hosts: all that train together.
-        devices: processes on each host.
-        threads: of all processes of this host together.
-        report_rate: is told how fast the training is.
-        check: is called now and then, and raises to stop.
+    Each host has one process for each of its ``devices``, which share the threads of ``workplace``. ``check`` is called
+    every second, and stops the processes if it raises.
 
     Raises:
-        TrainingFailed: what a process could not do, if that is for the user to mend.
+        TrainingFailed: if a process cannot train for a reason that the user can mend.
         torch.OutOfMemoryError: if a process had too little memory.
-        ProcessesEnded: if one ended otherwise.
+        ProcessesEnded: if a process failed for another reason.
     """
     address, _, port = host.address.rpartition(":")
     last: deque[str] = deque(maxlen=LAST_LINES)
     with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
         path, folder = Path(temporary) / "job.json", Path(temporary) / "reports"
-        path.write_bytes(job)
+        path.write_bytes(json.encode(job))
         folder.mkdir()
         call = [
             sys.executable, "-m", "torch.distributed.run",
             "--nnodes", str(hosts), "--node-rank", str(host.rank), "--nproc-per-node", str(devices),
             "--master-addr", address, "--master-port", port,
-            "-m", module, str(path), *arguments, str(folder),
+            "-m", CHILD, str(path), *arguments, str(folder),
         ]  # fmt: skip
-        reports, messages = Reports(folder), list[Message]()
+        reports = Reports(folder)
         with subprocess.Popen(
             call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": str(max(1, threads // devices))},
+            env={**os.environ, "OMP_NUM_THREADS": str(max(1, workplace.threads // devices))},
         ) as process:  # fmt: skip
             assert process.stdout is not None
             reader = Thread(target=_print, args=(process.stdout, last), daemon=True)
@@ -103,18 +130,15 @@ def torchrun(
                 while process.poll() is None:
                     check()
                     for message in reports.new():
-                        if isinstance(message, Rate):
-                            report_rate(message.images_per_s)
-                        else:
-                            messages.append(message)
+                        if isinstance(message, RateReport):
+                            workplace.report_rate(message.images_per_s)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(CHECKED_EVERY_S)
             finally:
                 process.kill()  # its processes end with their standard input
             reader.join()
-        messages += reports.new()
-    if process.returncode:
-        _explain(process.returncode, messages, last)
+        if process.returncode:
+            _raise_reason(process.returncode, Reports(folder).new(), last)
 
 
 def _print(lines: IO[str], last: deque[str]) -> None:
@@ -123,11 +147,9 @@ def _print(lines: IO[str], last: deque[str]) -> None:
         print(line, end="")
 
 
-def _explain(status: int, messages: Sequence[Message], last: Sequence[str]) -> None:
+def _raise_reason(status: int, messages: Iterable[Message], last: Sequence[str]) -> None:
     for message in messages:
-        if isinstance(message, Failed):
-            raise TrainingFailed(message.reason)
-        if isinstance(message, OutOfMemory):
-            raise torch.OutOfMemoryError(message.reason)
+        if isinstance(message, FailureReport):
+            raise torch.OutOfMemoryError(message.reason) if message.lacks_memory else TrainingFailed(message.reason)
     printed = "".join(last)
     raise ProcessesEnded(f"processes that train together ended with exit status {status}\n{printed}")

@@ -1,47 +1,42 @@
-"""From jobs to tasks: which nodes can do each, and the key that its result is kept by."""
+"""From jobs to tasks: which nodes can run each, and the key that its result is kept by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Device
 from sfic_bench.sweep.engines import EngineFailed, Node
 from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.jobs.job import Facts
 from sfic_bench.sweep.kept import record_of
 from sfic_bench.sweep.store import Store
 from sfic_bench.sweep.work import Task
 
 
 def tasks_of(jobs: Iterable[AnyJob], nodes: Sequence[Node], store: Store, *, may_grow: bool = False) -> list[Task]:
-    """What is to be done for ``jobs``, with keys for the code and devices that ``nodes`` have.
+    """The tasks for ``jobs``, with keys for the code and devices that ``nodes`` have.
 
     Raises:
-        EngineFailed: for nodes of which some have other code or another torch.
-        InvalidValue: for a job that no node has enough for, unless the cluster ``may_grow``; for one to be timed whose nodes have
-            several kinds of device; for one on several hosts without a folder that they share.
+        EngineFailed: if nodes differ in code or torch.
+        InvalidValue: for a job that no node has enough for, unless the cluster ``may_grow``; for a timed job that could
+            run on several kinds of device; for a job on several hosts if ``store`` is no folder that they could share.
     """
     versions = {(node.facts.code, node.facts.torch) for node in nodes}
     if len(versions) != 1:
         each = "; ".join(f"{n.name} has sfic-bench {n.facts.code}, torch {n.facts.torch}" for n in nodes)
         raise EngineFailed(f"nodes differ: {each or 'there are none'}: install the same on all")
     ((code, torch),) = versions
-    able_nodes: dict[tuple[object, ...], list[Node]] = {}
     tasks = []
     for job in jobs:
-        needs = job.needs
-        place = (needs.shape, job.device)
-        if place not in able_nodes:
-            able_nodes[place] = [n for n in nodes if n.has(needs) and n.serves(job.device, needs)]
-            if len(able_nodes[place]) < needs.hosts and not (may_grow and needs.cpus is not None):
-                raise InvalidValue(_impossible(job, nodes))
+        needs, able = job.needs, [node for node in nodes if node.can_run(job)]
+        if len(able) < needs.hosts and not (may_grow and needs.cpus is not None):
+            raise InvalidValue(_impossible(job, nodes))
         if needs.hosts > 1 and not store.is_local:
             raise InvalidValue(f"{job.block}: {needs.hosts} hosts share a run's folder: choose a folder, not a URL")
-        able = able_nodes[place]
         kind = _kind(job, able)
-        # That a node has the accelerator that was asked for is Ray's to see to.
-        checked = "" if needs.accelerator_type else kind
         tasks.append(
             Task(
-                job=job, key=job.key(code, torch, kind), root=store.root, code=code, torch=torch, device_kind=checked,
+                job=job, key=job.key(code, torch, kind), root=store.root, code=code, torch=torch,
+                device_kind="" if needs.accelerator_type else kind,  # Ray itself checks the type of accelerator
                 threads=needs.threads or int(max((node.cpus for node in able), default=1)),
             )
         )  # fmt: skip
@@ -53,45 +48,43 @@ def _impossible(job: AnyJob, nodes: Sequence[Node]) -> str:
     lack = "no node has that" if job.needs.hosts == 1 else "there are not so many"
     return (
         f"{job.block}: the {job} needs {what}, and {lack}: {'; '.join(map(str, nodes))}; ask for less, or add "
-        "--may-grow if the cluster starts nodes when they are wanted"
+        "--may-grow if the cluster starts nodes on demand"
     )
 
 
 def _kind(job: AnyJob, nodes: Sequence[Node]) -> str:
-    """A time is of one kind of device; counts depend on none, and of a training the device is in what is asked."""
+    """The kind of device that a time depends on; ``""`` for counts and for trainings, whose facts name the device."""
     if not job.is_timed:
         return ""
     if job.needs.accelerator_type:
         return job.needs.accelerator_type
     kinds = {node.facts.kind(job.device) for node in nodes}
     if len(kinds) != 1:
-        could = f"on {' or on '.join(sorted(kinds))}" if kinds else "on whatever the cluster starts"
-        raise InvalidValue(f"{job.block}: the {job} could be timed {could}; choose, by accelerator_type or resources")
+        places = f"on {' or on '.join(sorted(kinds))}" if kinds else "on whatever the cluster starts"
+        raise InvalidValue(f"{job.block}: the {job} could be timed {places}; choose, by accelerator_type or resources")
     return kinds.pop()
 
 
 def computed_before(tasks: Sequence[Task], store: Store) -> list[str]:
-    """Keys of results that answer the same questions as ``tasks``, but were computed with other code, torch or device.
+    """Keys of results for the same facts as a task without a result, but computed with other code, torch or device.
 
-    They are left as they are, and not used: what determines a result is its key. Only files whose names begin as a task's
-    does are looked into.
+    They are left as they are, and not used. Only files whose names begin as a task's does are read.
     """
     keys = store.keys("results")
     missing: dict[str, list[Task]] = {}
     for task in tasks:
         if task.key not in keys:
             missing.setdefault(task.job.readable_key, []).append(task)
-    own = {task.key for task in tasks}
     older = []
-    for key in sorted(keys - own):
+    for key in sorted(keys - {task.key for task in tasks}):
         candidates = missing.get(key.rpartition("-")[0], ())
         record = record_of(store, key) if candidates else None
-        if record is not None and any(_same_question(record.asked, task) for task in candidates):
+        if record is not None and any(_same_facts(record.facts, task) for task in candidates):
             older.append(key)
     return older
 
 
-def _same_question(asked: Mapping[str, object], task: Task) -> bool:
-    """Whether an older result was ``asked`` for what ``task`` asks for, as far as its version wrote that down."""
-    facts = task.job.facts()
-    return all(facts.get(name) == value for name, value in asked.items() if name in facts and name != "backbone")
+def _same_facts(facts: Facts, task: Task) -> bool:
+    """Whether an older result's ``facts`` are those of ``task``, as far as the older version wrote them down."""
+    own = task.job.facts()
+    return all(own.get(name) == value for name, value in facts.items() if name in own and name != "backbone")

@@ -1,4 +1,4 @@
-"""Where a sweep stands: known to the process that drives it, and written down for others to read."""
+"""Where a sweep stands: as the process that drives it knows, and as its files and commands say."""
 
 import os
 import platform
@@ -7,24 +7,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 from msgspec import Struct
 
 from sfic_bench.sweep.engines import Running
+from sfic_bench.sweep.kept import Failure
 
 STALE_S = 30.0
-"""After so long without a word from it, a driver is taken for dead."""
+"""A driver that has written nothing for so long is taken for dead."""
 
 
 class Driver(Struct, frozen=True, kw_only=True):
-    """What the process that drives a sweep was doing when it last wrote.
+    """What the process that drives a sweep was doing when it last wrote; see `SweepProgress`.
 
     Attributes:
-        host, pid: where it is.
         started, updated: seconds since 1970.
-        over: it has ended.
-        ended: jobs that it has done.
-        seconds_left: see `SweepProgress.seconds_left`.
-        running: jobs, by key.
+        ended: number of jobs that have ended in this sweep.
     """
 
     engine: str
@@ -46,17 +44,38 @@ class Driver(Struct, frozen=True, kw_only=True):
         return self.host != platform.node() or _is_running(self.pid)
 
 
+class CommandRow(Struct, frozen=True, kw_only=True):
+    """How many jobs of one command are done, running, failed and left, of all."""
+
+    command: str
+    done: int
+    running: int
+    failed: int
+    left: int
+    of: int
+
+
+class SweepResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/sweep/1"):
+    """Where a sweep stands, as ``sweep`` and ``sweep status`` write it."""
+
+    commands: list[CommandRow] = msgspec.field(name="cells")
+    driver: Driver
+    failed: dict[str, Failure]
+
+
 @dataclass(kw_only=True)
 class SweepProgress:
-    """Where a sweep stands.
+    """Where a sweep stands, as its driver knows.
 
     Attributes:
-        total, done, failed: jobs by command; ``done`` with those that earlier sweeps have done.
-        ended: jobs of this sweep, by command.
+        total: number of jobs by command.
+        done: number of jobs by command that have a result, from this sweep or earlier ones.
+        failed: number of jobs by command that failed.
+        ended: number of jobs by command that ended in this sweep.
         spent_s: seconds that those took, by command.
-        running: by key.
-        reasons: of failed jobs, by key.
-        over: nothing more will be done.
+        running: the jobs that are running now, by key.
+        reasons: why jobs failed, by key.
+        over: whether the sweep has ended.
     """
 
     engine: str
@@ -72,9 +91,10 @@ class SweepProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """As many jobs at once as so far, each for as long as those of its command; ``None`` until one of each has ended.
+        """The time to the end, if as many jobs run at once as so far; ``None`` until a job of each command has ended.
 
-        Where those that run now have run for longer than others took, they are what is to be expected.
+        A job is expected to take as long as those of its command that have ended, or as those that are running have
+        taken already, if that is longer.
         """
         now, left_s, ages_s = time.time(), 0.0, defaultdict[str, list[float]](list)
         for job in list(self.running.values()):
@@ -105,13 +125,12 @@ class SweepProgress:
 
 
 Watch = Callable[[SweepProgress], object]
+"""A function that is called every second with where the sweep stands."""
 
 
 def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # another error means another user's process
     return True

@@ -1,8 +1,11 @@
 """Where a sweep's results lie: a folder, or any URL that fsspec can write to.
 
-``results/KEY.json`` of finished cells · ``failed/KEY.json`` why one failed, and ``failed/KEY.log`` what it said ·
-``runs/KEY/`` of trainings · ``state/plan.json`` what the last sweep asked for · ``state/driver.json`` what it was doing when
-it last wrote. Every file is complete or not there.
+- ``results/KEY.json`` has the result of a finished job;
+- ``failed/KEY.json`` has the reason why a job failed, and ``failed/KEY.log`` what it printed;
+- ``runs/KEY/`` has the run of a training;
+- ``state/plan.json`` has what the last sweep was asked for, and ``state/driver.json`` what it was doing.
+
+Every file is either complete or absent.
 """
 
 import secrets
@@ -24,7 +27,7 @@ from sfic_bench.results.write import to_json
 Document = TypeVar("Document", bound=Struct)
 
 SENT_EVERY_S = 30.0
-"""How often a run's new files are sent to a URL: what a lost node can lose."""
+"""How often a run's new files are sent to a URL; a lost node loses no more than what is newer."""
 
 
 class UnusableStore(SficBenchError):
@@ -42,7 +45,8 @@ class Store:
         """Whether it is a folder."""
         return "://" not in self.root
 
-    def _where(self, name: str) -> tuple[Any, str]:
+    def _locate(self, name: str) -> tuple[Any, str]:
+        """The file system of fsspec, and the path of ``name`` in it."""
         try:
             fs, path = fsspec.core.url_to_fs(self.root)
         except (ImportError, ValueError) as error:
@@ -66,23 +70,23 @@ class Store:
                 raise UnwritableOutput(f"cannot make {target.parent}: {error.strerror or error}") from None
             write_bytes_atomically(target, data)
             return
-        fs, path = self._where(name)
-        # Object stores keep a whole object or none; other file systems rename.
-        beside = f"{path}.{secrets.token_hex(4)}.part"
+        fs, path = self._locate(name)
+        # An object store keeps a whole object or none, but another file system may keep a part of a file.
+        unfinished = f"{path}.{secrets.token_hex(4)}.part"
         try:
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            fs.pipe_file(beside, data)
-            fs.mv(beside, path)
+            fs.pipe_file(unfinished, data)
+            fs.mv(unfinished, path)
         except OSError as error:
             raise UnwritableOutput(f"cannot write {name} in {self.root}: {error}") from None
 
     def read_bytes(self, name: str) -> bytes | None:
-        """A file's content; ``None`` where there is no such file.
+        """A file's content; ``None`` if there is no such file.
 
         Raises:
             UnusableStore: if it cannot be read.
         """
-        fs, path = self._where(name)
+        fs, path = self._locate(name)
         try:
             return bytes(fs.cat_file(path))
         except FileNotFoundError:
@@ -91,10 +95,10 @@ class Store:
             raise UnusableStore(f"cannot read {name} in {self.root}: {error}") from None
 
     def read(self, name: str, type: type[Document]) -> Document | None:
-        """A document; ``None`` where there is none.
+        """A document; ``None`` if there is no such file.
 
         Raises:
-            UnusableStore: for one that is broken.
+            UnusableStore: if it cannot be read or is broken.
         """
         data = self.read_bytes(name)
         try:
@@ -103,8 +107,8 @@ class Store:
             raise UnusableStore(f"cannot read {name} in {self.root}: {error}") from None
 
     def keys(self, kind: str) -> set[str]:
-        """Of the cells that have a file in ``results`` or ``failed``."""
-        fs, path = self._where(kind)
+        """The keys of the jobs that have a file in the folder ``results`` or ``failed``."""
+        fs, path = self._locate(kind)
         try:
             fs.invalidate_cache()
             names = fs.ls(path, detail=False)
@@ -116,34 +120,32 @@ class Store:
         return {name.removesuffix(".json") for name in ends if name.endswith(".json") and not name.startswith(".")}
 
     def has(self, name: str) -> bool:
-        fs, path = self._where(name)
-        fs.invalidate_cache()  # others write here too
+        fs, path = self._locate(name)
+        fs.invalidate_cache()  # other processes write here too
         return bool(fs.exists(path))
 
     def remove_unfinished(self, *kinds: str) -> None:
-        """Take away what was being written in the folders ``kinds`` when its process was killed."""
+        """Remove from the folders ``kinds`` what a killed process had not finished writing."""
         for kind in kinds:
             if self.is_local:
                 remove_unfinished(Path(self.root) / kind)
                 continue
-            fs, path = self._where(kind)
+            fs, path = self._locate(kind)
             for name in fs.glob(f"{path}/*.part"):
                 fs.rm_file(name)
 
     def remove(self, *names: str) -> None:
-        """Files that are not there are no error."""
-        fs, _ = self._where("")
+        """Remove those of the files ``names`` that exist."""
         for name in names:
-            try:
-                fs.rm_file(self._where(name)[1])
-            except FileNotFoundError:
-                continue
+            fs, path = self._locate(name)
+            with suppress(FileNotFoundError):
+                fs.rm_file(path)
 
     @contextmanager
     def folder(self, name: str, *, only: str | None = None) -> Iterator[Path]:
-        """The folder ``name`` on this machine; of a URL a copy, whose new files go there now and then and in the end.
+        """The folder ``name`` on this machine; for a URL a copy, whose new files are sent there now and then.
 
-        With the pattern ``only``, the copy has no other files, and is to be read.
+        With the pattern ``only``, the copy has only the files that match it, and is not sent back.
         """
         if self.is_local:
             path = Path(self.root) / name
@@ -152,13 +154,13 @@ class Store:
             return
         with tempfile.TemporaryDirectory(prefix="sfic-bench-") as temporary:
             path = Path(temporary) / "run"
-            fs, there = self._where(name)
+            fs, remote = self._locate(name)
             if only is not None:
-                fs.get(fs.glob(f"{there}/{only}"), f"{path}/")
+                fs.get(fs.glob(f"{remote}/{only}"), f"{path}/")
                 yield path
                 return
             if self.has(name):
-                fs.get(f"{there}/", f"{path}/", recursive=True)
+                fs.get(f"{remote}/", f"{path}/", recursive=True)
             sent = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
             try:
                 with called_every(SENT_EVERY_S, lambda: self._send(path, name, sent)):
@@ -167,21 +169,21 @@ class Store:
                 self._send(path, name, sent)
 
     def _send(self, folder: Path, name: str, sent: dict[Path, int]) -> None:
-        """What is newer than was ``sent``, in the order in which it was written, so that what arrives could have been all."""
-        found = {}
+        """Send the files that changed since ``sent``, in the order in which they were written."""
+        written_at = {}
         for file in folder.rglob("*"):
-            with suppress(FileNotFoundError):  # replaced meanwhile
+            with suppress(FileNotFoundError):  # the file was replaced in the meantime
                 if file.is_file() and not file.name.startswith("."):
-                    found[file] = file.stat().st_mtime_ns
-        for file, written in sorted(found.items(), key=lambda item: item[1]):
-            if sent.get(file) != written:
+                    written_at[file] = file.stat().st_mtime_ns
+        for file, time_ns in sorted(written_at.items(), key=lambda item: item[1]):
+            if sent.get(file) != time_ns:
                 self.write_bytes(f"{name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-                sent[file] = written
+                sent[file] = time_ns
 
 
 @contextmanager
 def called_every(seconds: float, call: Callable[[], object]) -> Iterator[None]:
-    """Call ``call`` every so many seconds, in a thread, while the block runs; where it could not write, the next call may."""
+    """Call ``call`` every so many seconds, in a thread, while the block runs; a call that cannot write is left out."""
     over = Event()
 
     def calls() -> None:

@@ -9,8 +9,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Literal
+from functools import cache
 
 import torch
 from msgspec import structs
@@ -21,7 +20,7 @@ from sfic_bench.measure.failures import out_of_memory
 from sfic_bench.results.environment import environment
 from sfic_bench.sweep.jobs import AnyJob
 from sfic_bench.sweep.jobs.job import ReportRate, StartPeers, Workplace, code_version
-from sfic_bench.sweep.kept import Failure, JobRecord, keep
+from sfic_bench.sweep.kept import Cause, Failure, JobRecord, keep
 from sfic_bench.sweep.store import Store
 
 LOG_CHARACTERS = 100_000
@@ -34,11 +33,7 @@ class MachineFailure(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeFacts:
-    """What a node is, as far as results depend on it.
-
-    Attributes:
-        gpus: names of the devices that torch sees, where they were asked for.
-    """
+    """The facts of a node that results depend on; ``gpus`` are the names of the devices that torch sees."""
 
     host: str
     code: str
@@ -48,35 +43,32 @@ class NodeFacts:
     gpus: tuple[str, ...] = ()
 
     def kind(self, device: Device) -> str:
-        """What tells two devices apart whose times may not be compared."""
+        """The node's kind of device; times of different kinds are not comparable."""
         return f"{self.processor} ×{self.cpus}" if device is Device.CPU else ", ".join(sorted(set(self.gpus)))
 
 
 @cache
 def facts_of_this_node(*, gpus: bool = False) -> NodeFacts:
-    """The facts of this node. Asking for ``gpus`` takes memory on them, so that nothing that needs none asks."""
+    """The facts of this node, with ``gpus`` only on request, because asking for them takes memory on each."""
     count = torch.cuda.device_count() if gpus and torch.cuda.is_available() else 0
     return NodeFacts(
-        host=platform.node(),
-        code=code_version(),
-        torch=str(torch.__version__),
-        processor=environment().processor or "",
-        cpus=os.cpu_count() or 1,
+        host=platform.node(), code=code_version(), torch=str(torch.__version__),
+        processor=environment().processor or "", cpus=os.cpu_count() or 1,
         gpus=tuple(torch.cuda.get_device_name(i) for i in range(count)),
-    )
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A job to be done now.
+    """A job that is to be done now.
 
     Attributes:
-        key: what its result is kept by.
-        root: of the `Store`.
-        code, torch: versions that the key was made for.
-        device_kind: the device that it was made for, or nothing.
-        threads: of torch; a node's cores for a job that takes a whole one.
-        batch_size: less than the job's, after the memory was too small for that.
+        key: the name that its result is kept by.
+        root: where its result is kept, see `Store`.
+        code, torch: the versions that the key was made for.
+        device_kind: the kind of device that the key was made for; ``""`` if any will do.
+        threads: number of torch's threads; a node's cores for a job that takes a whole one.
+        batch_size: the batch size that fits the memory, if the job's own did not; otherwise ``None``.
     """
 
     job: AnyJob
@@ -90,34 +82,26 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """How a job went."""
+class JobOutcome:
+    """How a job ended: it is done if there is no ``cause``, and has failed otherwise."""
 
     key: str
-    status: Literal["done", "failed"]
     host: str
-    seconds: float
+    seconds: float = 0.0
     reason: str = ""
-    cause: Literal["", "input", "machine", "defect"] = ""
+    cause: Cause = ""
 
 
 def run_job(
-    task: Task,
-    report_rate: ReportRate = lambda _: None,
-    node: str = "",
-    start_peers: StartPeers | None = None,
-) -> Outcome:
-    """Compute a job's result and keep it, or why there is none.
+    task: Task, report_rate: ReportRate = lambda _: None, node: str = "", start_peers: StartPeers | None = None
+) -> JobOutcome:
+    """Compute a job's result and keep it, or keep the reason why there is none.
 
-    Args:
-        task: what to do.
-        report_rate: is told how fast a training is.
-        node: tells nodes apart that one host has.
-        start_peers: starts the other hosts of a training that takes several.
+    See `Workplace` for ``report_rate`` and ``start_peers``. ``node`` is the node's name if the host may have several.
 
     Raises:
-        MachineFailure: where trying again may help.
-        KeyboardInterrupt: as it comes; nothing is kept.
+        MachineFailure: if trying again may help.
+        KeyboardInterrupt: on Ctrl-C; nothing is kept.
     """
     started, log, store = time.time(), io.StringIO(), Store(task.root)
     facts = facts_of_this_node(gpus=task.job.device is Device.CUDA)
@@ -125,42 +109,42 @@ def run_job(
         folder=store.folder, threads=task.threads, report_rate=report_rate, start_peers=start_peers,
         batch_size=task.batch_size,
     )  # fmt: skip
-    failed = partial(Outcome, key=task.key, status="failed", host=facts.host)
     try:
         with set_up(task, facts), contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
             done = task.job.run(task.key, workplace)
-        seconds = time.time() - started
-        # The arguments that started this process are the engine's affair.
+        # The arguments that started this process depend on the engine.
         result = structs.replace(done.result, environment=structs.replace(done.result.environment, argv=[]))
         record = JobRecord(
-            key=task.key, host=facts.host, node=node or facts.host, started=started, seconds=seconds,
-            threads=task.threads, code=task.code, torch=task.torch, asked=dict(task.job.facts()), run=done.run, note=done.note,
+            key=task.key, host=facts.host, node=node or facts.host, started=started, seconds=time.time() - started,
+            threads=task.threads, code=task.code, torch=task.torch, facts=task.job.facts(),
+            run=done.run, note=done.note,
         )  # fmt: skip
-        keep(store, task.key, result, record)
+        keep(store, result, record)
         store.remove(f"failed/{task.key}.json", f"failed/{task.key}.log")
+        return JobOutcome(key=task.key, host=facts.host, seconds=record.seconds)
     except MachineFailure:
         raise
     except Exception as error:
+        explanation = f"{type(error).__name__}: {first_line(error)}"
         if is_machine(error):
-            raise MachineFailure(f"{facts.host}: {type(error).__name__}: {first_line(error)}") from error
-        traceback.print_exc(file=log)
-        seconds = time.time() - started
+            raise MachineFailure(f"{facts.host}: {explanation}") from error
+        cause: Cause = "defect"
         if isinstance(error, SficBenchError):
-            outcome = failed(seconds=seconds, reason=first_line(error), cause="input")
-        else:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            outcome = failed(seconds=seconds, reason=reason, cause="defect")
+            cause, explanation = "input", first_line(error)
+        traceback.print_exc(file=log)
+        outcome = JobOutcome(
+            key=task.key, host=facts.host, seconds=time.time() - started, reason=explanation, cause=cause
+        )
         keep_failure(store, task, outcome, log.getvalue())
         return outcome
-    return Outcome(key=task.key, status="done", host=facts.host, seconds=seconds)
 
 
-def keep_failure(store: Store, task: Task, outcome: Outcome, log: str) -> None:
-    """Keep why a job failed, and the end of what it printed."""
+def keep_failure(store: Store, task: Task, outcome: JobOutcome, log: str) -> None:
+    """Keep the reason why a job failed, and the end of what it printed."""
     store.write_bytes(f"failed/{task.key}.log", log[-LOG_CHARACTERS:].encode())
     failure = Failure(
-        cell=str(task.job), host=outcome.host, reason=outcome.reason, cause=outcome.cause, time=time.time(),
-        asked=dict(task.job.facts()),
+        title=str(task.job), host=outcome.host, reason=outcome.reason, cause=outcome.cause, time=time.time(),
+        facts=task.job.facts(),
     )  # fmt: skip
     store.write(f"failed/{task.key}.json", failure)
 
@@ -168,42 +152,42 @@ def keep_failure(store: Store, task: Task, outcome: Outcome, log: str) -> None:
 PASSING = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.ENOMEM)
 )
-"""Errors of files that say something of the machine, not of what was asked."""
+"""Errors of files that depend on the machine and not on the input."""
 
 
 def is_machine(error: BaseException) -> bool:
-    """Whether the machine is to blame, and another try may succeed."""
-    causes: list[BaseException] = []
-    at: BaseException | None = error
-    while at is not None and at not in causes:
-        causes.append(at)
-        at = at.__cause__ or at.__context__
+    """Whether ``error``, or one that it was raised from or during, is the machine's, so that another try may help."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__  # suppressed ones too: an error "from None" may hide a full disk
     return any(
         (isinstance(e, OSError) and e.errno in PASSING)
         or isinstance(e, ConnectionError | TimeoutError)
         or out_of_memory(e) is not None
         or (isinstance(e, RuntimeError) and str(e).startswith(("CUDA error", "cuDNN error")))
-        for e in causes
+        for e in chain
     )
 
 
 @contextlib.contextmanager
 def set_up(task: Task, facts: NodeFacts) -> Iterator[None]:
-    """Give torch the task's threads, on a node that is what the task's key says.
+    """Give torch the task's threads, on a node that has the code, torch and device that the task's key was made for.
 
     Raises:
-        MachineFailure: on a node that is not.
+        MachineFailure: on another node.
     """
     if task.job.device is Device.CUDA and not facts.gpus:
         raise MachineFailure(f"{facts.host}: torch finds no CUDA device")
-    for what, expected, found in (
+    for what, expected, actual in (
         ("sfic-bench", task.code, facts.code),
         ("torch", task.torch, facts.torch),
         ("a device", task.device_kind, facts.kind(task.job.device)),
     ):
-        if expected and found != expected:
+        if expected and actual != expected:
             raise MachineFailure(
-                f"{facts.host} has {what} {found}, and the sweep is of {expected}: nodes of one sweep must be alike"
+                f"{facts.host} has {what} {actual}, but the sweep began with {expected}: its nodes must be alike"
             )
     before = torch.get_num_threads()
     torch.set_num_threads(task.threads)

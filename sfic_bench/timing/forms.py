@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +24,7 @@ class Form:
     def placed(
         self, device: torch.device, dtype: torch.dtype, layout: MemoryLayout = MemoryLayout.CONTIGUOUS
     ) -> "Form":
-        """The same function with weights and inputs of its own on ``device``."""
+        """A copy with weights and inputs of its own on ``device``."""
         memory_format = MEMORY_FORMATS[layout]
         module = copy.deepcopy(self.module).to(device, dtype).to(memory_format=memory_format)  # type: ignore[call-overload]
         inputs = tuple(
@@ -35,14 +34,14 @@ class Form:
         return replace(self, module=module, inputs=inputs)
 
 
-class Alone(nn.Module):
+class SingleLayer(nn.Module):
     """A layer as a network of its own, whose inputs are S and F or the one tensor that joins them."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor) -> object:
         return self.layer(inputs[0] if len(inputs) == 1 else Pair(*inputs))
 
 
@@ -55,14 +54,11 @@ def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
             return _layer(network, conditions).placed(device, torch.float32)
         shape = (conditions.batch_size, 3, conditions.input_size, conditions.input_size)
         model = api.build(
-            network.backbone,
-            alpha=network.alpha,
-            beta=network.beta,
-            on_unsupported=network.on_unsupported,
+            network.backbone, alpha=network.alpha, beta=network.beta, on_unsupported=network.on_unsupported,
             input_size=conditions.input_size,
-        ).to(device)
+        ).to(device)  # fmt: skip
         for m in model.modules():
-            if isinstance(m, nn.Dropout):  # no step could be checked that drops at random
+            if isinstance(m, nn.Dropout):  # a step that drops at random could not be checked
                 m.p = 0.0
         _calibrate(model, torch.randn(max(2, shape[0]), *shape[1:]).to(device))
         return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))
@@ -74,27 +70,26 @@ def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) ->
         return Form(module=api.fuse(form.module, for_training=conditions.training), inputs=form.inputs)
     if network.is_vanilla:
         return form
-    assert isinstance(form.module, Alone)
+    assert isinstance(form.module, SingleLayer)
     s, f = form.inputs
     joined = s.shape[2:] == f.shape[2:] or not f.shape[1]
     inputs = (torch.cat((s, f), 1) if f.shape[1] else s,) if joined else (s, f)
     return Form(
-        module=Alone(cheaper(form.module.layer, joined=joined)),
+        module=SingleLayer(cheaper(form.module.layer, joined=joined)),
         inputs=tuple(x.detach().requires_grad_(s.requires_grad) for x in inputs),
     )
 
 
 def _layer(layer: Stage2Layer, conditions: Conditions) -> Form:
-    channels, size = layer.channels, conditions.input_size
-    geometry: dict[str, Any] = {"padding": layer.kernel_size // 2, "bias": False}
+    channels, kernel_size, size = layer.channels, layer.kernel_size, conditions.input_size
     shapes: list[tuple[int, ...]] = [(channels, size, size)]
-    module: nn.Module = nn.Conv2d(channels, channels, layer.kernel_size, **geometry)
+    module: nn.Module = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, bias=False)
     if layer.alpha is not None and layer.beta is not None:
         split = Split.of(channels, layer.alpha)
-        module = Alone(Stage2(split, split, layer.kernel_size, **geometry))
+        module = SingleLayer(Stage2(split, split, kernel_size, padding=kernel_size // 2, bias=False))
         shapes = [(split.spatial, size, size), (split.frequency, *scaled_size((size, size), layer.beta))]
     inputs = (torch.randn(conditions.batch_size, *shape) for shape in shapes)
-    # In a network a layer also hands a gradient on to the layer before.
+    # In a network a layer also passes a gradient on to the layer before it.
     return Form(
         module=module.train(conditions.training),
         inputs=tuple(x.requires_grad_(conditions.training) for x in inputs),
@@ -102,9 +97,9 @@ def _layer(layer: Stage2Layer, conditions: Conditions) -> Form:
 
 
 def _calibrate(model: nn.Module, inputs: Tensor) -> None:
-    """Give BatchNorms the statistics of ``inputs`` (two at least), so that signals keep their size through the network.
+    """Give BatchNorms the statistics of ``inputs``, a batch of at least two.
 
-    With fresh statistics they die out or explode, and no error in them means anything.
+    With fresh statistics signals vanish or explode on their way through the network, and their errors mean nothing.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [m.momentum for m in norms]

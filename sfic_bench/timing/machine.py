@@ -1,4 +1,4 @@
-"""The machine as a measurement uses it: a clock, its peaks, and on a CUDA device a cache to flush and a monitor."""
+"""`Machine`: what a measurement needs to know of the machine, and to do with it."""
 
 import os
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Machine:
 
     Attributes:
         clock: times one call.
-        peak: what the machine was seen to do; ``None`` leaves the floors out.
+        peak: the machine's measured peak rates; without them rows have no floors.
         flush: overwrites the L2 cache; ``None`` on a CPU.
-        monitor: watches the device; ``None`` where that is not possible, and ``unwatched`` says why.
+        monitor: reads the device; ``None`` if that is not possible, and ``unwatched`` says why.
     """
 
     clock: Clock
@@ -35,17 +35,15 @@ class Machine:
 
     @classmethod
     def for_conditions(cls, conditions: Conditions) -> "Machine":
-        """This machine under ``conditions``, its peak measured (seconds)."""
-        if lacks := missing(conditions):
-            return cls(clock=CpuClock(), unwatched=lacks)
+        """This machine under ``conditions``; measuring its peak rates takes some seconds."""
+        if lack := missing(conditions):
+            return cls(clock=CpuClock(), unwatched=lack)
         device = torch.device(conditions.device)
+        clock = CpuClock() if conditions.device is Device.CPU else CudaClock(device)
         with cuda_libraries(conditions.dtype):
-            if device.type == "cpu":
-                clock: Clock = CpuClock()
-                peak = measure_peak(device, DTYPES[conditions.dtype], clock)
-                return cls(clock=clock, peak=peak, unwatched="clocks and energy are read on CUDA devices")
-            clock = CudaClock(device)
             peak = measure_peak(device, DTYPES[conditions.dtype], clock)
+        if conditions.device is Device.CPU:
+            return cls(clock=clock, peak=peak, unwatched="clocks and energy are read on CUDA devices")
         machine = cls(clock=clock, peak=peak, flush=l2_flush(device))
         try:
             return replace(machine, monitor=NvmlMonitor(device))
@@ -56,20 +54,14 @@ class Machine:
         """The environment of this process, with the device that ``conditions`` name."""
         software = structs.replace(environment(), threads=torch.get_num_threads())
         if conditions.device is Device.CPU:
-            return structs.replace(
-                software,
-                cpu_capability=torch.backends.cpu.get_cpu_capability(),
-                # Convolutions on a CPU are oneDNN's, which this variable holds to older instructions.
-                onednn_max_cpu_isa=os.environ.get("ONEDNN_MAX_CPU_ISA"),
-            )
+            # Convolutions on a CPU are oneDNN's, which this variable limits to older instructions.
+            isa, capability = os.environ.get("ONEDNN_MAX_CPU_ISA"), torch.backends.cpu.get_cpu_capability()
+            return structs.replace(software, cpu_capability=capability, onednn_max_cpu_isa=isa)
         if not torch.cuda.is_available():
             return software
         return structs.replace(
-            software,
-            processor=torch.cuda.get_device_name(),
-            cuda=torch.version.cuda,
+            software, processor=torch.cuda.get_device_name(), cuda=torch.version.cuda,
             cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
             cudnn_benchmark=True,  # see `sfic_bench.measure.devices.cuda_libraries`
-            triton=version_of("triton"),
-            driver=None if self.monitor is None else self.monitor.driver,
-        )
+            triton=version_of("triton"), driver=None if self.monitor is None else self.monitor.driver,
+        )  # fmt: skip

@@ -1,4 +1,4 @@
-"""From a network to what is timed: drawn, fused, placed, made ready on an execution path, and checked."""
+"""How a network becomes what is timed: it is drawn, fused, placed, made ready on an execution path, and checked."""
 
 import gc
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.results.fields import finite
 from sfic_bench.results.timing import TimingRow
 from sfic_bench.timing import forms
-from sfic_bench.timing.correctness import Truth, outcome
+from sfic_bench.timing.correctness import Truth, call_once
 from sfic_bench.timing.forms import Form
 from sfic_bench.timing.machine import Machine
 
@@ -29,7 +29,7 @@ NOT_TIMED = "sampling ended before its first round"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A row without samples, and what is called to take them; ``None`` where its path does not exist here or is wrong."""
+    """A row without samples, and what is called to take them; ``None`` if its path is unavailable or wrong."""
 
     row: TimingRow
     contender: Contender | None = None
@@ -38,7 +38,9 @@ class Entry:
 def entries(
     network: Variant | Stage2Layer, paths: Sequence[str], conditions: Conditions, machine: Machine
 ) -> list[Entry]:
-    """Every path of ``network`` in every layout of ``conditions``; CUDA graphs with a flushed and with a warm cache.
+    """An entry for every path of ``network`` in every layout of ``conditions``, and two for a CUDA graph.
+
+    CUDA graphs are timed with a flushed and with a warm L2 cache.
 
     Raises:
         InvalidValue: if no training step is possible on so small an input.
@@ -79,9 +81,7 @@ def _with_caches(row: TimingRow, ready: Ready | None, conditions: Conditions, ma
     flush = machine.flush
     twice = flush is not None and row.path == "cuda-graph"
     for flushed in (True, False) if twice else (conditions.flush_l2,):
-        contender = None
-        if ready is not None:
-            contender = Contender(run=ready.run, before=flush if flushed else None)
+        contender = None if ready is None else Contender(run=ready.run, before=flush if flushed else None)
         l2 = None if flush is None else "flushed" if flushed else "warm"
         yield Entry(row=replace(row, l2=l2), contender=contender)
 
@@ -96,7 +96,7 @@ class _CheckedForms:
         self._forms: dict[bool, tuple[Form, Cost, str]] = {}
 
     def _form(self, fused: bool) -> tuple[Form, Cost, str]:
-        """The form, its cost, and what is wrong with it in float32; worked out once for all paths and layouts."""
+        """The form, its cost, and what is wrong with it in float32; computed once for all paths and layouts."""
         if fused not in self._forms:
             form = forms.fused(self.network, self.drawn, self.conditions) if fused else self.drawn
             cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
@@ -105,7 +105,7 @@ class _CheckedForms:
         return self._forms[fused]
 
     def ready(self, row: TimingRow) -> tuple[TimingRow, Ready | None]:
-        """``row`` with all that is known before it is timed, and its path made ready; ``None`` if the path is wrong."""
+        """``row`` with all figures but its times, and its path made ready; ``None`` if the path is wrong."""
         training, device = self.conditions.training, torch.device(self.conditions.device)
         dtype = DTYPES[self.conditions.dtype]
         path = EXECUTION_PATHS[row.path]
@@ -116,7 +116,7 @@ class _CheckedForms:
             row = replace(row, floor_ms=floor * (3 if training else 1))
         placed = form.placed(device, dtype, row.layout)
         ready = path.make(placed.module, placed.inputs, training)
-        errors = self.truth.errors(outcome(ready.run, placed, training))
+        errors = self.truth.errors(call_once(ready.run, placed, training))
         row = replace(
             row, setup_s=ready.setup_s, max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient)
         )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Networks and layers timed: prepared, then all of one family in turns, and what that says of each."""
+"""Networks and layers are timed: all of one family are prepared, sampled in turns and then evaluated."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,17 +9,16 @@ from msgspec.structs import replace
 from sfic_bench import api
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.devices import cuda_libraries
-from sfic_bench.measure.execution import forget_compiled
 from sfic_bench.measure.monitor import energy_per_call_j
-from sfic_bench.measure.sampler import Sampled, Stop, sample
+from sfic_bench.measure.sampler import Sampled, Samples, Stop, sample
 from sfic_bench.networks.variant import Stage2Layer, Variant
-from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow, vanilla_rows
+from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow
 from sfic_bench.statistics.intervals import Interval, median_of, paired_ratio, relative_width
 from sfic_bench.timing.machine import Machine
 from sfic_bench.timing.prepare import entries
 
 AGAIN = "again"
-"""The contender that is vanilla once more."""
+"""The contender that is vanilla a second time."""
 
 
 def measure(
@@ -29,10 +28,10 @@ def measure(
     machine: Machine,
     stop: Stop,
 ) -> Iterator[TimingResult]:
-    """Time each network's or layer's variants against its vanilla form; after each family, all results so far.
+    """Time each network or layer against its vanilla form, and yield all results so far after each family.
 
-    The first variant of each name must be the vanilla one, as in a `Grid`. Ctrl-C while sampling
-    ends a family early, with the rounds that were finished, and no other follows.
+    The first variant of each name must be the vanilla one, as in a `Grid`. After Ctrl-C the family that is being
+    sampled keeps the rounds that were finished, and no other family follows.
 
     Raises:
         InvalidValue: for an input that is too small.
@@ -46,14 +45,14 @@ def measure(
     )  # fmt: skip
     for members in by_name.values():
         if isinstance(members[0], Variant):
-            # Names the smallest size that works, before anything is built.
+            # An input that is too small is an error here, before anything is built.
             list(api.costs([members[0]], input_size=conditions.input_size))
         try:
             with cuda_libraries(conditions.dtype):
                 family, rows = _FamilyRun(members, paths, conditions, machine, stop).measured()
         finally:
-            if any(path.startswith("compiled") for path in paths):
-                forget_compiled()
+            if any(path.startswith("compiled") for path in paths):  # compiled networks hold memory
+                torch.compiler.reset()
         result = replace(result, families=[*result.families, family], rows=[*result.rows, *rows])
         yield result
         if family.stopped_by == "interrupt":
@@ -61,7 +60,7 @@ def measure(
 
 
 class _FamilyRun:
-    """One family: its rows, and what is ready to be called for some of them, by the row's place."""
+    """One family: its rows, and the contenders that are ready for some of them, both by a name that they share."""
 
     def __init__(
         self,
@@ -73,41 +72,35 @@ class _FamilyRun:
     ) -> None:
         self.name, self.conditions, self.machine, self.stop = members[0].name, conditions, machine, stop
         prepared = [entry for member in members for entry in entries(member, paths, conditions, machine)]
-        self.rows = [entry.row for entry in prepared]
+        self.rows = {str(i): entry.row for i, entry in enumerate(prepared)}
         self.contenders = {str(i): e.contender for i, e in enumerate(prepared) if e.contender is not None}
         self.energies: dict[int, float | None] = {}
-        place = {row.key: str(i) for i, row in enumerate(self.rows)}
-        vanilla = {key: place[row.key] for key, row in vanilla_rows(self.rows).items()}
-        self.vanilla = {str(i): vanilla.get(row.vanilla_key) for i, row in enumerate(self.rows)}
-        """The contender that each is compared with: vanilla on the same path and in the same layout."""
+        vanilla = {row.vanilla_key: name for name, row in self.rows.items() if row.is_vanilla}
+        self.vanilla = {name: vanilla.get(row.vanilla_key) for name, row in self.rows.items()}
+        """The contender that each row is compared with: vanilla on the same path and in the same layout."""
 
     def measured(self) -> tuple[Family, list[TimingRow]]:
-        baseline = next((name for name in self.contenders if self.rows[int(name)].is_vanilla), None)
+        baseline = next((name for name in self.contenders if self.rows[name].is_vanilla), None)
         again = {} if baseline is None else {AGAIN: self.contenders[baseline]}
-        monitor = self.machine.monitor
-        sampled = sample(
-            {**self.contenders, **again},
-            self.machine.clock,
-            self.stop,
-            self._widest,
-            None if monitor is None else monitor.read,
-        )
+        read = None if self.machine.monitor is None else self.machine.monitor.read
+        sampled = sample({**self.contenders, **again}, self.machine.clock, self.stop, self._widest, read)
         for name, reason in sampled.dropped.items():
             if name != AGAIN:
-                self.rows[int(name)] = replace(self.rows[int(name)], reason=reason)
+                self.rows[name] = replace(self.rows[name], reason=reason)
         noise: Interval | None = None
         if sampled.rounds:
             self._evaluate(sampled)
             if baseline is not None and {baseline, AGAIN} <= set(sampled.samples):
                 noise = paired_ratio(sampled.samples[AGAIN], sampled.samples[baseline])
+        rows = list(self.rows.values())
         family = Family(
             name=self.name, rounds=sampled.rounds, stopped_by=sampled.stopped_by, vanilla_against_itself=noise,
-            best=list(_best(self.rows, self.conditions.flush_l2)),
+            best=list(_best(rows, self.conditions.flush_l2)),
         )  # fmt: skip
-        return family, self.rows
+        return family, rows
 
-    def _widest(self, samples: Mapping[str, Sequence[float]]) -> float:
-        times = {name: np.asarray(taken) for name, taken in samples.items()}
+    def _widest(self, samples: Samples) -> float:
+        times = {name: np.asarray(own) for name, own in samples.items()}
         widths = [0.0]
         for name, own in times.items():
             vanilla = self.vanilla.get(name, name)
@@ -121,11 +114,11 @@ class _FamilyRun:
         for name, times in sampled.samples.items():
             if name == AGAIN:
                 continue
-            row, readings = self.rows[int(name)], sampled.readings.get(name, ())
+            row, readings = self.rows[name], sampled.readings.get(name, ())
             vanilla, ratio = self.vanilla[name], None
             if vanilla is not None and vanilla in sampled.samples and not row.is_vanilla:
                 ratio = paired_ratio(times, sampled.samples[vanilla])
-            self.rows[int(name)] = replace(
+            self.rows[name] = replace(
                 row, status="ok", reason="", samples_ms=list(times), latency_ms=median_of(times),
                 ratio_to_vanilla=ratio, fewer_macs_but_slower=self._is_slower(row, vanilla, ratio),
                 energy_per_image_j=self._energy(name),
@@ -133,14 +126,14 @@ class _FamilyRun:
             )  # fmt: skip
 
     def _is_slower(self, row: TimingRow, vanilla: str | None, ratio: Interval | None) -> bool:
-        """Whether ``row`` has fewer MACs than vanilla and takes longer for sure."""
-        macs = None if vanilla is None else self.rows[int(vanilla)].macs
+        """Whether ``row`` has fewer MACs than vanilla while its ratio's whole interval is above 1."""
+        macs = None if vanilla is None else self.rows[vanilla].macs
         if ratio is None or row.macs is None or macs is None:
             return False
         return row.macs < macs and ratio.is_above(1)
 
     def _energy(self, name: str) -> float | None:
-        """Joules of one image, counted once for rows that call the same thing."""
+        """Joules of one image, counted once for rows that share a function."""
         monitor, run = self.machine.monitor, self.contenders[name].run
         if monitor is None or not self.conditions.energy:
             return None
@@ -151,7 +144,7 @@ class _FamilyRun:
 
 
 def _best(rows: Sequence[TimingRow], flushed: bool) -> Iterator[Best]:
-    """Every SFIC form's fastest row beside vanilla's fastest, with the L2 cache as the conditions ask for it."""
+    """Every SFIC form's fastest row against vanilla's fastest; the L2 cache is ``flushed`` or warm for all of them."""
     l2 = "flushed" if flushed else "warm"
     timed = [row for row in rows if row.latency_ms is not None and row.l2 in (None, l2)]
 

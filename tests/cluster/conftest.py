@@ -1,4 +1,4 @@
-"""A Ray cluster of two nodes of one core each, every address 127.0.0.1."""
+"""A Ray cluster of two nodes with one core each, all at the address 127.0.0.1."""
 
 import os
 import signal
@@ -11,47 +11,47 @@ import pytest
 
 pytest.importorskip("ray")
 
-# Ray takes this machine's own address instead of 127.0.0.1 unless it is told, in these words, to stay on the machine.
+# Without the first variable Ray takes this machine's network address instead of 127.0.0.1.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-# Else the server of Ray's client loses one in so many of the processes it starts: https://github.com/grpc/grpc/issues/43055
+# Without this the server of Ray's client loses some of the processes it starts: https://github.com/grpc/grpc/issues/43055
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # What starts tests in the background has it ignored, and so would the sweeps that are sent it.
+    # A shell that starts tests in the background ignores SIGINT, and the sweeps that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 80_000_000}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ray leaves the logs of its client's server open."""
+    """Ignore that Ray leaves the logs of its client's server open."""
     config.addinivalue_line("filterwarnings", "ignore:unclosed file .*ray_client_server.*:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    """One for all tests that leave its nodes alone."""
-    with started() as found:
-        yield found
+    """A cluster for all tests that leave its nodes alone."""
+    with start_cluster() as shared:
+        yield shared
 
 
 @pytest.fixture
 def cluster_to_lose() -> Iterator[Any]:
-    """One for a test that does not."""
-    with started() as found:
-        yield found
+    """A cluster for one test that kills a node."""
+    with start_cluster() as own:
+        yield own
 
 
 @contextmanager
-def started() -> Iterator[Any]:
+def start_cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     head = NODE | {"include_dashboard": False, "ray_client_server_port": port}
-    found = Cluster(initialize_head=True, head_node_args=head)
-    found.client = f"ray://127.0.0.1:{port}"
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.client = f"ray://127.0.0.1:{port}"
     try:
-        found.add_node(**NODE)
-        yield found
+        cluster.add_node(**NODE)
+        yield cluster
     finally:
-        found.shutdown()
+        cluster.shutdown()

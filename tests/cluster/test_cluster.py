@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray cluster: the results of one process, and none lost with a node or the driver."""
+"""Sweeps on a real Ray cluster give the results of one process, and lose none with a node or the driver."""
 
 import json
 import os
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.training import pictures
-from processes import ended, start
+from helpers.sweeps import start_sweep, training_data, wait_for_end, write_sweep
 
-from sfic_bench.data.manifest import write_manifest
 from sfic_bench.sweep.engines import EngineFailed
 from sfic_bench.sweep.on_ray import OnRay
 
@@ -28,23 +26,24 @@ epochs = 2
 batch_size = 8
 input_size = 32
 """
+TIMINGS = """[[latency]]
+backbone = "mobilenet"
+alpha = 0.5
+beta = [0.25, 0.5, 0.75, 1.0]
+path = "reference"
+batch_size = 1
+input_size = 48
+max_seconds = 2
+"""
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    (tmp_path / "images").mkdir()
-    found = pictures(tmp_path / "images", {"train": 16, "val": 4, "test": 6}, watermark=True)
-    write_manifest(found, tmp_path / "images" / "m.csv")
+    training_data(tmp_path)
     return tmp_path
 
 
-def written(folder: Path, text: str) -> Path:
-    path = folder / "spec.toml"
-    path.write_text(text)
-    return path
-
-
-def results(folder: Path) -> dict[str, dict[str, Any]]:
+def documents(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.name: json.loads(path.read_text()) for path in (folder / "results").glob("*.json")}
 
 
@@ -53,26 +52,26 @@ def deterministic(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_for(folder: Path, count: int, within_s: float = 120) -> dict[Path, int]:
-    """Results, and when each was written, once there are ``count``."""
+    """Wait for ``count`` results; returns each file and when it was written."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:
-        found = {path: path.stat().st_mtime_ns for path in (folder / "results").glob("*.json")}
-        if len(found) >= count:
-            return found
+        times = {path: path.stat().st_mtime_ns for path in (folder / "results").glob("*.json")}
+        if len(times) >= count:
+            return times
         time.sleep(0.05)
-    raise AssertionError(f"only {len(found)} results within {within_s} s")
+    raise AssertionError(f"only {len(times)} results within {within_s} s")
 
 
 def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None:
-    spec = written(data, COSTS.format(SEVEN) + TRAININGS)
-    status, out, err = ended(start(spec, data / "ray", "--address", cluster.address))
+    spec = write_sweep(data, COSTS.format(SEVEN) + TRAININGS)
+    status, out, err = wait_for_end(start_sweep(spec, data / "ray", "--address", cluster.address))
     assert status == 0, err
-    status, _, err = ended(start(spec, data / "local", "--engine", "local"))
+    status, _, err = wait_for_end(start_sweep(spec, data / "local", "--engine", "local"))
     assert status == 0, err
-    there, here = results(data / "ray"), results(data / "local")
-    assert len(there) == 91 + 6 and there.keys() == here.keys()
-    for name, document in there.items():
-        assert deterministic(document) == deterministic(here[name])
+    on_ray, local = documents(data / "ray"), documents(data / "local")
+    assert len(on_ray) == 91 + 6 and on_ray.keys() == local.keys()
+    for name, document in on_ray.items():
+        assert deterministic(document) == deterministic(local[name])
     weights = sorted(path.relative_to(data / "ray") for path in (data / "ray" / "runs").rglob("model.safetensors"))
     assert len(weights) == 6
     for path in weights:
@@ -84,62 +83,62 @@ def test_two_nodes_find_what_one_process_finds(cluster: Any, data: Path) -> None
 
 
 def test_a_lost_node_costs_no_finished_cell(cluster_to_lose: Any, tmp_path: Path) -> None:
-    spec = written(tmp_path, COSTS.format('["densenet121", "resnet152", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster_to_lose.address)
+    spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet152", "resnet101", "efficientnet_b0"]'))
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster_to_lose.address)
     before = wait_for(tmp_path / "out", 8)
     lost = next(iter(cluster_to_lose.worker_nodes))
     for part in lost.all_processes.values():
-        for each in part:
-            os.kill(each.process.pid, signal.SIGKILL)
-    status, out, err = ended(process)
+        for started in part:
+            os.kill(started.process.pid, signal.SIGKILL)
+    status, out, err = wait_for_end(process)
     assert status == 0, out + err
-    assert len(results(tmp_path / "out")) == 4 * 13 and len(before) < 4 * 13
+    assert len(documents(tmp_path / "out")) == 4 * 13 and len(before) < 4 * 13
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_killed_driver_repeats_no_finished_cell(cluster: Any, tmp_path: Path) -> None:
-    spec = written(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster.address)
+    spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster.address)
     wait_for(tmp_path / "out", 8)
     process.kill()
     process.communicate()
     time.sleep(2)  # Ray ends the tasks of a driver that is gone
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "results").glob("*.json")}
     assert 8 <= len(before) < 39
-    status, _, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    status, _, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.address))
     assert status == 0, err
-    assert len(results(tmp_path / "out")) == 39
+    assert len(documents(tmp_path / "out")) == 39
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert not list((tmp_path / "out").rglob(".*"))  # nothing half-written is left
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly(cluster: Any, tmp_path: Path, sent: signal.Signals) -> None:
-    spec = written(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
-    process = start(spec, tmp_path / "out", "--address", cluster.address)
+def test_an_interrupted_sweep_stops_and_keeps_its_results(cluster: Any, tmp_path: Path, sent: signal.Signals) -> None:
+    spec = write_sweep(tmp_path, COSTS.format('["densenet121", "resnet101", "efficientnet_b0"]'))
+    process = start_sweep(spec, tmp_path / "out", "--address", cluster.address)
     wait_for(tmp_path / "out", 4)
     process.send_signal(sent)
-    status, _, err = ended(process, within_s=30)
+    status, _, err = wait_for_end(process, within_s=30)
     assert status == 130 and "the same command goes on" in err and "Traceback" not in err
-    kept = len(results(tmp_path / "out"))
+    kept = len(documents(tmp_path / "out"))
     time.sleep(3)
-    assert len(results(tmp_path / "out")) == kept  # nothing goes on behind one's back
+    assert len(documents(tmp_path / "out")) == kept  # nothing was computed after the end
 
 
 def test_through_rays_client(cluster: Any, tmp_path: Path) -> None:
-    spec = written(tmp_path, COSTS.format('"mobilenet"'))
-    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.client))
+    spec = write_sweep(tmp_path, COSTS.format('"mobilenet"'))
+    status, out, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.client))
     assert status == 0, out + err
-    assert len(results(tmp_path / "out")) == 13 and f"Ray at {cluster.client}" in out
+    assert len(documents(tmp_path / "out")) == 13 and f"Ray at {cluster.client}" in out
 
 
 @pytest.mark.parametrize(("address", "tries"), [("ray://127.0.0.1:1", 3), ("127.0.0.1:1", 1)])
 def test_joining_through_rays_client_is_tried_again(address: str, tries: int) -> None:
     class Ray:
-        asked = 0
+        calls = 0
 
         def init(self, **_: object) -> None:
-            self.asked += 1
+            self.calls += 1
             raise ConnectionAbortedError("Initialization failure from server:\n  File …\nRuntimeError: a child died\n")
 
         def shutdown(self) -> None:
@@ -149,31 +148,33 @@ def test_joining_through_rays_client_is_tried_again(address: str, tries: int) ->
     engine._ray = Ray()
     with pytest.raises(EngineFailed, match="RuntimeError: a child died"):
         engine._join(address)
-    assert engine._ray.asked == tries
+    assert engine._ray.calls == tries
 
 
-def test_what_is_impossible_is_said_at_once(cluster: Any, tmp_path: Path) -> None:
+def test_impossible_jobs_are_refused_at_once(cluster: Any, tmp_path: Path) -> None:
     text = COSTS.format('"vgg13"')
     for more, said in (
         ("gpus = 8\n", "8 GPUs, and no node has that"),
         ("cpus = 2\n", "2 CPUs, and no node has that"),
     ):
         started = time.monotonic()
-        status, _, err = ended(start(written(tmp_path, text + more), tmp_path / "out", "--address", cluster.address))
+        status, _, err = wait_for_end(
+            start_sweep(write_sweep(tmp_path, text + more), tmp_path / "out", "--address", cluster.address)
+        )
         assert status == 2 and said in err and "127.0.0.1): 1 CPUs" in err
         assert time.monotonic() - started < 60
 
 
 def test_an_address_where_no_cluster_is(tmp_path: Path) -> None:
-    spec = written(tmp_path, COSTS.format('"vgg13"'))
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, answers none
-        port = deaf.getsockname()[1]
+    spec = write_sweep(tmp_path, COSTS.format('"vgg13"'))
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and answers none
+        port = silent.getsockname()[1]
         for address, said in (
             (f"127.0.0.1:{port}", "no Ray cluster answers"),
             ("127.0.0.1:9", "Connection refused"),
         ):
             started = time.monotonic()
-            status, _, err = ended(start(spec, tmp_path / "out", "--address", address), within_s=60)
+            status, _, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", address), within_s=60)
             assert status == 2 and said in err and "Traceback" not in err
             assert time.monotonic() - started < 30
 
@@ -184,28 +185,24 @@ def test_a_training_on_two_hosts_is_one_on_two_devices(cluster: Any, data: Path)
         ("hosts", "hosts = 2\n", ("--address", cluster.address)),
         ("devices", "devices = 2\n", ("--engine", "local")),
     ):
-        status, out, err = ended(start(written(data, text + more), data / folder, *where))
+        status, out, err = wait_for_end(start_sweep(write_sweep(data, text + more), data / folder, *where))
         assert status == 0, out + err
-    (there,), (here,) = results(data / "hosts").values(), results(data / "devices").values()
-    assert there["rows"] == here["rows"]
+    (on_hosts,), (on_devices,) = documents(data / "hosts").values(), documents(data / "devices").values()
+    assert on_hosts["rows"] == on_devices["rows"]
     one, two = (next((data / f).rglob("model.safetensors")).read_bytes() for f in ("hosts", "devices"))
     assert one == two
-    # What a process of any host cannot read is the user's to mend.
+    # An image that a process on any host cannot read is reported as wrong input.
     os.truncate(data / "images" / "train003.png", 0)
-    other = written(data, text.replace("= 7", "= 8") + "hosts = 2\n")
-    status, out, err = ended(start(other, data / "hosts", "--address", cluster.address))
+    other = write_sweep(data, text.replace("= 7", "= 8") + "hosts = 2\n")
+    status, out, err = wait_for_end(start_sweep(other, data / "hosts", "--address", cluster.address))
     assert status == 1 and "train003.png" in err and "input" in out, out + err
 
 
 def test_a_timed_cell_has_its_node_to_itself(cluster: Any, tmp_path: Path) -> None:
-    text = (
-        '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.25, 0.5, 0.75, 1.0]\npath = "reference"\nbatch_size = 1\n'
-        "input_size = 48\nmax_seconds = 2\n"
-    )
-    spec = written(tmp_path, text + COSTS.format('["mobilenet", "vgg13"]'))
-    status, out, err = ended(start(spec, tmp_path / "out", "--address", cluster.address))
+    spec = write_sweep(tmp_path, TIMINGS + COSTS.format('["mobilenet", "vgg13"]'))
+    status, out, err = wait_for_end(start_sweep(spec, tmp_path / "out", "--address", cluster.address))
     assert status == 0, out + err
-    cells = [document["cell"] for document in results(tmp_path / "out").values()]
+    cells = [document["cell"] for document in documents(tmp_path / "out").values()]
     times = [(c["started"], c["started"] + c["seconds"], c["node"], "path" in str(c["asked"])) for c in cells]
     for start_s, end_s, node, timed in times:
         if timed:

@@ -1,4 +1,4 @@
-"""On a CUDA device. Needs torch and pytest alone: ``pytest --confcutdir tests/gpu tests/gpu``."""
+"""Tests on a CUDA device, which need only torch and pytest: ``pytest --confcutdir tests/gpu tests/gpu``."""
 
 import pytest
 import torch
@@ -13,9 +13,8 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-ON_CUDA = [
-    name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")
-]  # that one runs on CPUs
+# ONNX Runtime is a path for CPUs.
+ON_CUDA = [name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")]
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -24,15 +23,16 @@ def test_every_maker_computes_what_eager_does(maker: str, training: bool) -> Non
     if training and maker == "compiled-freezing":
         pytest.skip("freezing is for inference")
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).cuda().train(training)
+    conv = nn.Conv2d(3, 8, 3)
+    model = nn.Sequential(conv, nn.BatchNorm2d(8), nn.ReLU()).cuda().train(training)
     x = torch.randn(2, 3, 16, 16, device="cuda")
     expected = tensors_of(eager(model, (x,), training).run())[0].clone()
-    gradient = None if model[0].weight.grad is None else model[0].weight.grad.clone()
+    gradient = None if conv.weight.grad is None else conv.weight.grad.clone()
     ready = EXECUTION_PATHS[maker].make(model, (x,), training)
     for _ in range(3):
         torch.testing.assert_close(tensors_of(ready.run())[0], expected, rtol=1e-3, atol=1e-3)
     if gradient is not None:
-        torch.testing.assert_close(model[0].weight.grad, gradient, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(conv.weight.grad, gradient, rtol=1e-3, atol=1e-3)
 
 
 def test_the_cuda_clock_times_the_device() -> None:

@@ -1,4 +1,4 @@
-"""A clock that the tests wind, and contenders whose times it knows."""
+"""A clock whose time the tests set, and contenders with known times."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast

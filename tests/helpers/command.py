@@ -1,11 +1,16 @@
-"""The command line in this process."""
+"""The command line, in this process and in processes of its own."""
 
 import contextlib
 import io
+import os
+import resource
+import subprocess
 import sys
 from pathlib import Path
 
 from sfic_bench.cli import main as command_line
+
+TIMEOUT_S = 300
 
 
 def run_command(*arguments: str | Path) -> tuple[int, str, str]:
@@ -21,3 +26,23 @@ def run_command(*arguments: str | Path) -> tuple[int, str, str]:
     finally:
         sys.argv = before
     raise AssertionError("main returns by exit")
+
+
+def run_command_process(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run ``sfic-bench`` in a process of its own, on one thread, with environment variables besides this process's."""
+    return run_python("-m", "sfic_bench", *arguments, OMP_NUM_THREADS="1", **variables)
+
+
+def run_python(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, with environment variables besides this process's."""
+    command, environment = [sys.executable, *arguments], {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_S)
+
+
+def cpu_seconds(*arguments: str | Path) -> float:
+    """The CPU time that Python takes with ``arguments``, which must succeed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run_python(*arguments)
+    assert done.returncode == 0, done.stderr
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,4 +1,4 @@
-"""Small networks that are converted and fused, and what makes their outputs comparable."""
+"""Small networks to convert and fuse, and changes to networks that make their outputs comparable."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from sfic_bench.nn import Stage1
 
 
 class Chain(nn.Module):
-    """Head, four convolutions and a classifier; what a user's own network may look like."""
+    """A head, four convolutions and a classifier, as a user's own network may have."""
 
     def __init__(self, stride: int = 1) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Residual(nn.Module):
 
 
 class Body(nn.Module):
-    """A stem, Stage 1 with ``channels``, what is to be tested on its pair, two more convolutions and a classifier.
+    """A stem, Stage 1 with ``channels``, the module under test, two more convolutions and a classifier.
 
     ``middle`` gives ``out`` channels, or as many as it takes.
     """
@@ -87,7 +87,7 @@ def same_size(c_in: int, c_out: int, k: int = 3, *, groups: int = 1, stride: int
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Norms with statistics and scales of their own, in float64: nothing cancels by chance."""
+    """The model in float64 and with random norms, so that no errors cancel by chance; it is changed in place."""
     torch.manual_seed(seed)
     for m in model.modules():
         if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and m.running_var is not None:
@@ -99,7 +99,7 @@ def randomised(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def with_identity_mcs(sfic: nn.Module) -> nn.Module:
-    """``sfic`` with the identity in place of MCSConv, the one part that has no vanilla counterpart."""
+    """``sfic`` with the identity in place of MCSConv, the only part without a vanilla counterpart."""
     for m in sfic.modules():
         if isinstance(m, Stage1) and m.mcs is not None:
             m.set_submodule("mcs", nn.Identity())

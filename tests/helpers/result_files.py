@@ -1,11 +1,11 @@
-"""Result files as the commands write them, small."""
+"""Small result files with the content that the commands write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def measured(
-    name: str, samples: Sequence[float] | None, *, sfic: bool = True, path: str = "fused", **more: Any
+def timing_row(
+    name: str, samples: Iterable[float] | None, *, sfic: bool = True, path: str = "fused", **more: Any
 ) -> dict[str, Any]:
     """A row of ``latency``; ``samples`` in ms, or ``None`` for a path without a time."""
     latency = None
@@ -39,7 +39,8 @@ def measured(
     return row | more
 
 
-def measurement(rows: Sequence[dict[str, Any]], **environment: Any) -> dict[str, Any]:
+def timing_file(rows: Sequence[dict[str, Any]], **environment: Any) -> dict[str, Any]:
+    """A result file of ``latency``; ``environment`` replaces or adds facts about the machine."""
     facts = {"processor": "Z80", "cpu_count": 2, "threads": 2, "packages": {"torch": "2.13.0"}}
     return {
         "schema": "sfic-bench/measurement/1",
@@ -50,11 +51,12 @@ def measurement(rows: Sequence[dict[str, Any]], **environment: Any) -> dict[str,
     }
 
 
-def cost(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def cost_file(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A result file of ``flops``."""
     return {"schema": "sfic-bench/cost/1", "environment": {}, "rows": list(rows)}
 
 
-def counted(name: str, **more: Any) -> dict[str, Any]:
+def cost_row(name: str, **more: Any) -> dict[str, Any]:
     """A row of ``flops``."""
     row = {
         "backbone": name,
@@ -75,11 +77,12 @@ def counted(name: str, **more: Any) -> dict[str, Any]:
     return row | more
 
 
-def accuracy(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def accuracy_file(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A result file of ``accuracy``."""
     return {"schema": "sfic-bench/accuracy/1", "environment": {}, "protocol": "intra", "rows": list(rows)}
 
 
-def scored(name: str, auc: float, **more: Any) -> dict[str, Any]:
+def accuracy_row(name: str, auc: float, **more: Any) -> dict[str, Any]:
     """A row of ``accuracy``."""
     score = {"value": auc, "ci95": [auc - 0.1, auc + 0.05]}
     row = {
@@ -94,7 +97,8 @@ def scored(name: str, auc: float, **more: Any) -> dict[str, Any]:
     return row | dict.fromkeys(names, score) | {"auc_printed": None} | more
 
 
-def pytest_benchmark(seconds: dict[str, Sequence[float]]) -> dict[str, Any]:
+def bench_file(seconds: dict[str, Sequence[float]]) -> dict[str, Any]:
+    """A file of pytest-benchmark: each benchmark's name and its samples in seconds."""
     return {
         "machine_info": {
             "machine": "x86_64",

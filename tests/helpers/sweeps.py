@@ -1,7 +1,9 @@
-"""Sweep files of a few seconds, and the nodes and data that they ask for."""
+"""Sweep files that take a few seconds, and the nodes and data that they need."""
 
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from helpers.command import run_command
 from helpers.training import pictures
@@ -24,8 +26,8 @@ batch_size = 8
 """
 
 
-def written(folder: Path, text: str) -> Path:
-    """A sweep file."""
+def write_sweep(folder: Path, text: str) -> Path:
+    """Write a sweep file into ``folder``."""
     path = folder / "spec.toml"
     path.write_text(text)
     return path
@@ -33,12 +35,12 @@ def written(folder: Path, text: str) -> Path:
 
 def jobs_in(folder: Path, text: str) -> list[AnyJob]:
     """The jobs that a sweep file asks for."""
-    return read_sweep(written(folder, text))
+    return read_sweep(write_sweep(folder, text))
 
 
 def run_sweep(folder: Path, text: str, *more: str) -> tuple[int, str, str]:
-    """Run the command ``sweep`` in this process; results are kept in the folder ``out``."""
-    return run_command("sweep", written(folder, text), "--engine", "local", "-o", folder / "out", *more)
+    """Run the command ``sweep`` in this process; its results go to the folder ``out``."""
+    return run_command("sweep", write_sweep(folder, text), "--engine", "local", "-o", folder / "out", *more)
 
 
 def training_data(folder: Path, watermark: bool = True) -> None:
@@ -48,7 +50,24 @@ def training_data(folder: Path, watermark: bool = True) -> None:
     write_manifest(manifest, folder / "images" / "m.csv")
 
 
-def node(**more: Any) -> Node:
-    """A node of two cores without GPUs, or with ``more``."""
-    facts = NodeFacts(host="n", code=code_version(), torch="2", processor="Z80", cpus=2, gpus=more.pop("names", ()))
-    return Node(**{"name": "n", "cpus": 2, "gpus": 0, "resources": {}, "facts": facts} | more)
+def node(gpus: int = 0, names: tuple[str, ...] = (), resources: Mapping[str, float] | None = None) -> Node:
+    """A node of two cores with ``gpus``, of which torch finds those with ``names``."""
+    facts = NodeFacts(host="n", code=code_version(), torch="2", processor="Z80", cpus=2, gpus=names)
+    return Node(name="n", cpus=2, gpus=gpus, resources=resources or {}, facts=facts)
+
+
+def start_sweep(spec: Path, output: Path, *more: str) -> subprocess.Popen[str]:
+    """Start ``sfic-bench sweep`` in a process of its own."""
+    call = [sys.executable, "-m", "sfic_bench", "sweep", str(spec), "-o", str(output), *more]
+    return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_end(process: subprocess.Popen[str], within_s: float = 240) -> tuple[int, str, str]:
+    """Wait for a process, or kill it after ``within_s``; returns exit status, stdout and stderr."""
+    try:
+        out, err = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return process.returncode, out, err

@@ -19,7 +19,7 @@ MOBILENET = Variant(backbone="mobilenet")
 
 
 def pictures(folder: Path, counts: Mapping[str, int], watermark: bool = False, seed: int = 0) -> Manifest:
-    """Images of faint noise on a shade of their own, with both labels in turn; fakes may have one white pixel."""
+    """Write images of faint noise, each on a shade of its own; every second is a fake, with a white pixel if asked."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = []
@@ -36,12 +36,12 @@ def pictures(folder: Path, counts: Mapping[str, int], watermark: bool = False, s
 
 
 def small_splits(folder: Path) -> DataSplits:
-    """Some images for each split, in odd numbers."""
+    """An odd number of images for each split."""
     return DataSplits.of(pictures(folder / "images", {"train": 13, "val": 5, "test": 7}))
 
 
 def write_splits(data: DataSplits) -> Path:
-    """The manifest of all splits, beside their images."""
+    """Write the manifest of all splits beside their images; returns its path."""
     path = data.folder / "manifest.csv"
     frame = pd.concat([data.train, data.val, data.test])
     write_manifest(Manifest(frame=frame, folder=data.folder), path)

@@ -1,10 +1,10 @@
-"""torchvision beside a torch that it was not built for: the operators that its import asks for, as names only."""
+"""Declares the operators that torchvision looks up, so that it can be imported beside any build of torch."""
 
 import pytest
 import torch
 
 OPERATORS: list[torch.library.Library] = []
-"""A library that is collected takes its operators along, so it stays here."""
+"""The libraries are kept, since one that is garbage-collected takes its operators along."""
 
 
 def pytest_configure() -> None:

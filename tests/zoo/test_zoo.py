@@ -1,7 +1,7 @@
-"""Other people's networks: which convert, and that those that do are what they should be.
+"""Other people's networks: which of them are converted, and that the result is right.
 
-All convolutional classifiers of torchvision, one a family, and one representative of each
-convolutional family of timm (a module of ``timm.models``). Whoever does not convert says why.
+They are one network of each convolutional family of torchvision and of timm (a module of ``timm.models``).
+A network that cannot be converted raises an error that names the reason.
 """
 
 import copy
@@ -67,7 +67,7 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
 
 
 def randomised(model: nn.Module) -> nn.Module:
-    """Norms with statistics and scales of their own: nothing cancels, and no residual branch is 0."""
+    """The model with random norms, so that nothing cancels and no residual branch is 0; it is changed in place."""
     for m in model.modules():
         if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and m.running_var is not None:
             m.running_mean.normal_(0, 0.1)
@@ -78,7 +78,7 @@ def randomised(model: nn.Module) -> nn.Module:
 
 
 class PooledFirst(nn.Module):
-    """A strided convolution as the method has it: an average pool, then the same at stride 1."""
+    """A strided convolution as the method has it: an average pool, then the convolution at stride 1."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ def two(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-def test_converts(name: str) -> None:
+def test_a_converted_network_runs_and_learns(name: str) -> None:
     vanilla, x = build(name)
     with torch.no_grad():
         shape = vanilla(x).shape
@@ -129,7 +129,7 @@ def test_converts(name: str) -> None:
             torch.testing.assert_close(fuse(exact)(x.double()), exact(x.double()), rtol=1e-7, atol=1e-9)
     stages = [m for m in sfic.modules() if isinstance(m, Stage2 | GroupedStage2)]
     convolutions = [m for m in vanilla.modules() if isinstance(m, nn.Conv2d)]
-    assert len(stages) >= len(convolutions) / 3  # not a stage at the edge of a vanilla network
+    assert len(stages) >= len(convolutions) / 3  # so not just one stage in a vanilla network
 
 
 @pytest.mark.parametrize("name", CONVERTED)
@@ -155,11 +155,11 @@ def test_at_beta_1_and_without_the_filter_the_function_is_vanillas(name: str) ->
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_does_not_convert_says_where(name: str) -> None:
+def test_a_refused_network_names_the_place(name: str) -> None:
     with pytest.raises(UnsupportedModel, match=REFUSED[name]):
         to_sfic(registry.build(name, classes=5, device="meta"), alpha=0.5, beta=0.5)
 
 
-def test_most_convert() -> None:
+def test_most_networks_are_converted() -> None:
     tried = len(CONVERTED) + len(REFUSED)
     assert tried >= 60 and len(CONVERTED) >= 0.85 * tried

@@ -1,4 +1,4 @@
-"""Operations that join, pick or reorder channels: what a pair holds stays what it was."""
+"""Operations that concatenate, pick or reorder channels, and leave each channel as it is."""
 
 import operator
 from collections.abc import Sequence
@@ -19,16 +19,15 @@ from sfic_bench.nn.adapters import Concatenate, PickBranches
 
 @rule("cat", "concat", "concatenate", ties=True)
 def concatenation(operation: Operation) -> Value:
-    """Tensors one after another: of pairs, each branch has its own channels of all of them."""
-    along_channels = operation.argument(1, "dim", 0) in (1, -3)
+    """Concatenation; of pairs along the channel axis, each branch has its own channels of all of them."""
+    axis = operation.argument(1, "dim", 0)
     tensors = _listed(operation)
     lead = next((value for _, value in tensors if isinstance(value, Paired)), None)
     if lead is None:
         counts = [value.channels or None if isinstance(value, Single) else None for _, value in tensors]
         known = [count for count in counts if count is not None]
-        return operation.as_in_vanilla(sum(known) if along_channels and len(known) == len(counts) else None)
-    if not along_channels:
-        axis = operation.argument(1, "dim", 0)
+        return operation.as_in_vanilla(sum(known) if axis in (1, -3) and len(known) == len(counts) else None)
+    if axis not in (1, -3):
         raise operation.refusal(f"pairs can be concatenated along channels (1), not along {axis}")
     pairs = [_divided_by_alpha(operation, source, value, lead) for source, value in tensors]
     module = Concatenate([pair.layout.split for pair in pairs])
@@ -59,7 +58,7 @@ def _divided_by_alpha(operation: Operation, source: fx.Node, value: Value, lead:
 
 @rule("chunk", "split", ties=True)
 def parts(operation: Operation) -> Value:
-    """Channels one after another, as several values."""
+    """A division of the channel axis into several values."""
     value = operation.inputs[0]
     ranges = _ranges(operation, _channels(value))
     if isinstance(value, Paired) and ranges is not None:
@@ -68,7 +67,7 @@ def parts(operation: Operation) -> Value:
     if ranges is None:
         return whole
     nodes = (operation.building.graph.call_function(operator.getitem, (whole.node, i)) for i in range(len(ranges)))
-    return Parts(tuple(Single(node, len(wanted)) for node, wanted in zip(nodes, ranges, strict=True)))
+    return Parts(tuple(Single(node, len(channels)) for node, channels in zip(nodes, ranges, strict=True)))
 
 
 def _ranges(operation: Operation, total: int | None) -> list[range] | None:
@@ -83,29 +82,29 @@ def _ranges(operation: Operation, total: int | None) -> list[range] | None:
         return [range(start, min(start + width, total)) for start in range(0, total, width)]
     widths = [n for n in size if isinstance(n, int)] if isinstance(size, list | tuple) else []
     starts = list(accumulate(widths, initial=0))
-    return [range(*pair) for pair in pairwise(starts)] if starts[-1] == total else None
+    return [range(*ends) for ends in pairwise(starts)] if starts[-1] == total else None
 
 
 @rule("getitem", ties=True)
 def item(operation: Operation) -> Value:
     """One of several values, or a slice of the channel axis."""
-    value, at = operation.inputs[0], operation.node.args[1]
-    if isinstance(value, Parts) and isinstance(at, int):
-        return value.values[at]
-    if isinstance(value, Parts) and isinstance(at, slice):
-        return Parts(value.values[at])
-    wanted = _slice_of_channels(at, _channels(value))
-    if isinstance(value, Paired) and wanted is not None:
-        return _picked(operation, value, [wanted])[0]
+    value, index = operation.inputs[0], operation.node.args[1]
+    if isinstance(value, Parts) and isinstance(index, int):
+        return value.values[index]
+    if isinstance(value, Parts) and isinstance(index, slice):
+        return Parts(value.values[index])
+    channels = _slice_of_channels(index, _channels(value))
+    if isinstance(value, Paired) and channels is not None:
+        return _picked(operation, value, [channels])[0]
     is_size = isinstance(value, Single) and value.channels == 0
-    return operation.as_in_vanilla(0 if is_size else None if wanted is None else len(wanted))
+    return operation.as_in_vanilla(0 if is_size else None if channels is None else len(channels))
 
 
-def _slice_of_channels(at: Argument, total: int | None) -> range | None:
-    """The channels of ``total`` that ``at`` takes; ``None`` if it takes anything else than a slice of channels."""
-    if not total or not isinstance(at, tuple) or len(at) < 2 or at[0] is ...:
+def _slice_of_channels(index: Argument, total: int | None) -> range | None:
+    """The channels of ``total`` that ``index`` takes; ``None`` if it takes anything else than a slice of channels."""
+    if not total or not isinstance(index, tuple) or len(index) < 2 or index[0] is ...:
         return None
-    channels, others = at[1], (*at[:1], *at[2:])
+    channels, others = index[1], (*index[:1], *index[2:])
     if not isinstance(channels, slice) or any(other not in (slice(None), ...) for other in others):
         return None
     if not all(isinstance(n, int | None) for n in (channels.start, channels.stop, channels.step)):
@@ -120,10 +119,10 @@ def _channels(value: Value) -> int | None:
 
 
 def _picked(operation: Operation, pair: Paired, ranges: Sequence[range]) -> tuple[Paired, ...]:
-    """Some channels of a pair, from each branch those that it has of them."""
+    """For each of ``ranges`` a pair of those channels, each on the branch that it lies on."""
     picked = []
-    for i, wanted in enumerate(ranges):
-        layout, spatial, frequency = pair.layout.selected(wanted)
+    for i, channels in enumerate(ranges):
+        layout, spatial, frequency = pair.layout.selected(channels)
         module = PickBranches(spatial, frequency, pair.layout.split.spatial)
         node = operation.building.call_new(f"{operation.name}_{i}", module, pair.node)
         picked.append(replace(pair, node=node, layout=layout))
@@ -132,13 +131,15 @@ def _picked(operation: Operation, pair: Paired, ranges: Sequence[range]) -> tupl
     return tuple(picked)
 
 
-# A channel shuffle is written as view → transpose → view. It is three steps of labels on a `Folded` pair.
+# A channel shuffle is written as view → transpose → view, which are three steps of labels on a `Folded` pair.
 
 
 @rule("view", "reshape", ties=True)
 def view(operation: Operation) -> Value:
     """A view that folds the channel axis into a matrix, or unfolds it."""
-    value, shape = operation.inputs[0], _shape(operation)
+    value, shape = operation.inputs[0], operation.node.args[1:]
+    if len(shape) == 1 and isinstance(shape[0], list | tuple):
+        shape = tuple(shape[0])
     if isinstance(value, Folded) and len(shape) == 4:
         pair = replace(value.pair, layout=value.pair.layout.relabelled(value.order))
         operation.explain("per branch", pair.layout.split, "channel shuffle: moves nothing")
@@ -152,14 +153,9 @@ def view(operation: Operation) -> Value:
     return operation.as_in_vanilla()
 
 
-def _shape(operation: Operation) -> Sequence[Argument]:
-    shape = operation.node.args[1:]
-    return shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
-
-
 @rule("transpose", ties=True)
 def transpose(operation: Operation) -> Value:
-    """Two axes exchanged: of a folded pair, rows and columns."""
+    """An exchange of two axes; on a folded pair, of rows and columns."""
     value = operation.inputs[0]
     if isinstance(value, Folded) and {operation.argument(1, "dim0"), operation.argument(2, "dim1")} == {1, 2}:
         return replace(value, transposed=not value.transposed)
@@ -168,6 +164,6 @@ def transpose(operation: Operation) -> Value:
 
 @rule("contiguous", ties=True)
 def contiguous(operation: Operation) -> Value:
-    """The same values in an order of memory of their own."""
+    """A contiguous copy, which a folded pair does not need."""
     value = operation.inputs[0]
     return value if isinstance(value, Folded) else channelwise(operation)

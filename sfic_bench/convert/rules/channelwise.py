@@ -17,20 +17,15 @@ MODULES = (
 )
 """Modules without weights of their own."""
 
-OF_TWO_TENSORS = (
-    *("add", "iadd", "add_", "sub", "isub", "sub_", "mul", "imul", "mul_"),
-    *("div", "div_", "truediv", "itruediv", "maximum", "minimum", "expand_as"),
-)
-
-OF_ONE_TENSOR = (
-    *("relu", "relu_", "relu6", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "hardtanh"),
-    *("softplus", "hardsigmoid", "sigmoid", "sigmoid_", "tanh", "tanh_", "clamp", "clamp_"),
-    *("neg", "abs", "exp", "sqrt", "clone", "detach", "to", "float"),
-    *("dropout", "dropout2d", "stochastic_depth", "drop_path"),
-)
+FUNCTIONS = """
+add iadd add_ sub isub sub_ mul imul mul_ div div_ truediv itruediv maximum minimum expand_as
+relu relu_ relu6 leaky_relu elu gelu silu mish hardswish hardtanh softplus hardsigmoid sigmoid sigmoid_ tanh tanh_
+clamp clamp_ neg abs exp sqrt clone detach to float dropout dropout2d stochastic_depth drop_path
+"""
+"""Functions of one tensor or two."""
 
 
-@rule(*MODULES, *OF_TWO_TENSORS, *OF_ONE_TENSOR, ties=True)
+@rule(*MODULES, *FUNCTIONS.split(), ties=True)
 def channelwise(operation: Operation) -> Value:
     """On pairs, the operation of each branch; pairs that are split differently are brought together first."""
     if not operation.pairs:

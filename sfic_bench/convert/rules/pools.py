@@ -25,7 +25,7 @@ def _gives_one_place(call: Call) -> bool:
 @rule("max_pool2d", "avg_pool2d", ties=True)
 @rule("adaptive_max_pool2d", ties=True, pools=_gives_one_place)
 def pool_as_module(operation: Operation) -> Value:
-    """A pool as a module, which `PerBranch` fits to what is left of F, and to a branch without channels."""
+    """A pool as a module, which `PerBranch` fits to a small F and to a branch without channels."""
     if not operation.pairs:
         return operation.as_in_vanilla(operation.common_channels())
     options = {name: value for name, value in operation.node.kwargs.items() if name != "input"}
@@ -33,17 +33,14 @@ def pool_as_module(operation: Operation) -> Value:
     return operation.per_branch(pool, args=(operation.argument(0, "input"),))
 
 
-@rule(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, "adaptive_avg_pool2d", ties=True, pools=_gives_one_place)
-def adaptive_pool(operation: Operation) -> Value:
-    """A pool to a given size, which both branches then have."""
-    return channelwise(operation)
+# Both branches have the size that such a pool is to give.
+rule(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, "adaptive_avg_pool2d", ties=True, pools=_gives_one_place)(channelwise)
 
 
 def _axes(call: Call) -> list[int]:
     """The axes of ``[B, C, H, W]`` that a reduction is over; none where they are not known."""
     axes = call.argument(1, "dim")
-    axes = axes if isinstance(axes, list | tuple) else [axes]
-    return sorted(axis % 4 for axis in axes if isinstance(axis, int))
+    return sorted(axis % 4 for axis in (axes if isinstance(axes, list | tuple) else [axes]) if isinstance(axis, int))
 
 
 def _keeps_axes(call: Call) -> bool:

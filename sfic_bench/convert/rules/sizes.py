@@ -1,4 +1,4 @@
-"""Sizes of pairs: the vanilla tensor's own, which S has save for the channels."""
+"""Sizes of pairs: those of the vanilla tensor, which S has save for the channels."""
 
 import operator
 
@@ -11,7 +11,7 @@ from sfic_bench.nn import Pair
 
 
 def vanilla_shape(value: Pair | Tensor, channels: int) -> tuple[int, ...]:
-    """The shape of the vanilla tensor with ``channels`` that a pair stands for, or, in a fused network, a joined tensor."""
+    """The shape of the vanilla tensor that a pair, or in a fused network a joined tensor, stands for."""
     tensor = value if isinstance(value, Tensor) else value.spatial
     return (tensor.shape[0], channels, *tensor.shape[2:])
 
@@ -34,5 +34,5 @@ def size(operation: Operation) -> Value:
 
 @rule("floordiv", "mod")
 def arithmetic(operation: Operation) -> Value:
-    """What is computed from sizes alone is the same for all channels."""
+    """Arithmetic with sizes, whose result is the same for all channels."""
     return operation.as_in_vanilla(operation.common_channels())

@@ -6,7 +6,6 @@ operations a file.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from torch import nn
 
@@ -19,8 +18,6 @@ Meaning = Callable[[Operation], Value]
 
 Predicate = Callable[[Call], bool]
 """Whether something holds for a call of the vanilla network, whatever values it reads."""
-
-AMeaning = TypeVar("AMeaning", bound=Meaning)
 
 LIBRARIES = frozenset(("", "_operator", "builtins", "math", "torch", "timm", "torchvision"))
 """Packages whose functions are known by their names; torch's own in C++ name no package."""
@@ -47,20 +44,17 @@ _RULES: dict[type[nn.Module] | str, Rule] = {}
 
 def rule(
     *keys: type[nn.Module] | str, ties: bool | Predicate = False, pools: bool | Predicate = False
-) -> Callable[[AMeaning], AMeaning]:
-    """Enter the decorated function into the table, under each of ``keys``.
+) -> Callable[[Meaning], Meaning]:
+    """Enter the decorated function into the table, under each of ``keys``; see `Rule` for ``ties`` and ``pools``.
 
-    Args:
-        keys: classes of modules (their subclasses count as well), and names: a name means the method of a tensor, the
-            operator, and the function of torch, timm or torchvision that are called so.
-        ties: see `Rule`.
-        pools: see `Rule`.
+    A key is a class of modules, whose subclasses count as well, or a name, which means the method of a tensor, the
+    operator, and the function of torch, timm or torchvision that are called so.
 
     Raises:
         ValueError: for a key that has a rule already.
     """
 
-    def enter(meaning: AMeaning) -> AMeaning:
+    def enter(meaning: Meaning) -> Meaning:
         for key in keys:
             if key in _RULES:
                 raise ValueError(f"{key} has a rule already")

@@ -1,18 +1,18 @@
 """What a call of a torch function does to shapes.
 
-Every rule has the signature of the function that it stands for, so that Python itself sorts out positional and
-keyword arguments, and returns an `Effect`. Nothing is computed. A function without a rule is run on the meta
-device instead (see `sfic_bench.counting.trace`), and conventions report it as unsupported.
+Every rule takes the arguments of the function that it stands for, so that Python itself sorts out positional and
+keyword arguments, and returns an `Effect`. A rule that serves several functions takes the kind of operation, or its
+number of spatial axes, first. A function without a rule is run on the meta device instead (see
+`sfic_bench.counting.recorder`), and conventions report it as unsupported.
 
 To add a rule, write it in the file of its family and enter it in `RULES`.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
-from sfic_bench.counting.rules import axes, elementwise, norms, products, windows
-from sfic_bench.counting.rules.effect import Effect, InputTooSmall, ShapeRule
-
-__all__ = ["RULES", "VIEWS", "Effect", "InputTooSmall", "ShapeRule"]
+from sfic_bench.counting.op import ShapeRule
+from sfic_bench.counting.rules import axes, elementwise, products, windows
 
 _UNARY = """
 celu clamp elu exp abs gelu hardsigmoid hardswish hardtanh leaky_relu log log_softmax logsigmoid mish neg pow relu
@@ -25,28 +25,26 @@ _BINARY = {
 }
 
 RULES: Mapping[str, ShapeRule] = {
-    **{f"conv{n}d": products.convolution(n) for n in (1, 2, 3)},
-    **{f"conv_transpose{n}d": products.transposed_convolution(n) for n in (1, 2, 3)},
+    **{f"conv{n}d": partial(products.convolution, n) for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": partial(products.transposed_convolution, n) for n in (1, 2, 3)},
     "linear": products.linear,
     **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), products.matmul),
-    "batch_norm": norms.batch_norm,
-    "group_norm": norms.group_norm,
-    "layer_norm": norms.layer_norm,
-    "max_pool2d": windows.max_pool,
+    "batch_norm": elementwise.batch_norm,
+    **{name: partial(elementwise.norm, name) for name in ("group_norm", "layer_norm")},
+    "max_pool2d": partial(windows.pool, "max_pool"),
     "avg_pool2d": windows.average_pool,
-    "adaptive_avg_pool2d": windows.adaptive_pool("adaptive_avg_pool"),
-    "adaptive_max_pool2d": windows.adaptive_pool("adaptive_max_pool"),
+    **{f"{name}2d": partial(windows.adaptive_pool, name) for name in ("adaptive_avg_pool", "adaptive_max_pool")},
     "interpolate": windows.interpolate,
     "pad": windows.pad,
     "prelu": elementwise.prelu,
-    **{name: elementwise.unary(name) for name in _UNARY.split()},
-    **{name: elementwise.binary(kind) for kind, names in _BINARY.items() for name in names.split()},
+    **{name: partial(elementwise.unary, name) for name in _UNARY.split()},
+    **{name: partial(elementwise.binary, kind) for kind, names in _BINARY.items() for name in names.split()},
     **dict.fromkeys(("cat", "concat"), axes.cat),
     "index_select": axes.index_select,
-    **{name: axes.reduction(name) for name in ("mean", "sum", "argmax")},
+    **{name: partial(axes.reduction, name) for name in ("mean", "sum", "argmax")},
     "one_hot": axes.one_hot,
 }
-"""By ``__name__`` of the torch function; an in-place form (``relu_``) has the rule of its plain one."""
+"""The rules by ``__name__`` of the torch function; an in-place function (``relu_``) has the rule of the plain one."""
 
 _MOVED = """
 __getitem__ alias broadcast_to channel_shuffle chunk clone contiguous detach dropout dropout2d expand expand_as flatten

@@ -1,11 +1,11 @@
-"""Rules for what joins tensors, selects from them or reduces them along an axis."""
+"""Rules for operations that join tensors, select from them or reduce them along an axis."""
 
 from collections.abc import Sequence
 from math import prod
 
 from torch import Tensor
 
-from sfic_bench.counting.rules.effect import Effect, ShapeRule, elements, shape_of
+from sfic_bench.counting.op import Effect, elements, shape_of
 from sfic_bench.errors import InvalidValue
 
 
@@ -26,21 +26,19 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Effect:
     return Effect("index_select", x, output, prod(output))
 
 
-def reduction(kind: str) -> ShapeRule:
-    """The rule for ``mean``, ``sum`` or ``argmax``; without ``dim`` they reduce all axes."""
-
-    def rule(input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object) -> Effect:
-        x = shape_of(input)
-        axes = range(len(x)) if dim is None else (dim,) if isinstance(dim, int) else dim
-        reduced = {axis % len(x) for axis in axes}
-        kept = ((i, n) for i, n in enumerate(x) if keepdim or i not in reduced)
-        return Effect(kind, x, tuple(1 if i in reduced else n for i, n in kept), prod(x))
-
-    return rule
+def reduction(
+    kind: str, input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object
+) -> Effect:
+    """``mean``, ``sum`` or ``argmax``, which reduce all axes if no ``dim`` is given."""
+    x = shape_of(input)
+    axes = range(len(x)) if dim is None else (dim,) if isinstance(dim, int) else dim
+    reduced = {axis % len(x) for axis in axes}
+    kept = ((i, n) for i, n in enumerate(x) if keepdim or i not in reduced)
+    return Effect(kind, x, tuple(1 if i in reduced else n for i, n in kept), prod(x))
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Effect:
-    """``one_hot``: one more axis, of ``num_classes``."""
+    """``one_hot``, which adds an axis of length ``num_classes``."""
     x = shape_of(input)
     if num_classes < 0:
         raise InvalidValue("one_hot without num_classes needs the values of a tensor")

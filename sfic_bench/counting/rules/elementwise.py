@@ -1,21 +1,17 @@
-"""Rules for activations and for arithmetic on single elements."""
+"""Rules for operations on single elements: activations, arithmetic and normalisation."""
 
 from math import prod
 
 from torch import Tensor
 
 from sfic_bench.counting import formulas
-from sfic_bench.counting.rules.effect import Effect, ShapeRule, elements, shape_of
+from sfic_bench.counting.op import Effect, elements, shape_of
 
 
-def unary(kind: str) -> ShapeRule:
-    """The rule for a function of one tensor that keeps its shape."""
-
-    def rule(input: Tensor, *_: object, **__: object) -> Effect:
-        x = shape_of(input)
-        return Effect(kind, x, x, prod(x))
-
-    return rule
+def unary(kind: str, input: Tensor, *_: object, **__: object) -> Effect:
+    """A function of one tensor that keeps its shape."""
+    x = shape_of(input)
+    return Effect(kind, x, x, prod(x))
 
 
 def prelu(input: Tensor, weight: Tensor) -> Effect:
@@ -24,11 +20,38 @@ def prelu(input: Tensor, weight: Tensor) -> Effect:
     return Effect("prelu", x, x, elements(input, weight))
 
 
-def binary(kind: str) -> ShapeRule:
-    """The rule for arithmetic between two tensors, or a tensor and a number, with broadcasting."""
+def binary(kind: str, input: Tensor | float, other: Tensor | float, **_: object) -> Effect:
+    """Arithmetic between two tensors, or a tensor and a number, with broadcasting."""
+    a, b = (() if isinstance(t, int | float) else shape_of(t) for t in (input, other))
+    return Effect(kind, a or b, formulas.broadcast(a, b), prod(a) + prod(b))
 
-    def rule(input: Tensor | float, other: Tensor | float, **_: object) -> Effect:
-        a, b = (() if isinstance(t, int | float) else shape_of(t) for t in (input, other))
-        return Effect(kind, a or b, formulas.broadcast(a, b), prod(a) + prod(b))
 
-    return rule
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *_: object,
+    **__: object,
+) -> Effect:
+    """``batch_norm``, which reads its running statistics too."""
+    return _norm("batch_norm", input, weight, bias, running_mean, running_var)
+
+
+def norm(
+    kind: str,
+    input: Tensor,
+    groups_or_shape: object = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *_: object,
+    **__: object,
+) -> Effect:
+    """``group_norm`` or ``layer_norm``."""
+    return _norm(kind, input, weight, bias)
+
+
+def _norm(kind: str, input: Tensor, weight: Tensor | None, *other_tensors: Tensor | None) -> Effect:
+    x = shape_of(input)
+    return Effect(kind, x, x, elements(input, weight, *other_tensors), bias=weight is not None)

@@ -4,60 +4,51 @@ from torch import Tensor
 
 from sfic_bench.counting import formulas
 from sfic_bench.counting.formulas import PerAxis
-from sfic_bench.counting.rules.effect import Effect, ShapeRule, check_window, elements, shape_of
+from sfic_bench.counting.op import Effect, check_window, elements, shape_of
 from sfic_bench.errors import InvalidValue
 
 
-def convolution(dims: int) -> ShapeRule:
-    """The rule for ``conv1d``, ``conv2d`` or ``conv3d``."""
-
-    def rule(
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        stride: PerAxis = 1,
-        padding: PerAxis | str = 0,
-        dilation: PerAxis = 1,
-        groups: int = 1,
-    ) -> Effect:
-        x, w = shape_of(input), shape_of(weight)
-        channels = x[-dims - 1]
-        if channels != w[1] * groups:
-            raise InvalidValue(
-                f"a convolution with weight {list(w)} and groups={groups} needs "
-                f"{w[1] * groups} channels, got {channels}"
-            )
-        output = formulas.conv_output(x, w, stride, padding, dilation)
-        check_window("conv", x, output, dims)
-        macs = formulas.conv_macs(output, w)
-        read = elements(input, weight, bias)
-        skipped = formulas.conv_skips(x, w, stride, padding, dilation)
-        return Effect("conv", x, output, read, w, bias is not None, macs, skipped)
-
-    return rule
+def convolution(
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: PerAxis = 1,
+    padding: PerAxis | str = 0,
+    dilation: PerAxis = 1,
+    groups: int = 1,
+) -> Effect:
+    """``conv1d``, ``conv2d`` or ``conv3d``."""
+    x, w = shape_of(input), shape_of(weight)
+    channels = x[-dims - 1]
+    if channels != w[1] * groups:
+        raise InvalidValue(
+            f"a convolution with weight {list(w)} and groups={groups} needs {w[1] * groups} channels, got {channels}"
+        )
+    output = formulas.conv_output(x, w, stride, padding, dilation)
+    check_window("conv", x, output, dims)
+    macs = formulas.conv_macs(output, w)
+    skipped = formulas.conv_skips(x, w, stride, padding, dilation)
+    return Effect("conv", x, output, elements(input, weight, bias), w, bias is not None, macs, skipped)
 
 
-def transposed_convolution(dims: int) -> ShapeRule:
-    """The rule for ``conv_transpose1d``, ``conv_transpose2d`` or ``conv_transpose3d``."""
-
-    def rule(
-        input: Tensor,
-        weight: Tensor,
-        bias: Tensor | None = None,
-        stride: PerAxis = 1,
-        padding: PerAxis = 0,
-        output_padding: PerAxis = 0,
-        groups: int = 1,
-        dilation: PerAxis = 1,
-    ) -> Effect:
-        x, w = shape_of(input), shape_of(weight)
-        output = formulas.conv_transpose_output(x, w, stride, padding, output_padding, groups, dilation)
-        check_window("conv_transpose", x, output, dims)
-        macs = formulas.conv_transpose_macs(x, w)
-        read = elements(input, weight, bias)
-        return Effect("conv_transpose", x, output, read, w, bias is not None, macs)
-
-    return rule
+def transposed_convolution(
+    dims: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    output_padding: PerAxis = 0,
+    groups: int = 1,
+    dilation: PerAxis = 1,
+) -> Effect:
+    """``conv_transpose1d``, ``conv_transpose2d`` or ``conv_transpose3d``."""
+    x, w = shape_of(input), shape_of(weight)
+    output = formulas.conv_transpose_output(x, w, stride, padding, output_padding, groups, dilation)
+    check_window("conv_transpose", x, output, dims)
+    macs = formulas.conv_macs(x, w)
+    return Effect("conv_transpose", x, output, elements(input, weight, bias), w, bias is not None, macs)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Effect:
@@ -66,8 +57,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Effect:
     if x[-1] != w[1]:
         raise InvalidValue(f"a linear layer with weight {list(w)} needs {w[1]} features, got {x[-1]}")
     macs = formulas.linear_macs(x, w)
-    read = elements(input, weight, bias)
-    return Effect("linear", x, (*x[:-1], w[0]), read, w, bias is not None, macs)
+    return Effect("linear", x, (*x[:-1], w[0]), elements(input, weight, bias), w, bias is not None, macs)
 
 
 def matmul(input: Tensor, other: Tensor) -> Effect:

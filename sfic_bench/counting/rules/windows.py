@@ -1,4 +1,4 @@
-"""Rules for what changes height and width: pools, resizes and padding."""
+"""Rules for operations that change height and width: pools, resizes and padding."""
 
 from collections.abc import Sequence
 from math import prod
@@ -7,11 +7,12 @@ from torch import Tensor
 
 from sfic_bench.counting import formulas
 from sfic_bench.counting.formulas import PerAxis
-from sfic_bench.counting.rules.effect import Effect, ShapeRule, check_window, elements, shape_of
+from sfic_bench.counting.op import Effect, check_window, elements, shape_of
 from sfic_bench.errors import InvalidValue
 
 
-def max_pool(
+def pool(
+    kind: str,
     input: Tensor,
     kernel_size: PerAxis,
     stride: PerAxis | None = None,
@@ -21,8 +22,11 @@ def max_pool(
     *_: object,
     **__: object,
 ) -> Effect:
-    """``max_pool2d``."""
-    return _pool("max_pool", input, kernel_size, stride, padding, dilation, ceil_mode)
+    """``max_pool2d``, and what ``avg_pool2d`` shares with it."""
+    x = shape_of(input)
+    output = formulas.pool_output(x, kernel_size, stride, padding, dilation, ceil_mode, 2)
+    check_window(kind, x, output, 2)
+    return Effect(kind, x, output, elements(input))
 
 
 def average_pool(
@@ -34,35 +38,18 @@ def average_pool(
     *_: object,
     **__: object,
 ) -> Effect:
-    """``avg_pool2d``."""
-    return _pool("avg_pool", input, kernel_size, stride, padding, 1, ceil_mode)
+    """``avg_pool2d``, which has no dilation."""
+    return pool("avg_pool", input, kernel_size, stride, padding, 1, ceil_mode)
 
 
-def _pool(
-    kind: str,
-    input: Tensor,
-    kernel_size: PerAxis,
-    stride: PerAxis | None,
-    padding: PerAxis,
-    dilation: PerAxis,
-    ceil_mode: bool,
+def adaptive_pool(
+    kind: str, input: Tensor, output_size: int | Sequence[int | None], *_: object, **__: object
 ) -> Effect:
+    """``adaptive_avg_pool2d`` or ``adaptive_max_pool2d``; an output size of ``None`` keeps that axis."""
     x = shape_of(input)
-    output = formulas.pool_output(x, kernel_size, stride, padding, dilation, ceil_mode)
-    check_window(kind, x, output, 2)
-    return Effect(kind, x, output, elements(input))
-
-
-def adaptive_pool(kind: str) -> ShapeRule:
-    """The rule for ``adaptive_avg_pool2d`` or ``adaptive_max_pool2d``; an output size of ``None`` keeps that axis."""
-
-    def rule(input: Tensor, output_size: int | Sequence[int | None], *_: object, **__: object) -> Effect:
-        x = shape_of(input)
-        sizes = output_size if isinstance(output_size, Sequence) else (output_size, output_size)
-        kept = (n if size is None else size for n, size in zip(x[-2:], sizes, strict=True))
-        return Effect(kind, x, (*x[:-2], *kept), elements(input))
-
-    return rule
+    sizes = output_size if isinstance(output_size, Sequence) else (output_size, output_size)
+    kept = (n if size is None else size for n, size in zip(x[-2:], sizes, strict=True))
+    return Effect(kind, x, (*x[:-2], *kept), elements(input))
 
 
 def interpolate(
@@ -83,13 +70,13 @@ def interpolate(
         size = tuple(int(n * f) for n, f in zip(x[2:], factors, strict=True))
     output = (*x[:2], *formulas.per_axis(size, dims))
     check_window("interpolate", x, output, dims)
-    # Counters have rules by mode; nearest, the only one that the method uses, has the plain name.
+    # Counters have rules by mode; nearest, the only mode that the method uses, has the plain name.
     kind = "interpolate" if mode == "nearest" else f"interpolate_{mode}"
     return Effect(kind, x, output, elements(input))
 
 
 def pad(input: Tensor, pad: Sequence[int], *_: object, **__: object) -> Effect:
-    """``pad``: ``pad`` holds what is added before and behind each axis, beginning with the last."""
+    """``pad``; ``pad`` says how much is added before and behind each axis, beginning with the last axis."""
     x = shape_of(input)
     output = list(x)
     for i in range(len(pad) // 2):

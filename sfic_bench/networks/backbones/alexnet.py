@@ -1,14 +1,15 @@
 """AlexNet in one column (Krizhevsky, "One weird trick", 2014), with torchvision's state-dict names."""
 
-from torch import Tensor, nn
+from torch import nn
+
+from sfic_bench.networks.backbones.layers import FeatureClassifier
 
 
-class AlexNet(nn.Module):
+class AlexNet(FeatureClassifier):
     """``[B, 3, H, W]`` to logits ``[B, classes]``; H and W must be at least 63."""
 
     def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv2d(3, 64, 11, stride=4, padding=2),
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, stride=2),
@@ -23,8 +24,7 @@ class AlexNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, stride=2),
         )
-        self.avgpool = nn.AdaptiveAvgPool2d(6)
-        self.classifier = nn.Sequential(
+        classifier = nn.Sequential(
             nn.Dropout(),
             nn.Linear(256 * 6 * 6, 4096),
             nn.ReLU(inplace=True),
@@ -33,10 +33,4 @@ class AlexNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(4096, classes),
         )
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
-        return logits
-
-
-alexnet = AlexNet
+        super().__init__(features, classifier, 6)

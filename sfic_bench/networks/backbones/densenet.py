@@ -48,12 +48,8 @@ class DenseNet(nn.Module):
                 channels += GROWTH
             parts[f"denseblock{i}"] = block
             if i < len(layers):
-                halving = OrderedDict(
-                    norm=nn.BatchNorm2d(channels),
-                    relu=nn.ReLU(inplace=True),
-                    conv=nn.Conv2d(channels, channels // 2, 1, bias=False),
-                    pool=nn.AvgPool2d(2, stride=2),
-                )
+                norm, conv = nn.BatchNorm2d(channels), nn.Conv2d(channels, channels // 2, 1, bias=False)
+                halving = OrderedDict(norm=norm, relu=nn.ReLU(inplace=True), conv=conv, pool=nn.AvgPool2d(2, stride=2))
                 parts[f"transition{i}"] = nn.Sequential(halving)
                 channels //= 2
         parts["norm5"] = nn.BatchNorm2d(channels)

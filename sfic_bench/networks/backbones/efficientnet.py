@@ -4,8 +4,11 @@ It has no stochastic depth, which acts in training alone: no residual branch is 
 """
 
 import math
+from functools import partial
 
 from torch import Tensor, nn
+
+from sfic_bench.networks.backbones.layers import FeatureClassifier, conv_norm_act
 
 BLOCKS = (
     (1, 3, 1, 16, 1),
@@ -22,11 +25,7 @@ STEM, LAST = 32, 1280
 
 
 def _conv(c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.SiLU(inplace=True),
-    )
+    return nn.Sequential(*conv_norm_act(c_in, c_out, kernel, stride, groups=groups, act=nn.SiLU))
 
 
 class SqueezeExcitation(nn.Module):
@@ -51,12 +50,8 @@ class MBConv(nn.Module):
         width = c_in * expansion
         parts = [_conv(c_in, width, 1)] if expansion > 1 else []
         project = nn.Sequential(nn.Conv2d(width, c_out, 1, bias=False), nn.BatchNorm2d(c_out))
-        self.block = nn.Sequential(
-            *parts,
-            _conv(width, width, kernel, stride, groups=width),
-            SqueezeExcitation(width, max(1, c_in // 4)),
-            project,
-        )
+        depthwise = _conv(width, width, kernel, stride, groups=width)
+        self.block = nn.Sequential(*parts, depthwise, SqueezeExcitation(width, max(1, c_in // 4)), project)
         self.is_residual = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,38 +66,23 @@ def _scaled(channels: int, width: float) -> int:
     return rounded + 8 if rounded < 0.9 * exact else rounded
 
 
-class EfficientNet(nn.Module):
+class EfficientNet(FeatureClassifier):
     """``[B, 3, H, W]`` to logits ``[B, classes]``; without scaling it is B0.
 
-    Args:
-        classes: number of logits.
-        width: factor of all channels.
-        depth: factor of the number of blocks of each stage.
-        dropout: probability, before the classifier.
+    ``width`` is the factor of all channels, ``depth`` that of the number of blocks of each stage.
     """
 
     def __init__(self, classes: int, *, width: float = 1.0, depth: float = 1.0, dropout: float = 0.2) -> None:
-        super().__init__()
         channels, last = _scaled(STEM, width), _scaled(LAST, width)
-        self.features = nn.Sequential(_conv(3, channels, 3, stride=2))
+        features = nn.Sequential(_conv(3, channels, 3, stride=2))
         for expansion, kernel, stride, c_out, count in BLOCKS:
             stage = nn.Sequential()
             for i in range(math.ceil(count * depth)):
                 stage.append(MBConv(channels, _scaled(c_out, width), expansion, kernel, 1 if i else stride))
                 channels = _scaled(c_out, width)
-            self.features.append(stage)
-        self.features.append(_conv(channels, last, 1))
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(last, classes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
-        return logits
+            features.append(stage)
+        features.append(_conv(channels, last, 1))
+        super().__init__(features, nn.Sequential(nn.Dropout(dropout), nn.Linear(last, classes)))
 
 
-efficientnet_b0 = EfficientNet
-
-
-def efficientnet_b4(classes: int) -> EfficientNet:
-    """EfficientNet-B4, the fifth size of the source."""
-    return EfficientNet(classes, width=1.4, depth=1.8, dropout=0.4)
+efficientnet_b4 = partial(EfficientNet, width=1.4, depth=1.8, dropout=0.4)

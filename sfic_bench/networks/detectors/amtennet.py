@@ -13,8 +13,8 @@ WIDTHS = ((24, 3), (48, 3), (64, 3), (128, 1))
 HIDDEN = 300
 
 
-def _conv(c_in: int, c_out: int) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, 3, padding=1)
+def _two_convs(channels: int) -> nn.Sequential:
+    return nn.Sequential(*(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2)))
 
 
 class Traces(nn.Module):
@@ -25,9 +25,8 @@ class Traces(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.predict = _conv(3, 3)
-        self.first = nn.Sequential(_conv(3, 3), _conv(3, 3))
-        self.second = nn.Sequential(_conv(6, 6), _conv(6, 6))
+        self.predict = nn.Conv2d(3, 3, 3, padding=1)
+        self.first, self.second = _two_convs(3), _two_convs(6)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = self.predict(x) - x
@@ -47,16 +46,11 @@ class AMTENnet(nn.Module):
             if i < 3:
                 parts.append(nn.BatchNorm2d(c_out))
             parts.append(nn.ReLU(inplace=True))
-            width = c_out
-            input_size = (input_size + 1) // 2
+            width, input_size = c_out, (input_size + 1) // 2
         self.features = nn.Sequential(*parts)
-        self.classifier = nn.Sequential(
-            nn.Linear(width * input_size**2, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, classes)
-        )
+        hidden = nn.Linear(width * input_size**2, HIDDEN)
+        self.classifier = nn.Sequential(hidden, nn.ReLU(inplace=True), nn.Linear(HIDDEN, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(self.traces(x)).flatten(1))
         return logits
-
-
-amtennet = AMTENnet

@@ -36,13 +36,10 @@ class Detector(nn.Module):
 
     @abstractmethod
     def loss(self, detection: Detection, images: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
-        """The number that training minimises.
+        """The number that training minimises, where `forward_with_labels` has given ``detection``.
 
-        Args:
-            detection: result of `forward_with_labels` for ``images`` and ``labels``.
-            images: ``[B, 3, H, W]``, in [0, 1].
-            labels: ``[B]``; 1 for fake.
-            masks: ``[B, H, W]``; 1 where a pixel was manipulated.
+        ``images`` ``[B, 3, H, W]`` lie in [0, 1]; ``labels`` ``[B]`` are 1 for fake, and ``masks`` ``[B, H, W]`` where
+        a pixel was manipulated.
         """
 
 

@@ -68,6 +68,3 @@ class F3Net(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logit: Tensor = self.classifier(self.xception(self.decomposition(x)))
         return logit
-
-
-f3net = F3Net

@@ -13,6 +13,8 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.backbones.efficientnet import efficientnet_b4
 
 LAYERS = 4
+"""Number of transformer layers."""
+
 SCALES = (1, 2, 4, 8)
 """The height of the feature over the height of a patch, for each group of channels."""
 
@@ -85,7 +87,7 @@ class MultiScale(nn.Module):
         return result
 
 
-class Frequency(nn.Module):
+class FrequencyFilter(nn.Module):
     """A learned filter of the feature's spectrum. Source: Section 3.3."""
 
     def __init__(self, channels: int, size: int) -> None:
@@ -118,7 +120,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
-        self.multi_scale, self.frequency = MultiScale(channels), Frequency(channels, size)
+        self.multi_scale, self.frequency = MultiScale(channels), FrequencyFilter(channels, size)
         self.cross = CrossModality(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -141,12 +143,10 @@ class M2TR(nn.Module):
         self.before, self.after = net.features[:3], net.features[3:]
         self.transformer = nn.Sequential(*(TransformerLayer(CHANNELS, input_size // STRIDE) for _ in range(LAYERS)))
         self.avgpool = net.avgpool
-        self.classifier = nn.Sequential(nn.Dropout(0.5), net.classifier[-1])
+        *_, last = net.classifier.children()
+        self.classifier = nn.Sequential(nn.Dropout(0.5), last)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.after(self.transformer(self.before(x)))
         logits: Tensor = self.classifier(self.avgpool(x).flatten(1))
         return logits
-
-
-m2tr = M2TR

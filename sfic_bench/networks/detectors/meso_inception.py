@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 WIDTHS = ((1, 4, 4, 2), (2, 4, 4, 2))
-"""Channels of each inception module's branches: 1×1 alone, then dilation 1, 2 and 3."""
+"""Channels of each inception module's branches: one with a 1×1 convolution, then those with dilation 1, 2 and 3."""
 
 WIDTH = 16
 """Channels of the last two convolutions and of the hidden layer."""
@@ -20,12 +20,11 @@ class Inception(nn.Module):
 
     def __init__(self, c_in: int, widths: tuple[int, ...]) -> None:
         super().__init__()
-        alone, *dilated = widths
-        self.branches = nn.ModuleList([nn.Conv2d(c_in, alone, 1, bias=False)])
-        for dilation, width in enumerate(dilated, 1):
-            reduce = nn.Conv2d(c_in, width, 1, bias=False)
-            see = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
-            self.branches.append(nn.Sequential(reduce, see))
+        self.branches = nn.ModuleList([nn.Conv2d(c_in, widths[0], 1, bias=False)])
+        for dilation, width in enumerate(widths[1:], 1):
+            reduction = nn.Conv2d(c_in, width, 1, bias=False)
+            dilated = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+            self.branches.append(nn.Sequential(reduction, dilated))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self.branches], dim=1)
@@ -59,6 +58,3 @@ class MesoInception(nn.Module):
         x = self.pool2(self.norm(self.relu(self.conv2(x))))
         logits: Tensor = self.classifier(x.flatten(1))
         return logits
-
-
-meso_inception = MesoInception

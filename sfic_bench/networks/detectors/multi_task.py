@@ -24,19 +24,14 @@ HEAD = ((16, 1), (16, 2), (8, 1), (8, 2))
 LATENT = ENCODER[-1][0]
 
 
-def _down(c_in: int, widths: tuple[tuple[int, int], ...]) -> list[nn.Module]:
+def _convolutions(c_in: int, widths: tuple[tuple[int, int], ...], *, transposed: bool) -> list[nn.Module]:
     parts: list[nn.Module] = []
     for c_out, stride in widths:
-        parts += [nn.Conv2d(c_in, c_out, 3, stride, padding=1), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
-        c_in = c_out
-    return parts
-
-
-def _up(c_in: int, widths: tuple[tuple[int, int], ...]) -> list[nn.Module]:
-    parts: list[nn.Module] = []
-    for c_out, stride in widths:
-        conv = nn.ConvTranspose2d(c_in, c_out, 3, stride, padding=1, output_padding=stride - 1)
-        parts += [conv, nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
+        if transposed:
+            parts.append(nn.ConvTranspose2d(c_in, c_out, 3, stride, padding=1, output_padding=stride - 1))
+        else:
+            parts.append(nn.Conv2d(c_in, c_out, 3, stride, padding=1))
+        parts += [nn.BatchNorm2d(c_out), nn.ReLU(inplace=True)]
         c_in = c_out
     return parts
 
@@ -52,11 +47,13 @@ class MultiTask(Detector):
         super().__init__()
         if classes != 2:
             raise InvalidValue(f"multi-task tells real from fake, got {classes} classes")
-        self.encoder = nn.Sequential(*_down(3, ENCODER))
-        self.shared = nn.Sequential(*_up(LATENT, SHARED))
+        self.encoder = nn.Sequential(*_convolutions(3, ENCODER, transposed=False))
+        self.shared = nn.Sequential(*_convolutions(LATENT, SHARED, transposed=True))
         width, last = SHARED[-1][0], HEAD[-1][0]
-        self.segment = nn.Sequential(*_up(width, HEAD), nn.ConvTranspose2d(last, 2, 3, padding=1))
-        self.reconstruct = nn.Sequential(*_up(width, HEAD), nn.ConvTranspose2d(last, 3, 3, padding=1))
+        self.segment, self.reconstruct = (
+            nn.Sequential(*_convolutions(width, HEAD, transposed=True), nn.ConvTranspose2d(last, n, 3, padding=1))
+            for n in (2, 3)
+        )
 
     def forward(self, x: Tensor) -> Detection:
         halves, logits = self._encoded(x)
@@ -81,6 +78,3 @@ class MultiTask(Detector):
         activation = (detection.logits - target).abs().sum(dim=1).mean()
         segmentation = F.cross_entropy(detection.mask, masks.long())
         return activation + segmentation + F.mse_loss(detection.reconstruction, 2 * images - 1)
-
-
-multi_task = MultiTask

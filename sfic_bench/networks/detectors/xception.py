@@ -8,13 +8,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-BLOCKS = (
-    ((128, 128), 2),
-    ((256, 256), 2),
-    ((728, 728), 2),
-    *(((728, 728, 728), 1),) * 8,
-    ((728, 1024), 2),
-)
+from sfic_bench.networks.backbones.layers import FeatureClassifier
+
+BLOCKS = (((128, 128), 2), ((256, 256), 2), ((728, 728), 2), *(((728, 728, 728), 1),) * 8, ((728, 1024), 2))
 """Output channels of each block's separable convolutions, and its stride."""
 
 STEM, TAIL = (32, 64), (1536, 2048)
@@ -42,9 +38,8 @@ class XceptionBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1:
             parts.append(nn.MaxPool2d(3, stride, padding=1))
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(c_in, widths[-1], 1, stride, bias=False), nn.BatchNorm2d(widths[-1])
-            )
+            conv = nn.Conv2d(c_in, widths[-1], 1, stride, bias=False)
+            self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(widths[-1]))
         self.body = nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,12 +47,11 @@ class XceptionBlock(nn.Module):
         return result
 
 
-class Xception(nn.Module):
+class Xception(FeatureClassifier):
     """``[B, channels, H, W]`` to logits ``[B, classes]``."""
 
     def __init__(self, classes: int, channels: int = 3) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             nn.Conv2d(channels, STEM[0], 3, stride=2, bias=False),
             nn.BatchNorm2d(STEM[0]),
             nn.ReLU(),
@@ -67,17 +61,9 @@ class Xception(nn.Module):
         )
         width = STEM[1]
         for i, (widths, stride) in enumerate(BLOCKS):
-            self.features.append(XceptionBlock(width, widths, stride, is_first=i == 0))
+            features.append(XceptionBlock(width, widths, stride, is_first=i == 0))
             width = widths[-1]
         for c_out in TAIL:
-            self.features.extend([*separable(width, c_out), nn.ReLU()])
+            features.extend([*separable(width, c_out), nn.ReLU()])
             width = c_out
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier: nn.Module = nn.Linear(width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.avgpool(self.features(x)).flatten(1))
-        return logits
-
-
-xception = Xception
+        super().__init__(features, nn.Linear(width, classes))

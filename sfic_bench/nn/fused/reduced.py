@@ -9,12 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfic_bench.nn.fused.norms import fold
-from sfic_bench.nn.geometry import Size
 from sfic_bench.nn.mcs import MCSConv
 from sfic_bench.nn.per_branch import PerBranch, pooled
 from sfic_bench.nn.recompute import Derived
-from sfic_bench.nn.split import Pair, resize, scaled_size, size_of
+from sfic_bench.nn.split import Pair, Size, resize, scaled_size, size_of
 from sfic_bench.nn.stages import ConvOptions, Stage1, Stage2, StageBase
 
 
@@ -28,11 +26,8 @@ class ReducedStage2(Stage2):
     def __init__(self, stage: Stage2) -> None:
         StageBase.__init__(self, stage.geometry.kernel, _options(stage))
         self.depthwise = stage.depthwise
-        for name, part in stage.named_children():
-            setattr(self, name, copy.deepcopy(part))
-        for name in ("pool", "ss", "sf", "fs", "ff"):
-            if getattr(stage, name) is None:
-                setattr(self, name, None)
+        for name in ("ss", "ff", "sf", "fs"):
+            setattr(self, name, copy.deepcopy(getattr(stage, name)))
 
     def forward(self, pair: Pair, residual: Pair | None = None) -> Pair:
         """Stage 2 of ``pair``, plus ``residual`` where a sum behind the stage has become part of it."""
@@ -76,25 +71,18 @@ class ReducedStage2(Stage2):
 
 
 class ReducedStage1(StageBase):
-    """Stage 1 that computes F only where the resize keeps it, and may give the pair as one tensor.
+    """Stage 1 that computes F only where the resize keeps it.
 
-    Args:
-        stage: the stage that this one stands for; it is not changed.
-        joined: give ``[S; F]`` as one tensor (β = 1) instead of a pair.
+    With ``joined`` it gives the pair as one tensor ``[S; F]``, which needs β = 1.
     """
+
+    reads_pair = False
 
     def __init__(self, stage: Stage1, joined: bool) -> None:
         super().__init__(stage.geometry.kernel, _options(stage))
         self.beta, self.joined = stage.beta, joined
-        self.pool = copy.deepcopy(stage.pool)
         self.mcs: nn.Module | None = copy.deepcopy(stage.mcs)
         self.spatial, self.frequency = copy.deepcopy(stage.spatial), copy.deepcopy(stage.frequency)
-
-    def fold(self, norm: PerBranch) -> None:
-        """Fold the BatchNorms of both outputs into the convolutions, for inference."""
-        for conv, part in ((self.spatial, norm.spatial), (self.frequency, norm.frequency)):
-            if conv is not None:
-                conv.weight, conv.bias = fold(conv.weight, conv.bias, cast(nn.BatchNorm2d, part))
 
     def fix_filter(self) -> None:
         """Keep the constrained kernels of MCSConv instead of computing them at each call, for inference."""
@@ -116,26 +104,16 @@ class ReducedStage1(StageBase):
             return x.new_empty(x.shape[0], 0, *scaled)
         assert self.mcs is not None
         ratio = _integer_ratio(size, scaled)
-        if (
-            self.pool is None
-            and ratio is not None
-            and _is_pointwise(self.frequency)
-            and isinstance(self.mcs, MCSConv | nn.Conv2d)
-        ):
-            kernel = self.mcs.kernel() if isinstance(self.mcs, MCSConv) else self.mcs.weight
+        has_kernel = isinstance(self.mcs, MCSConv | nn.Conv2d)
+        if self.pool is None and ratio is not None and _is_pointwise(self.frequency) and has_kernel:
+            kernel = self.mcs.kernel() if isinstance(self.mcs, MCSConv) else cast(Tensor, self.mcs.weight)
             filtered = F.conv2d(x, kernel, None, ratio, kernel.shape[-1] // 2, groups=x.shape[1])
             return cast(Tensor, self.frequency(filtered))
         return reduced(self.frequency, Derived.of(self._shrunk(self.mcs(x))), size, scaled)
 
-    def _shrunk(self, x: Tensor) -> Tensor:
-        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
-
 
 def reduced(conv: nn.Conv2d, x: Derived, size: Size, target: Size) -> Tensor:
-    """``resize(conv(x), target)``, computed for less where possible.
-
-    ``conv`` has a stride of 1 and gives ``size``.
-    """
+    """``resize(conv(x), target)``, computed for less where possible; ``conv`` has a stride of 1 and gives ``size``."""
     ratio = _integer_ratio(size, target)
     if ratio is not None and ratio != (1, 1) and _is_pointwise(conv) and x.value.device.type == "cpu":
         # oneDNN's strided 1×1 convolutions read whole rows; copying the pixels that they need costs less.
@@ -159,8 +137,8 @@ def _is_pointwise(conv: nn.Conv2d) -> bool:
 
 
 def _options(stage: StageBase) -> ConvOptions:
-    g = stage.geometry
-    return ConvOptions(stride=g.stride, padding=g.padding, dilation=g.dilation)
+    geometry = stage.geometry
+    return ConvOptions(stride=geometry.stride, padding=geometry.padding, dilation=geometry.dilation)
 
 
 def _integer_ratio(size: Size, smaller: Size) -> tuple[int, int] | None:

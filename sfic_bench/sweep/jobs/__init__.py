@@ -1,4 +1,4 @@
-"""The kinds of jobs that a sweep does: counting, timing, training. Each says what it needs, and does itself."""
+"""The kinds of jobs that a sweep does: counting, timing, and training with scoring."""
 
 from sfic_bench.sweep.jobs.cost import CostJob
 from sfic_bench.sweep.jobs.timing import TimingJob

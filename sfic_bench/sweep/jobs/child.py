@@ -1,6 +1,6 @@
 """One process of a training by several: ``python -m sfic_bench.sweep.jobs.child JOB.json RUN BATCH REPORTS``.
 
-torchrun starts it on each host, see `sfic_bench.sweep.launch`. It ends when whoever started torchrun is gone.
+`sfic_bench.sweep.launch.torchrun` starts it on each host. It ends when the process that started torchrun is gone.
 """
 
 import os
@@ -13,7 +13,7 @@ from msgspec import json
 from sfic_bench.errors import SficBenchError, first_line
 from sfic_bench.measure.failures import out_of_memory
 from sfic_bench.sweep.jobs.train import TrainJob
-from sfic_bench.sweep.messages import Failed, OutOfMemory, Rate, Reports
+from sfic_bench.sweep.launch import FailureReport, RateReport, Reports
 from sfic_bench.train.runs import Run
 
 
@@ -24,18 +24,18 @@ def main() -> None:
     job = json.decode(Path(job_path).read_bytes(), type=TrainJob)
     reports = Reports(Path(reports_path))
     try:
-        job.train_here(Run(Path(folder)), int(batch_size), lambda rate: reports.write(Rate(images_per_s=rate)))
+        job.train_here(Run(Path(folder)), int(batch_size), lambda rate: reports.write(RateReport(images_per_s=rate)))
     except SficBenchError as error:
-        reports.write(Failed(reason=first_line(error)))
+        reports.write(FailureReport(reason=first_line(error)))
         raise
     except (RuntimeError, MemoryError) as error:
-        if shortage := out_of_memory(error):
-            reports.write(OutOfMemory(reason=shortage))
+        if lack := out_of_memory(error):
+            reports.write(FailureReport(reason=lack, lacks_memory=True))
         raise
 
 
 def _end_with_starter() -> None:
-    os.read(sys.stdin.fileno(), 1)  # comes back when nobody holds the other end
+    os.read(sys.stdin.fileno(), 1)  # returns when no process holds the other end of the pipe
     os._exit(1)
 
 

@@ -13,13 +13,13 @@ class CostJob(Job, frozen=True, kw_only=True, tag="cost"):
     input_size: int
     classes: int
 
-    order: ClassVar[int] = 2  # what takes least fills the gaps
+    order: ClassVar[int] = 2  # the smallest jobs fill the gaps that others leave
 
     def __str__(self) -> str:
         return f"cost of {self.network}, {self.input_size}×{self.input_size}"
 
     def facts(self) -> Facts:
-        return self.network_facts() | {"input_size": self.input_size, "classes": self.classes}
+        return super().facts() | {"input_size": self.input_size, "classes": self.classes}
 
     def run(self, key: str, workplace: Workplace) -> Done:
         from sfic_bench import api

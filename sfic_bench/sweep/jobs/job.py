@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -21,23 +19,23 @@ from sfic_bench.results.fields import Value
 from sfic_bench.results.read import Result
 from sfic_bench.version import __version__
 
-Facts = Mapping[str, Value | list[str]]
+Facts = dict[str, Value | list[str]]
 """What determines a result, by name."""
 
 ReportRate = Callable[[float], object]
-"""Is given the images a second of a training, now and then."""
+"""A function that is called with the images a second of a training, about once a second."""
 
 
 class Needs(Struct, frozen=True, kw_only=True):
     """What a job needs of one node, or of each of several.
 
     Attributes:
-        hosts: nodes that it runs on at once.
+        hosts: number of nodes that it runs on at once.
         cpus: cores, and torch's threads; ``None`` for all that the node has, so that no other job runs there.
-        gpus: whole ones, or a share of one.
-        accelerator_type: as Ray names it, such as ``H100``.
-        resources: by name, what the cluster's administrator gave to nodes.
-        workers: processes that decode images, for each device.
+        gpus: number of GPUs, or a share of one.
+        accelerator_type: Ray's name of the GPU, such as ``H100``.
+        resources: amounts by name, as the cluster's administrator declared them.
+        workers: number of processes that decode images, for each device.
     """
 
     hosts: int = 1
@@ -56,12 +54,12 @@ class Needs(Struct, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What is the same for needs that the same nodes can meet."""
+        """A value that is the same for all needs that the same nodes can meet."""
         return self.hosts, self.cpus, self.gpus, self.accelerator_type, tuple(sorted(self.resources.items()))
 
     @property
     def named(self) -> dict[str, float]:
-        """What a node must have besides cores and GPUs, by Ray's names; of an accelerator's type a trace is asked for."""
+        """What a node must have besides cores and GPUs, by Ray's names; Ray gives each type of accelerator a name."""
         kind = {f"accelerator_type:{self.accelerator_type}": 0.001} if self.accelerator_type else {}
         return kind | self.resources
 
@@ -72,19 +70,19 @@ class Needs(Struct, frozen=True, kw_only=True):
 
 
 class PeerHosts(Protocol):
-    """The hosts beside the first of a training that takes several; they wait for it at ``address``."""
+    """The hosts of a training besides the first, which they wait for at ``address``."""
 
     address: str
 
     def check(self, wait_s: float = 0) -> None:
-        """Raise what ended one of them, if something has within ``wait_s`` seconds or they are all done by then."""
+        """Wait up to ``wait_s`` seconds for their end, and raise the error that ended one of them, if any did."""
 
     def stop(self) -> None:
         """End those that still run."""
 
 
 StartPeers = Callable[[Path, int], PeerHosts]
-"""Starts the other hosts of a training, given the run's folder and the images of a step."""
+"""Starts the other hosts of a training, given the run's folder and the batch size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +90,10 @@ class Workplace:
     """What a job has on the node that it runs on.
 
     Attributes:
-        folder: the folder that a run is kept in, by its name; on this machine while the block runs.
-        threads: of torch.
-        report_rate: is told how fast a training is.
+        folder: gives a run's folder by its name; it is on this machine inside the ``with`` block.
+        threads: number of torch's threads.
         start_peers: starts the other hosts of a training; ``None`` where an engine has one node.
-        batch_size: less than the recipe's after the memory was too small for that.
+        batch_size: the batch size that fits the memory, if the recipe's did not; otherwise ``None``.
     """
 
     folder: Callable[[str], AbstractContextManager[Path]]
@@ -107,12 +104,7 @@ class Workplace:
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """A job's result, and what else is to be known of how it came about.
-
-    Attributes:
-        run: the run of a training, as a folder's name in the sweep's store.
-        note: what was done otherwise than the sweep file says.
-    """
+    """A job's result; ``run`` and ``note`` are those of its `JobRecord`."""
 
     result: Result
     run: str = ""
@@ -120,12 +112,12 @@ class Done(Struct, frozen=True, kw_only=True):
 
 
 class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
-    """One result to be had.
+    """The work of one cell of a sweep's grid, which gives one result.
 
     Attributes:
-        needs: of the node that it runs on.
-        files: paths by content, see `sfic_bench.sweep.manifests`, of manifests and of networks' files.
-        block: where in the sweep file it stands.
+        needs: what it needs of the node that it runs on.
+        files: the paths of manifests and of networks' files, by their content; see `sfic_bench.sweep.manifests`.
+        block: its place in the sweep file.
     """
 
     network: Variant
@@ -137,50 +129,38 @@ class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
     """Jobs of a lower order begin first."""
 
     is_timed: ClassVar[bool] = False
-    """Whether the result is a time, which is one of one kind of device, and disturbed by any other job beside it."""
+    """Whether the result is a time, which depends on the kind of device and is disturbed by other jobs on the node."""
 
     @property
     def command(self) -> str:
-        """The command whose result it is: ``cost``, ``latency`` or ``accuracy``."""
+        """The command that gives the same result: ``cost``, ``latency`` or ``accuracy``."""
         return str(self.__struct_config__.tag)
 
     @property
     def device(self) -> Device:
-        """The kind of device that it runs on; counting needs none, and is done on a CPU."""
+        """The kind of device that it runs on; counting is done on a CPU."""
         return Device.CPU
 
     def facts(self) -> Facts:
-        """Everything that determines the result, besides code, torch and device.
+        """Everything that determines the result, besides code, torch and device; of the base class, the network's part.
 
-        Files are named by their content, so that it does not matter where they lie.
+        A network's name has the version of the library or the content of the file that it comes from.
         """
-        raise NotImplementedError
+        v, name = self.network, self.network.backbone
+        place, colon, function = name.rpartition(":")
+        if colon:
+            content = next((content for content, path in self.files.items() if path == place), None)
+            name = f"{content or f'{place} {version_of(place)}'}:{function}"
+        return {"backbone": name, "alpha": v.alpha, "beta": v.beta, "on_unsupported": str(v.on_unsupported)}
 
     def run(self, key: str, workplace: Workplace) -> Done:
         """Compute the result; ``key`` names what is kept meanwhile."""
         raise NotImplementedError
 
-    def smaller_batch(self, batch_size: int | None) -> int | None:
-        """The batch to try after ``batch_size``, or the job's own, was too large for the memory; ``None`` if it has none."""
-        return None
-
-    def network_facts(self) -> dict[str, Value | list[str]]:
-        """The network's part of `facts`."""
-        v = self.network
-        return {
-            "backbone": named_by_version(v.backbone, self.files),
-            "alpha": v.alpha,
-            "beta": v.beta,
-            "on_unsupported": str(v.on_unsupported),
-        }
-
     def key(self, code: str, torch: str, device_kind: str) -> str:
         """A file name that is the same wherever the same result would come out.
 
-        Args:
-            code: of `code_version`.
-            torch: its version.
-            device_kind: the device's name where the result is a time, else nothing.
+        It depends on `facts`, `code_version`, torch's version and, if the result is a time, the kind of device.
         """
         determines = [self.command, self.facts(), code, torch, device_kind]
         digest = hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()
@@ -188,24 +168,15 @@ class Job(Struct, frozen=True, kw_only=True, tag_field="command"):
 
     @property
     def readable_key(self) -> str:
-        """How the keys of this job begin, whatever determines its result."""
+        """The beginning of the job's key, which does not depend on code, torch or device."""
         seed = self.facts().get("seed", "")
         parts = (self.command, _slug(str(self.network)), _slug(str(seed)))
         return "-".join(part for part in parts if part)[:80]
 
 
-def plain(value: object) -> dict[str, Value | list[str]]:
+def plain(value: object) -> Facts:
     """A struct or dataclass of plain values as a mapping."""
-    return msgspec.convert(msgspec.to_builtins(value), dict[str, Value | list[str]])
-
-
-def named_by_version(backbone: str, files: Mapping[str, str]) -> str:
-    """A network's name with the version of the library, or the content of the file, that it comes from."""
-    place, colon, name = backbone.rpartition(":")
-    if not colon:
-        return backbone
-    content = next((content for content, path in files.items() if path == place), None)
-    return f"{content or f'{place} {version_of(place)}'}:{name}"
+    return msgspec.convert(msgspec.to_builtins(value), Facts)
 
 
 def _slug(text: str) -> str:
@@ -216,16 +187,9 @@ def _slug(text: str) -> str:
 @cache
 def code_version() -> str:
     """The version, and a digest of all code that can determine a result: everything but the command line's."""
-    digest = hashlib.sha256()
-    for name, data in sorted(_sources(resources.files("sfic_bench"), "")):
-        digest.update(name.encode() + b"\0" + data + b"\0")
+    package, digest = Path(__file__).parents[2], hashlib.sha256()
+    files = {path.relative_to(package).as_posix(): path for path in package.rglob("*.*")}
+    for name, path in sorted(files.items()):
+        if path.suffix in (".py", ".csv") and not name.startswith("cli/"):
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{__version__}+{digest.hexdigest()[:12]}"
-
-
-def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    for entry in folder.iterdir():
-        name = f"{prefix}{entry.name}"
-        if entry.is_dir() and name != "cli":
-            yield from _sources(entry, f"{name}/")
-        elif name.endswith((".py", ".csv")):
-            yield name, entry.read_bytes()

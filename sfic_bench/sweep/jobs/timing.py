@@ -12,13 +12,13 @@ from sfic_bench.sweep.jobs.job import Done, Facts, Job, Workplace, plain
 
 
 class TimingJob(Job, frozen=True, kw_only=True, tag="latency"):
-    """Times of one SFIC network and its vanilla form, in the same rounds; or of a vanilla network alone."""
+    """Times of one SFIC network and its vanilla form, in the same rounds, or of a vanilla network alone."""
 
     conditions: Conditions
     paths: list[str]
     max_seconds: float
 
-    order: ClassVar[int] = 0  # what takes a whole node begins while nodes are free
+    order: ClassVar[int] = 0  # a job that takes a whole node begins while nodes are free
     is_timed: ClassVar[bool] = True
 
     def __str__(self) -> str:
@@ -32,19 +32,14 @@ class TimingJob(Job, frozen=True, kw_only=True, tag="latency"):
         return self.conditions.device
 
     def facts(self) -> Facts:
-        return {
-            **self.network_facts(),
-            **plain(self.conditions),
-            "paths": self.paths,
-            "max_seconds": self.max_seconds,
-        }
+        return {**super().facts(), **plain(self.conditions), "paths": self.paths, "max_seconds": self.max_seconds}
 
     def run(self, key: str, workplace: Workplace) -> Done:
         from sfic_bench import timing
         from sfic_bench.measure.sampler import Stop
 
         vanilla = replace(self.network, alpha=None, beta=None)
-        networks = [self.network] if self.network.is_vanilla else [vanilla, self.network]
+        networks = [vanilla] if self.network.is_vanilla else [vanilla, self.network]
         machine = timing.Machine.for_conditions(self.conditions)
         stop = Stop(max_seconds=self.max_seconds)
         result: TimingResult

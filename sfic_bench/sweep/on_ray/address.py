@@ -1,4 +1,4 @@
-"""Whether a Ray cluster answers at an address."""
+"""The check whether a Ray cluster answers at an address."""
 
 import os
 import socket
@@ -15,18 +15,18 @@ CLIENT = "ray://"
 
 
 def check_reachable(address: str) -> None:
-    """Ray itself waits for a minute or ends the process where nobody answers, so ask first.
+    """Check that a cluster answers, because Ray itself would wait for a minute or end the process.
 
-    That nobody answers is known within half a minute; a cluster that answers has ``JOINED_WITHIN_S`` to take this
-    process in, since its nodes may be busy.
+    That no cluster answers is known within half a minute. A cluster that answers has ``JOINED_WITHIN_S`` to let this
+    process join, since its nodes may be busy.
 
     Raises:
-        EngineFailed: if nobody answers, or the cluster does not take this process in.
+        EngineFailed: if no cluster answers, or it does not let this process join.
         MissingDependency: without Ray's client.
     """
     if address != "auto":
         _check_answers(address)
-    if not address.startswith(CLIENT):  # else Ray says so itself, in good time
+    if not address.startswith(CLIENT):  # Ray's client itself reports a failure soon
         _check_joined(address)
 
 
@@ -41,7 +41,7 @@ def _check_answers(address: str) -> None:
             f"cannot reach a Ray cluster at {address}: {error.strerror or error}; start one with `ray start --head`"
         ) from None
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return  # answers nobody without the certificates, which are Ray's to read
+        return  # the cluster answers only with certificates, which Ray reads
     try:
         import grpc
     except ModuleNotFoundError:
@@ -63,8 +63,8 @@ def _check_joined(address: str) -> None:
         done = subprocess.run(call, capture_output=True, text=True, check=False, timeout=JOINED_WITHIN_S)
     except subprocess.TimeoutExpired:
         raise EngineFailed(
-            f"the Ray cluster at {address} did not take this process in within {JOINED_WITHIN_S:g} s: do its nodes "
-            "reach each other under the address that `ray start` printed?"
+            f"the Ray cluster at {address} did not let this process join within {JOINED_WITHIN_S:g} s: can its nodes "
+            "reach each other at the address that `ray start` printed?"
         ) from None
     if done.returncode:
         raise EngineFailed(
@@ -73,5 +73,5 @@ def _check_joined(address: str) -> None:
 
 
 def last_line(text: str) -> str:
-    """Where tracebacks and Ray's own messages say what happened."""
+    """The last line with text, in which tracebacks and Ray's own messages say what happened."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

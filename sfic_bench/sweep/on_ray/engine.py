@@ -2,99 +2,82 @@
 
 import logging
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from time import monotonic
 from typing import Any
 
 from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.sweep.engines import RETRIES, EngineFailed, Node, Running
-from sfic_bench.sweep.jobs import AnyJob
+from sfic_bench.sweep.jobs import AnyJob, TrainJob
+from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.on_ray.address import CLIENT, check_reachable, last_line
-from sfic_bench.sweep.on_ray.hosts import RayPeerHosts, bundle, ray_options
-from sfic_bench.sweep.on_ray.waiting import Waiting
-from sfic_bench.sweep.work import (
-    MachineFailure,
-    NodeFacts,
-    Outcome,
-    Task,
-    facts_of_this_node,
-    run_job,
-)
+from sfic_bench.sweep.on_ray.nodes import Board, bundle, node_facts, ray_options, run_task
+from sfic_bench.sweep.work import JobOutcome, MachineFailure, Task
 
 ANSWERED_WITHIN_S = 120.0
 POLLED_EVERY_S = 1.0
 AHEAD, LEAST_AHEAD = 4, 16
-"""Tasks of a shape that Ray is given for each core and at least, so that no node waits for the driver and it holds few."""
-
-
-class Board:
-    """An actor on which nodes write what they are doing."""
-
-    def __init__(self) -> None:
-        self.running: dict[str, Running] = {}
-
-    def start(self, key: str, running: Running) -> None:
-        self.running[key] = running
-
-    def rate(self, key: str, images_per_s: float) -> None:
-        if key in self.running:
-            self.running[key].images_per_s = images_per_s
-
-    def end(self, key: str) -> None:
-        self.running.pop(key, None)
-
-    def now(self) -> dict[str, Running]:
-        return self.running
-
-
-def _facts() -> NodeFacts:
-    # A task that asks for no GPU shall see them all; releases of Ray differ in that.
-    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
-        del os.environ["CUDA_VISIBLE_DEVICES"]
-    return facts_of_this_node(gpus=True)
-
-
-def _on_node(task: Task, board: Any) -> Outcome:
-    import ray
-
-    job, host = task.job, facts_of_this_node().host
-    board.start.remote(task.key, Running(command=job.command, title=str(job), host=host))
-    try:
-        node = ray.get_runtime_context().get_node_id()
-        report_rate = partial(board.rate.remote, task.key)
-        return run_job(task, report_rate, node, partial(RayPeerHosts, task))
-    finally:
-        board.end.remote(task.key)
+"""How many tasks of a shape Ray is given for each core, and at least: enough that no node waits for the driver."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """A task that Ray has, and the group of nodes that it runs on if it needs several."""
+class _Submitted:
+    """A task that Ray was given, and its placement group if it needs several nodes."""
 
     task: Task
     group: Any = None
 
 
-def with_less_memory(task: Task, times: int) -> Task | None:
-    """What to do after Ray has ended a process for want of memory, the ``times``-th time; ``None`` for nothing.
+class Waiting:
+    """The tasks that Ray has not been given yet, by the shape of their needs, so that no shape holds up another."""
 
-    A training is done with half the batch; others as they were, since another job may have taken the memory.
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._queues: dict[object, tuple[Needs, deque[Task]]] = {}
+        for task in tasks:
+            self.put(task)
+
+    def __bool__(self) -> bool:
+        return any(queue for _, queue in self._queues.values())
+
+    def put(self, task: Task) -> None:
+        needs = task.job.needs
+        self._queues.setdefault(needs.shape, (needs, deque()))[1].append(task)
+
+    def next(self, given: Mapping[object, int], room: int) -> Iterator[Task]:
+        """Remove and yield tasks until Ray has ``room`` of each shape; it has been ``given`` some already.
+
+        Tasks that need no GPU wait until all tasks that take a whole node are done, because no node would ever be free
+        among small tasks.
+        """
+        a_node_is_needed = False
+        for shape, (needs, queue) in self._queues.items():
+            takes_a_node = needs.cpus is None
+            if a_node_is_needed and not needs.gpus and not takes_a_node:
+                continue
+            a_node_is_needed |= takes_a_node and bool(queue or given[shape])
+            while queue and given[shape] < room:
+                yield queue.popleft()
+
+
+def with_less_memory(task: Task, times: int) -> Task | None:
+    """The task to do after Ray has ended ``task`` for lack of memory, the ``times``-th time; ``None`` for none.
+
+    A training is repeated with half the batch size. Other tasks are repeated as they are, because another job may have
+    taken the memory.
     """
+    if not isinstance(task.job, TrainJob):
+        return task if times <= RETRIES else None
     smaller = task.job.smaller_batch(task.batch_size)
-    if smaller is not None:
-        return replace(task, batch_size=smaller)
-    is_training = task.job.smaller_batch(2) is not None
-    return None if is_training or times > RETRIES else task
+    return None if smaller is None else replace(task, batch_size=smaller)
 
 
 class OnRay:
-    """A Ray cluster, or Ray on this machine alone.
+    """The engine of a Ray cluster, or of Ray on this machine alone.
 
     Args:
-        address: ``None`` starts Ray on this machine; else ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``.
+        address: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``; ``None`` starts Ray on this machine.
 
     Raises:
         MissingDependency: without the extra ``ray``.
@@ -103,11 +86,11 @@ class OnRay:
 
     def __init__(self, address: str | None = None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # nothing here uses gRPC in a forked process
-        # Else Ray tries a task that its memory monitor has ended again and again, with the same batch.
-        os.environ["RAY_task_oom_retries"] = "0"  # noqa: SIM112 - as Ray spells it
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # no forked process uses gRPC
+        # By default Ray repeats a task that its memory monitor has ended, again and again, with the same batch.
+        os.environ["RAY_task_oom_retries"] = "0"  # noqa: SIM112 - Ray's own spelling
         if address is None:
-            # Ray on one machine listens to that machine alone where it is told, in these words, that it is no cluster.
+            # With this setting, Ray on one machine listens only to that machine.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         try:
             import ray
@@ -120,17 +103,17 @@ class OnRay:
         if address is not None:
             check_reachable(address)
         self._join(address)
-        self._given: dict[Any, _Given] = {}
+        self._submitted: dict[Any, _Submitted] = {}
         self._shapes: Counter[object] = Counter()
-        self._ended: Counter[str] = Counter()
+        self._memory_failures: Counter[str] = Counter()
         try:
-            self.nodes = self._found_nodes()
+            self.nodes = self._list_nodes()
             self._board: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         except BaseException:
             self.close()
             raise
-        self._on_node: Any = ray.remote(_on_node)
-        self._alone: Any = ray.remote(max_calls=1)(_on_node)
+        self._shared: Any = ray.remote(run_task)
+        self._alone: Any = ray.remote(max_calls=1)(run_task)
         self._last: Mapping[str, Running] = {}
 
     def _join(self, address: str | None) -> None:
@@ -147,64 +130,61 @@ class OnRay:
                 self._ray.shutdown()
                 if left and isinstance(error, ConnectionError):
                     continue
-                raise EngineFailed(
-                    f"cannot join a Ray cluster at {address or 'this machine'}: {last_line(str(error)) or type(error).__name__}"
-                ) from None
+                reason = last_line(str(error)) or type(error).__name__
+                raise EngineFailed(f"cannot join a Ray cluster at {address or 'this machine'}: {reason}") from None
 
-    def _found_nodes(self) -> list[Node]:
+    def _list_nodes(self) -> list[Node]:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         ray, node_of = self._ray, {}
-        remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(_facts)
-        alive = [node for node in ray.nodes() if node["Alive"]]
-        for node in alive:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            node_of[remote.options(scheduling_strategy=there).remote()] = node
+        remote = ray.remote(num_cpus=0, max_retries=0, max_calls=1)(node_facts)
+        for node in ray.nodes():
+            if node["Alive"]:
+                on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                node_of[remote.options(scheduling_strategy=on_node).remote()] = node
         done, late = ray.wait(list(node_of), num_returns=len(node_of), timeout=ANSWERED_WITHIN_S)
         if late:
             names = ", ".join(node_of[ref]["NodeManagerHostname"] for ref in late)
             raise EngineFailed(f"no answer from {names} within {ANSWERED_WITHIN_S:g} s: is the node overloaded?")
         nodes = []
         for ref in done:
-            node = node_of[ref]
+            name, total = node_of[ref]["NodeManagerHostname"], dict(node_of[ref]["Resources"])
             try:
                 facts = ray.get(ref)
             except ray.exceptions.RayError as error:
                 raise EngineFailed(
-                    f"node {node['NodeManagerHostname']} cannot run sfic-bench, install the same version there: "
-                    f"{last_line(str(error))}"
+                    f"node {name} cannot run sfic-bench, install the same version there: {last_line(str(error))}"
                 ) from None
-            total = dict(node["Resources"])
             nodes.append(
                 Node(
-                    name=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
-                    cpus=total.pop("CPU", 0), gpus=total.pop("GPU", 0), resources=total, facts=facts,
+                    name=f"{name} ({node_of[ref]['NodeManagerAddress']})", cpus=total.pop("CPU", 0),
+                    gpus=total.pop("GPU", 0), resources=total, facts=facts,
                 )
             )  # fmt: skip
         return nodes
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[JobOutcome]:
         ray = self._ray
         waiting = Waiting(tasks)
-        polled, room = 0.0, self._room()
-        while waiting or self._given:
+        polled_at, room = 0.0, self._room()
+        while waiting or self._submitted:
             for task in waiting.next(self._shapes, room):
                 self._submit(task)
-            done, rest = ray.wait(list(self._given), num_returns=1, timeout=POLLED_EVERY_S)
+            done, rest = ray.wait(list(self._submitted), num_returns=1, timeout=POLLED_EVERY_S)
             if rest and done:
                 done += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
             for ref in done:
-                given = self._given.pop(ref)
-                self._shapes[given.task.job.needs.shape] -= 1
-                outcome = self._outcome(ref, given.task)
-                if given.group is not None:
-                    ray.util.remove_placement_group(given.group)
+                submitted = self._submitted.pop(ref)
+                self._shapes[submitted.task.job.needs.shape] -= 1
+                outcome = self._outcome(ref, submitted.task)
+                if submitted.group is not None:
+                    ray.util.remove_placement_group(submitted.group)
                 if isinstance(outcome, Task):
                     waiting.put(outcome)
                 else:
                     yield outcome
-            if monotonic() - polled > POLLED_EVERY_S:
-                polled, room = monotonic(), self._room()
+            if monotonic() - polled_at > POLLED_EVERY_S:
+                polled_at, room = monotonic(), self._room()
                 self._poll()
 
     def _room(self) -> int:
@@ -214,10 +194,9 @@ class OnRay:
     def _submit(self, task: Task) -> None:
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-        job = task.job
-        needs = job.needs
-        # A process of its own, so that nothing of another job is on the device or in the clock's way.
-        function = self._alone if job.is_timed or needs.gpus else self._on_node
+        job, needs = task.job, task.job.needs
+        # In a process of its own, a job meets nothing that another one left on the device or in memory.
+        function = self._alone if job.is_timed or needs.gpus else self._shared
         group, strategy = None, "DEFAULT"
         if needs.hosts > 1:
             group = self._ray.util.placement_group([bundle(needs)] * needs.hosts, strategy="STRICT_SPREAD")
@@ -226,46 +205,46 @@ class OnRay:
             name=str(job), max_retries=RETRIES, retry_exceptions=[MachineFailure], scheduling_strategy=strategy,
             **ray_options(needs, self._cpus(job)),
         ).remote(task, self._board)  # fmt: skip
-        self._given[ref] = _Given(task, group)
+        self._submitted[ref] = _Submitted(task, group)
         self._shapes[needs.shape] += 1
 
     def _cpus(self, job: AnyJob) -> float:
         """The cores to ask Ray for: a job that takes a whole node waits for one of the largest that it can run on."""
         if job.needs.cpus is not None:
             return job.needs.cpus
-        return max(node.cpus for node in self.nodes if node.has(job.needs))
+        return max(node.cpus for node in self.nodes if node.can_run(job))
 
-    def _outcome(self, ref: Any, task: Task) -> Outcome | Task:
+    def _outcome(self, ref: Any, task: Task) -> JobOutcome | Task:
         """How a task ended, or the task to do instead."""
         errors = self._ray.exceptions
         try:
-            outcome: Outcome = self._ray.get(ref)
+            outcome: JobOutcome = self._ray.get(ref)
             return outcome
         except MachineFailure as error:
             reason = next(iter(str(error.args[0]).splitlines()), "") if error.args else first_line(error)
         except errors.OutOfMemoryError as error:
-            self._ended[task.key] += 1
-            again = with_less_memory(task, self._ended[task.key])
+            self._memory_failures[task.key] += 1
+            again = with_less_memory(task, self._memory_failures[task.key])
             if again is not None:
                 return again
             reason = first_line(error)
         except errors.RayError as error:
             reason = f"{type(error).__name__}: {first_line(error)}"
-        return Outcome(key=task.key, status="failed", host="", seconds=0, reason=reason, cause="machine")
+        return JobOutcome(key=task.key, host="", reason=reason, cause="machine")
 
     def _poll(self) -> None:
         try:
             self._last = self._ray.get(self._board.now.remote(), timeout=POLLED_EVERY_S)
         except (self._ray.exceptions.RayError, TimeoutError):
-            return  # the actor's node was lost or is busy; cells do not depend on it
+            return  # the board's node is lost or busy, which does no harm to jobs
 
     def running(self) -> Mapping[str, Running]:
-        given = {given.task.key for given in list(self._given.values())}
-        return {key: running for key, running in self._last.items() if key in given}
+        keys = {submitted.task.key for submitted in list(self._submitted.values())}
+        return {key: running for key, running in self._last.items() if key in keys}
 
     def close(self) -> None:
-        for ref, given in self._given.items():
+        for ref, submitted in self._submitted.items():
             self._ray.cancel(ref, force=True)
-            if given.group is not None:
-                self._ray.util.remove_placement_group(given.group)
+            if submitted.group is not None:
+                self._ray.util.remove_placement_group(submitted.group)
         self._ray.shutdown()

@@ -8,9 +8,6 @@ import pytest
 from helpers.command import run_command as run
 from selenium import webdriver
 from selenium.webdriver.common.print_page_options import PrintOptions
-from test_page import browser, page
-
-__all__ = ["browser", "page"]  # fixtures
 
 A4_WIDTH = round((210 - 2 * 10) / 25.4 * 96)
 """CSS pixels between the margins that page.css sets."""
@@ -33,7 +30,7 @@ return [...document.querySelectorAll("table, td, th, figure, .chart, svg.marks")
 def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of the committed results, whose tables have more columns and rows than any other."""
     target = tmp_path_factory.mktemp("grid") / "report.html"
-    files = sorted((Path(__file__).parents[1] / "reports").glob("*.json"))
+    files = sorted((Path(__file__).parents[2] / "reports").glob("*.json"))
     assert run("report", *files, "-o", target)[0] == 0
     return target
 

@@ -1,19 +1,63 @@
-"""One training on several nodes: Ray holds a place on each and starts torchrun there, which does the rest."""
+"""What Ray runs on nodes: tasks, the board of running tasks, and torchrun on each host of a training on several."""
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sfic_bench.errors import first_line
 from sfic_bench.measure.conditions import Device
+from sfic_bench.sweep.engines import Running
 from sfic_bench.sweep.jobs import TrainJob
 from sfic_bench.sweep.jobs.job import Needs, Workplace
 from sfic_bench.sweep.launch import Host, free_address
 from sfic_bench.sweep.store import Store
-from sfic_bench.sweep.work import MachineFailure, Task, facts_of_this_node, set_up
+from sfic_bench.sweep.work import JobOutcome, MachineFailure, NodeFacts, Task, facts_of_this_node, run_job, set_up
+
+
+class Board:
+    """A Ray actor to which nodes write what they are running."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Running] = {}
+
+    def start(self, key: str, running: Running) -> None:
+        self.running[key] = running
+
+    def rate(self, key: str, images_per_s: float) -> None:
+        if key in self.running:
+            self.running[key].images_per_s = images_per_s
+
+    def end(self, key: str) -> None:
+        self.running.pop(key, None)
+
+    def now(self) -> dict[str, Running]:
+        return self.running
+
+
+def node_facts() -> NodeFacts:
+    """`facts_of_this_node` with all GPUs, which some releases of Ray hide from a task that asks for none."""
+    if not os.environ.get("CUDA_VISIBLE_DEVICES", "all"):
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    return facts_of_this_node(gpus=True)
+
+
+def run_task(task: Task, board: Any) -> JobOutcome:
+    """Run a task on a node, and show meanwhile on the `Board` that it is running."""
+    import ray
+
+    job, host = task.job, facts_of_this_node().host
+    board.start.remote(task.key, Running(command=job.command, title=str(job), host=host))
+    try:
+        node = ray.get_runtime_context().get_node_id()
+        report_rate = partial(board.rate.remote, task.key)
+        return run_job(task, report_rate, node, partial(RayPeerHosts, task))
+    finally:
+        board.end.remote(task.key)
 
 
 class RayPeerHosts:
-    """The hosts beside the first of a training on several, each a Ray task in its place of one group; see `PeerHosts`."""
+    """`PeerHosts` of which each is a Ray task in its own place of the training's placement group."""
 
     def __init__(self, task: Task, folder: Path, batch_size: int) -> None:
         import ray
@@ -23,9 +67,9 @@ class RayPeerHosts:
         self._ray = ray
         self.address = free_address(get_node_ip_address())
         needs, group = task.job.needs, get_current_placement_group()
-        beside = ray.remote(max_retries=0, max_calls=1)(_beside)
+        remote = ray.remote(max_retries=0, max_calls=1)(_train_on_host)
         self._refs = [
-            beside.options(
+            remote.options(
                 name=f"{task.job}, host {rank}",
                 scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
                 **ray_options(needs, needs.cpus),
@@ -50,7 +94,7 @@ class RayPeerHosts:
             self._ray.cancel(ref, force=True)
 
 
-def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
+def _train_on_host(task: Task, folder: Path, batch_size: int, host: Host) -> None:
     assert isinstance(task.job, TrainJob), "no other job takes several hosts"
     workplace = Workplace(folder=Store(task.root).folder, threads=task.threads, report_rate=lambda _: None)
     with set_up(task, facts_of_this_node(gpus=task.job.device is Device.CUDA)):
@@ -60,14 +104,12 @@ def _beside(task: Task, folder: Path, batch_size: int, host: Host) -> None:
 def ray_options(needs: Needs, cpus: float | None) -> dict[str, Any]:
     """The options of a Ray task that say what it needs."""
     return {
-        "num_cpus": cpus,
-        "num_gpus": needs.gpus,
-        "accelerator_type": needs.accelerator_type,
+        "num_cpus": cpus, "num_gpus": needs.gpus, "accelerator_type": needs.accelerator_type,
         "resources": needs.resources or None,
-    }
+    }  # fmt: skip
 
 
 def bundle(needs: Needs) -> dict[str, float]:
-    """What one place of a group of nodes must have, in Ray's terms."""
+    """What one place of a placement group must have, by Ray's names."""
     amounts = {"CPU": needs.cpus or 0, "GPU": needs.gpus, **needs.named}
     return {name: amount for name, amount in amounts.items() if amount}

@@ -1,0 +1,149 @@
+"""The sections, tables, Markdown, images and messages that `sfic-bench report` writes."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.command import run_command as run
+from helpers.mangled_files import mangled
+from helpers.report_files import documents
+from helpers.result_files import timing_file, timing_row
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfic_bench.errors import SficBenchError
+from sfic_bench.report.overview import front
+from sfic_bench.report.page import sections, to_markdown
+from sfic_bench.results.read import read
+
+REPORTS = Path(__file__).parents[2] / "reports"
+
+
+def test_sections_and_slower_rows(page: Path) -> None:
+    text = page.read_text()
+    for heading in (
+        "Verdict",
+        "Fewer MACs but slower",
+        "Measured accuracy",
+        "Parameters and MACs",
+        "Layers",
+        "Where the figures are from",
+    ):
+        assert f">{heading}</h2>" in text
+    assert "pytest-benchmark, Z80" in text and "3 of 3 timed SFIC rows have fewer MACs" in text
+    assert "https://" not in text.split('<script type="application/json" id="config">')[0].replace(
+        "https://vega.github.io/schema", ""
+    )
+
+
+def test_networks_side_by_side(tmp_path: Path) -> None:
+    files = documents() | {
+        "times.json": timing_file([
+            timing_row("resnet26", [3.0, 4.0, 5.0], sfic=False, path="reference"),
+            timing_row("resnet26", [1.0, 2.0, 3.0], sfic=False, path="compiled"),
+            timing_row("third", [1.0], sfic=False),
+        ])
+    }  # fmt: skip
+    for name, document in files.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    (section,) = (s for s in sections([read(tmp_path / n) for n in files]) if s.name == "networks")
+    (table,) = section.tables  # pytest-benchmark's setting has no network of the others
+    assert table.title.endswith("torch 2.13.0; orl hq → orl hq")
+    assert [" ".join(filter(None, row)) for row in table.rows] == [
+        "resnet26 256×256, 2 classes 0.00 0.00 0.00 compiled 2.0 1.0–3.0 0.0 70.0 60.0–75.0 3",
+        "resnet26 0.5 1 256×256, 2 classes 0.00 0.00 0.00 80.0 70.0–85.0 3",
+    ]
+    assert not [s for s in sections([read(tmp_path / "times.json")]) if s.name == "networks"]
+
+
+def test_a_whole_grid_is_small_enough(tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    status, _, _ = run("report", *sorted(REPORTS.glob("*.json")), "-o", target)
+    assert status == 0 and target.stat().st_size < 5_000_000
+    text = target.read_text()
+    assert "60 of 64" in text or "match to the printed digit" in text
+
+
+def test_markdown_has_the_verdict_first_and_the_rest_folded(page: Path) -> None:
+    folder = page.parent
+    status, out, _ = run("report", folder / "times.json", "--format", "markdown")
+    assert status == 0 and out.startswith("## Verdict\n")
+    assert out.index("fewer MACs but slower") < out.index("<details>")
+    assert out.count("<details>") == out.count("</details>") > 2
+    assert "<script>" not in out and r"\<script\>" in out
+    head = documents()["times.json"]
+    for row in head["rows"][:2]:
+        row["latency_ms"]["samples"] = [2 * s for s in row["latency_ms"]["samples"]]
+    (folder / "head.json").write_text(json.dumps(head))
+    target = folder / "report.md"
+    status, _, _ = run("report", folder / "head.json", "--base", folder / "times.json", "-o", target)
+    out = target.read_text()
+    assert status == 0 and "| regressed | against the base | regressed: 2 regressed" in out
+    assert out.index("## Verdict") < out.index("## What changed") < out.index("<summary>Fewer MACs")
+
+
+def test_images(page: Path, tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    status, _, err = run("report", page.parent / "times.json", "--format", "markdown", "--image", pictures)
+    assert status == 0 and "wrote 8 images" in err
+    for name in ("times-1-1", "times-1-4"):
+        assert (pictures / f"{name}.svg").read_text().startswith("<svg")
+        assert (pictures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_messages_about_reports_that_cannot_be_written(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times, costs = page.parent / "times.json", page.parent / "costs.json"
+    assert run("report", times, "-o", tmp_path / "none" / "x.html")[0] == 2
+    status, _, err = run("report", times, costs, "--base", times)
+    assert status == 2 and "exactly one FILE" in err
+    status, _, err = run("report", costs, "--base", times, "-o", tmp_path / "x.html")
+    assert status == 3 and not (tmp_path / "x.html").exists()
+    (tmp_path / "bad.json").write_text("{")
+    status, _, err = run("report", times, tmp_path / "bad.json", "-o", tmp_path / "x.html")
+    assert status == 2 and "bad.json" in err and err.count("\n") == 1
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    status, _, err = run("report", times, "-o", tmp_path / "x.html")
+    assert status == 2 and "pip install 'sfic-bench[report]'" in err
+    monkeypatch.setitem(sys.modules, "altair", None)
+    assert run("report", times, costs, "--format", "markdown")[0] == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=12), st.booleans())
+def test_no_point_beats_the_front(points: list[tuple[int, int]], highest: bool) -> None:
+    frame = pd.DataFrame(points, columns=["x", "y"]).astype(float)
+    sign = -1 if highest else 1
+    kept = front(frame, "x", "y", highest=highest)
+    for i in frame.index:
+        beaten = any(
+            frame.x[j] <= frame.x[i]
+            and sign * frame.y[j] <= sign * frame.y[i]
+            and (frame.x[j], frame.y[j]) != (frame.x[i], frame.y[i])
+            for j in frame.index
+        )
+        assert not (kept[i] and beaten)
+        # Of equal points, one is enough.
+        assert kept[i] or beaten or any(kept[j] and points[j] == points[i] for j in frame.index)
+
+
+@settings(max_examples=100)
+@given(data=st.lists(mangled(), min_size=1, max_size=2))
+def test_mangled_files_never_make_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: list[bytes]) -> None:
+    folder = tmp_path_factory.mktemp("mangled")
+    records = []
+    for i, content in enumerate(data):
+        (folder / f"{i}.json").write_bytes(content)
+        try:
+            records.append(read(folder / f"{i}.json"))
+        except SficBenchError:
+            continue
+    if not records:
+        return
+    parts = sections(records)
+    to_markdown(parts).encode()
+    for part in parts:
+        for make in part.charts.values():
+            json.dumps(make(), allow_nan=False)
