@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers.command import run_command
 from helpers.training import MOBILENET, recipe, small_splits
 from safetensors import safe_open
 from safetensors.torch import save
@@ -172,3 +173,15 @@ def test_a_checkpoint_with_half_a_state(data: DataSplits, run: Run) -> None:
     rewritten(run, {"optimiser.3.exp_avg": None})
     with pytest.raises(UnusableRun, match=r"the optimiser's exp_avg of parameter 3 has the shape \[0\]"):
         train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+
+
+def test_the_commands_do_not_run_code_of_a_run(data: DataSplits, tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(CODE)
+    network = f"{file}:net"
+    folder, image = tmp_path / "run", data.folder / data.test["path"].iat[0]
+    train(Variant(backbone=network), recipe(epochs=1), data, Run(folder), TrainingDevices())
+    status, out, err = run_command("predict", folder, image)
+    assert status == 2 and out == "" and "--trust-code" in err and err.count("\n") == 1
+    for agreement in (("--trust-code",), ("--backbone", network)):
+        assert run_command("predict", folder, image, *agreement)[0] == 0

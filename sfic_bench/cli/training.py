@@ -91,6 +91,8 @@ def evaluate_command(
     device: options.DeviceOption = Device.CPU,
     workers: training_options.Workers = 0,
     skip_unreadable: training_options.SkipUnreadable = False,
+    backbone: training_options.RunCode = None,
+    trust_code: training_options.TrustCode = False,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -105,7 +107,7 @@ def evaluate_command(
         rows = manifest.where(split=split)
         if not len(rows):
             raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
-        trained = TrainedNetwork(Run(run), device)
+        trained = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
         predictions, unreadable = trained.predictions(
             rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
         )
@@ -122,6 +124,8 @@ def predict_command(
     run: training_options.RunArgument,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Image files.")],
     device: options.DeviceOption = Device.CPU,
+    backbone: training_options.RunCode = None,
+    trust_code: training_options.TrustCode = False,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -131,7 +135,8 @@ def predict_command(
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
 
-        scores = TrainedNetwork(Run(run), device).scores(images)
+        network = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
+        scores = network.scores(images)
         rows = [Prediction(path=str(path), fake=fake, reason=reason) for path, fake, reason in scores]
     columns = (
         Cells[Prediction]("image", lambda row: row.path, number=False),
@@ -154,6 +159,7 @@ def attention_command(
     ] = None,
     counts: Annotated[str, typer.Option(metavar="N[,N…]", help="Numbers of fakes to average over.")] = "4,8,16",
     device: options.DeviceOption = Device.CPU,
+    trust_code: training_options.TrustCode = False,
 ) -> None:
     """Draw average forgery attention maps (Fig. 5), which show where networks look in 4, 8 and 16 fakes."""
     check_writable(output)
@@ -163,7 +169,7 @@ def attention_command(
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
 
-        networks = [TrainedNetwork(Run(run), device) for run in runs]
+        networks = [TrainedNetwork(Run(run), device, trust_code=trust_code) for run in runs]
         source = images or training_options.manifest_of(data, compression)
         maps = []
         for network in networks:

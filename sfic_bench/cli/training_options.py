@@ -37,6 +37,16 @@ Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode i
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without images that cannot be read, and count them.")
 ]
+RunCode = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone", metavar="FILE.py:FUNCTION", help="The file that defines the run's network, if it is from a file.",
+        show_default=False,
+    ),
+]  # fmt: skip
+TrustCode = Annotated[
+    bool, typer.Option("--trust-code", help="Run the Python file that a run names, although only the run names it.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 

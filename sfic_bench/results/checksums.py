@@ -1,7 +1,7 @@
 """Checksums of the files of a folder, so that a damaged file is noticed when it is read.
 
-They stand in ``SHA256SUMS``, in the form of the command ``sha256sum``, which can check them too. A line is added before its
-file is replaced, so that whichever content a process that is killed leaves has its line. Hence a file may have
+They stand in ``SHA256SUMS``, in the form of the command ``sha256sum``, which can check them too. A line is added before
+its file is replaced, so that either content has its line if the process is killed in between. Hence a file may have
 several lines, until `settle` removes those that no longer hold.
 """
 
@@ -50,8 +50,8 @@ def read_with_checksum(path: Path) -> bytes:
     sums = _sums(path.parent)
     if sums is not None and hashlib.sha256(data).hexdigest() not in sums.get(path.name, ()):
         raise DamagedFile(
-            f"{path} is damaged: its SHA-256 is not the one in {SUMS}; restore it from a copy, or remove the folder and "
-            "start again"
+            f"{path} is damaged: its SHA-256 is not the one in {SUMS}; restore it from a copy, or remove the folder "
+            "and start again"
         )
     return data
 

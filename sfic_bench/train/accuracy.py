@@ -58,8 +58,8 @@ def train_and_test(
     if (run.folder / name).exists():
         if run.predictions(name).attrs.get("digests", digests) != digests:
             raise UnusableRun(
-                f"{run.folder / name} has the scores of other images than those of {manifest.name} now: remove it to score "
-                "them again, or choose another folder"
+                f"{run.folder / name} has the scores of other images than {manifest.name} now: remove it to score them "
+                "again, or choose another folder"
             )
         return unreadable
     network = TrainedNetwork(run, devices.device, backbone=variant.backbone)

@@ -70,8 +70,8 @@ def _with_backbone(config: RunConfig, run: Run, backbone: str | None, trust_code
     if backbone is None:
         if file_of(name) is not None and not trust_code:
             raise UnusableRun(
-                f"{run.folder} has a network from the file of code {name}, which is not run by itself: read it, then name it "
-                "with --backbone FILE.py:FUNCTION, or add --trust-code"
+                f"{run.folder} has a network from the file of code {name}, which is not run by itself: read it, then "
+                "name it with --backbone FILE.py:FUNCTION, or add --trust-code"
             )
         backbone = name
     elif name != backbone and (file_of(name) is None or file_of(backbone) is None):
@@ -86,8 +86,8 @@ def _with_backbone(config: RunConfig, run: Run, backbone: str | None, trust_code
 class TrainedNetwork:
     """The network of a finished run, on one device.
 
-    A run may name a file of Python code that defines its network, and a run may come from a stranger. Such a file is run
-    only if the caller names it, too, or trusts it.
+    A run may name a file of Python code that defines its network, and a run may come from a stranger. Such a file is
+    run only if the caller names it, too, or trusts it.
 
     Args:
         run: the run.
@@ -96,8 +96,8 @@ class TrainedNetwork:
         trust_code: whether a file that only the run names may be run.
 
     Raises:
-        UnusableRun: if the run is not finished, if a file of it is damaged, if it has another network than ``backbone``,
-            or if it names a file of code that is not trusted.
+        UnusableRun: if the run is not finished, if a file of it is damaged, if it has another network than
+            ``backbone``, or if it names a file of code that is not trusted.
     """
 
     def __init__(

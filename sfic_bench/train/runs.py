@@ -193,8 +193,8 @@ class Run:
                 if state[key].shape != parameters[number].shape:
                     shape = list(state[key].shape)
                     raise UnusableRun(
-                        f"{self.folder / name}: the optimiser's {key} of parameter {number} has the shape {shape}; expected "
-                        f"{list(parameters[number].shape)}"
+                        f"{self.folder / name}: the optimiser's {key} of parameter {number} has the shape {shape}; "
+                        f"expected {list(parameters[number].shape)}"
                     )
                 # Steps are slow unless the state has the memory format of the parameter.
                 state[key] = torch.empty_like(parameters[number]).copy_(state[key])
