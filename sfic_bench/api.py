@@ -24,7 +24,7 @@ from sfic_bench.convert import (
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.errors import InvalidValue, UnsupportedModel, member
+from sfic_bench.errors import UnsupportedModel, check_count, member
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector
 from sfic_bench.networks.variant import OnUnsupported, Variant
@@ -148,8 +148,7 @@ def costs(
         InputTooSmall: naming the smallest ``input_size`` that works.
         UnknownName: for a backbone that is not registered, with the nearest name.
     """
-    if input_size < 1:
-        raise InvalidValue(f"input size must be at least 1, got {input_size}")
+    check_count("input size", input_size)
     shape = (1, 3, input_size, input_size)
     name: str | None = None
     alpha: float | None = None

@@ -20,6 +20,18 @@ class InvalidValue(SficBenchError, ValueError):
     """A value outside its range, or two values that exclude each other."""
 
 
+LARGEST = 2**20
+"""The largest number of pixels on a side, of images, channels, classes and epochs that anybody may ask for."""
+
+
+def check_count(what: str, count: int) -> None:
+    """Raise `InvalidValue` unless ``count``, a number of something, lies between 1 and `LARGEST`."""
+    if count < 1:
+        raise InvalidValue(f"{what} must be at least 1, got {count}")
+    if count > LARGEST:
+        raise InvalidValue(f"{what} must be at most {LARGEST:,}, got {count}")
+
+
 LISTED = 20
 """The most names that a message lists."""
 

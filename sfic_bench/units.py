@@ -1,6 +1,7 @@
 """Counts and ratios as text, and printed counts read back."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -50,6 +51,20 @@ class PrintedCount:
         if self.is_bound:
             return Decimal(count) / _FACTOR[self.unit] > self.digits
         return self.round_like(count) == self.text
+
+
+def printable(text: str) -> str:
+    """``text`` on one line and without characters that move a cursor, change colours or hide what is written.
+
+    Such a character, which a file's name or a result file may contain, becomes its escape sequence in Python.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if unicodedata.category(c)[0] not in "CZ" or c == " " else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return " " if character == "\u00a0" else character.encode("unicode_escape").decode("ascii")
 
 
 def format_count(count: int, unit: str, decimals: int = 2) -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sfic_bench.files import UnwritableOutput, write_atomically
 from sfic_bench.report import Column, Table, to_csv, to_markdown, to_plain, to_terminal
-from sfic_bench.results.files import UnwritableOutput, write_atomically
 
 TABLE = Table(
     title="A <title>",

@@ -11,8 +11,8 @@ import typer
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
 from sfic_bench.data.choices import DatasetKind, ImageFormat, SplitName
+from sfic_bench.files import check_writable
 from sfic_bench.report.columns import Cells, tabulated
-from sfic_bench.results.files import check_writable
 
 if TYPE_CHECKING:
     from sfic_bench.data.check import Findings

@@ -116,6 +116,9 @@ def _run(
     if result is not None:
         interrupted |= any(family.stopped_by == "interrupt" for family in result.families)
         out.emit(_view(result))
+    if result is not None and all(row.status == "unavailable" for row in result.rows):
+        say(f"sfic-bench: nothing could be measured: {result.rows[0].reason}")
+        raise typer.Exit(2)
     if interrupted:
         say("sfic-bench: interrupted; the rows hold the rounds that were finished")
         raise typer.Exit(130)

@@ -1,6 +1,10 @@
 """The command ``sfic-bench``: all commands, and how errors become a line on stderr and an exit status."""
 
+import os
+import shlex
 import sys
+import tempfile
+import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -17,10 +21,13 @@ from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
 from sfic_bench.cli.report import report_command
 from sfic_bench.cli.sweep import sweep_app
-from sfic_bench.errors import SficBenchError
+from sfic_bench.errors import SficBenchError, first_line
 from sfic_bench.version import __version__
 
-EPILOG = "Exit status: 0 success, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared."
+EPILOG = (
+    "Exit status: 0 success, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared, "
+    "70 a defect of sfic-bench."
+)
 
 app = typer.Typer(
     help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
@@ -67,6 +74,10 @@ def _options(
 _UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
+DEFECT = 70
+"""The exit status of an error that nobody foresaw; `EX_SOFTWARE` of BSD's ``sysexits.h``."""
+
+
 def main() -> NoReturn:
     """Run a command; an error that the caller can correct is one line on stderr and exit status 2."""
     try:
@@ -75,7 +86,8 @@ def main() -> NoReturn:
         say(f"sfic-bench: {error}")
         status = error.exit_status
     except _UsageError as error:
-        say(f"sfic-bench: {error.format_message()} (see sfic-bench --help)")
+        command = "sfic-bench" if error.ctx is None else error.ctx.command_path
+        say(f"sfic-bench: {error.format_message()} (see {command} --help)")
         status = 2
     except (typer.Abort, KeyboardInterrupt):
         say("sfic-bench: interrupted")
@@ -83,4 +95,21 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader, such as head, has closed the pipe
         sys.stderr.close()
         status = 0
+    except Exception as error:
+        status = _report(error)
     sys.exit(status or 0)
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what nobody foresaw, and where the traceback is; returns the exit status."""
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"sfic-bench: {error.filename}: {error.strerror or error}")
+        return 2
+    handle, path = tempfile.mkstemp(prefix="sfic-bench-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as log:
+        log.write(f"sfic-bench {__version__}, {sys.version}\n{shlex.join(sys.argv)}\n\n")
+        traceback.print_exception(error, file=log)
+    say(
+        f"sfic-bench: a defect of sfic-bench: {type(error).__name__}: {first_line(error)}; please report it with {path}"
+    )
+    return DEFECT

@@ -11,10 +11,14 @@ from msgspec import Struct
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sfic_bench.files import check_writable, is_replaceable, write_atomically
 from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
-from sfic_bench.results.files import check_writable, write_atomically
 from sfic_bench.results.write import to_json
 from sfic_bench.statistics.intervals import Interval
+from sfic_bench.units import printable
+
+STDOUT = Path("-")
+"""The name that stands for the standard output."""
 
 
 class Format(StrEnum):
@@ -49,12 +53,14 @@ class Output:
     path: Path | None
 
     def __post_init__(self) -> None:
+        if self.path == STDOUT:
+            object.__setattr__(self, "path", None)
         if self.path is not None:
             check_writable(self.path)
 
     def keep(self, view: View) -> None:
         """Write an unfinished ``view`` to ``--output`` if it is given, so that an early end loses nothing."""
-        if self.path is not None:
+        if self.path is not None and is_replaceable(self.path):
             write_atomically(self.path, self._text(view))
 
     def emit(self, view: View) -> None:
@@ -101,7 +107,8 @@ def csv_line(row: Struct) -> dict[str, object]:
 
 def say(message: str) -> None:
     """Write a message to stderr."""
-    Console(stderr=True, highlight=False).print(message, markup=False, soft_wrap=True)
+    lines = "\n".join(map(printable, message.split("\n")))
+    Console(stderr=True, highlight=False).print(lines, markup=False, soft_wrap=True)
 
 
 @contextmanager

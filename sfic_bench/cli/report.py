@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sfic_bench.cli.compare import percent
-from sfic_bench.cli.output import say, write_text
+from sfic_bench.cli.output import STDOUT, say, write_text
 from sfic_bench.errors import InvalidValue
-from sfic_bench.results.files import check_writable
+from sfic_bench.files import check_writable, is_replaceable
 
 
 class PageFormat(StrEnum):
@@ -47,8 +47,9 @@ def report_command(
     HTML has sorting and filtering tables and charts with tooltips, all in one file. Markdown is for a
     pull request: the verdict, then what changed, then the rest, folded.
     """
+    output = None if output == STDOUT else output
     if format is None:
-        format = PageFormat.MARKDOWN if output is not None and output.suffix == ".md" else PageFormat.HTML
+        format = _format_of(output)
     if output is not None:
         check_writable(output)
     elif format is PageFormat.HTML and sys.stdout.isatty():
@@ -68,3 +69,13 @@ def report_command(
         write_text(output, page.to_html(sections, [path.name for path in files]))
     else:
         write_text(output, page.to_markdown(sections))
+
+
+def _format_of(output: Path | None) -> PageFormat:
+    """The format that a file's name asks for; HTML for the standard output, a device or a pipe."""
+    if output is None or not is_replaceable(output):
+        return PageFormat.HTML
+    suffixes = {".html": PageFormat.HTML, ".htm": PageFormat.HTML, ".md": PageFormat.MARKDOWN}
+    if output.suffix.lower() not in suffixes:
+        raise InvalidValue(f"{output} must end in {', '.join(suffixes)}: name it so, or choose a --format")
+    return suffixes[output.suffix.lower()]

@@ -11,6 +11,7 @@ from sfic_bench.cli.output import Format, Output, View, say
 from sfic_bench.cli.training_progress import training_progress
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
+from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks import registry
 from sfic_bench.networks.variant import OnUnsupported, Variant
@@ -18,7 +19,6 @@ from sfic_bench.report.accuracy_tables import scores_table
 from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.environment import environment
-from sfic_bench.results.files import check_writable, write_bytes_atomically
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
 from sfic_bench.statistics.intervals import Interval
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices

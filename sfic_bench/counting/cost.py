@@ -77,6 +77,20 @@ class Cost(Trace):
         """Elements that convolutions, linear layers and matrix products write, which is fvcore's definition."""
         return sum(call.elements_out for _, call in self.ops if call.macs)
 
+    def least_bytes(
+        self, bytes_per_element: int = BYTES_PER_ELEMENT, *, images: int = 1, training: bool = False
+    ) -> int:
+        """The least memory that a pass over ``images`` times this batch takes, in bytes.
+
+        In inference the parameters and the largest result exist at one time. A training step also keeps the results of
+        convolutions, linear layers and matrix products for the backward pass, a gradient of each parameter, and
+        Adam's two moments of it.
+        """
+        parameters = self.parameters.total
+        if training:
+            return bytes_per_element * (4 * parameters + images * self.activations)
+        return bytes_per_element * (parameters + images * max((call.elements_out for _, call in self.ops), default=0))
+
     def work(self, bytes_per_element: int = BYTES_PER_ELEMENT) -> list[tuple[int, int]]:
         """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 from sfic_bench.data import faces
 from sfic_bench.data.faces import UnreadableVideo
@@ -23,7 +24,7 @@ from sfic_bench.data.importers import IMPORTERS, BadLayout
 from sfic_bench.data.importers.layout import Video, read_json
 from sfic_bench.data.sampling import ExtractionSettings
 from sfic_bench.errors import InvalidValue, SficBenchError
-from sfic_bench.results.files import UnwritableOutput, write_atomically, write_bytes_atomically
+from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
 
@@ -155,6 +156,19 @@ def extract(
     )
 
 
+def _start_worker() -> None:
+    """Let this process end with Ctrl-C, and with the process that started it, even if that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def take_faces(job: ExtractionJob) -> ExtractionOutcome:
     """Write the images of one video that do not exist yet.
 
@@ -191,7 +205,7 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
 def _in_processes(jobs: Sequence[ExtractionJob], workers: int) -> Iterator[ExtractionOutcome]:
     # Processes are spawned, since a fork would copy locks that other threads hold. Ctrl-C ends each at once and without
     # a traceback; the files that they leave half-written have temporary names.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_DFL))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
     try:
         for future in as_completed([pool.submit(take_faces, job) for job in jobs]):
             yield future.result()

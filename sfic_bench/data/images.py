@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+from sfic_bench.files import read_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -65,7 +66,7 @@ def load_image(path: Path) -> Pixels:
 def read_image(path: Path) -> bytes:
     """The bytes of ``path``; an `UnreadableImage`, or its kind `MissingImage`, if it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_file(path)
     except FileNotFoundError:
         raise MissingImage(path, "there is no such file") from None
     except (OSError, ValueError) as error:  # a ValueError is of a name that no file can have

@@ -1,6 +1,7 @@
 """Manifests, which list a data set's images and what is known of each, in one form for every data set."""
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import SficBenchError, UnknownName, first_line
-from sfic_bench.results.files import write_bytes_atomically
+from sfic_bench.files import read_file, write_bytes_atomically
 
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
 """The columns of a manifest, in this order:
@@ -106,7 +107,8 @@ def read_manifest(path: Path) -> Manifest:
     _check_format(path)
     try:
         is_parquet = path.suffix == ".parquet"
-        frame = pd.read_parquet(path) if is_parquet else pd.read_csv(path, dtype=str, keep_default_na=False)
+        data = io.BytesIO(read_file(path))
+        frame = pd.read_parquet(data) if is_parquet else pd.read_csv(data, dtype=str, keep_default_na=False)
     except OSError as error:
         raise BadManifest(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, UnicodeDecodeError) as error:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from sfic_bench.errors import InvalidValue, member
+from sfic_bench.errors import check_count, member
 
 
 class Device(StrEnum):
@@ -53,7 +53,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
         energy: count the energy of an image on a CUDA device, which takes some 2 seconds for each path.
 
     Raises:
-        InvalidValue: for a size below 1.
+        InvalidValue: for a size that is not positive, or beyond `sfic_bench.errors.LARGEST`.
         UnknownName: for a device, number format or layout that does not exist. Plain strings are accepted too.
     """
 
@@ -70,6 +70,5 @@ class Conditions(Struct, frozen=True, kw_only=True):
         force_setattr(self, "device", member(Device, self.device, "device"))
         force_setattr(self, "dtype", member(NumberFormat, self.dtype, "dtype"))
         force_setattr(self, "layout", member(MemoryLayout, self.layout, "layout"))
-        for name in ("batch_size", "input_size"):
-            if getattr(self, name) < 1:
-                raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")
+        check_count("batch size", self.batch_size)
+        check_count("input size", self.input_size)

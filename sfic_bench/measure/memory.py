@@ -21,6 +21,28 @@ DEFINITIONS: Mapping[str, str] = {
 """What each figure means, by the name under which it is stored."""
 
 
+def lack_of_memory(needed: int, device: torch.device) -> str:
+    """Why ``needed`` bytes cannot be had on ``device``; ``""`` if they can."""
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
+    if free is None or needed <= free:
+        return ""
+    return f"at least {needed / 1e9:,.1f} GB of memory are needed, and {free / 1e9:,.1f} GB are free"
+
+
+def _free_memory() -> int | None:
+    """Bytes that this process can still get from the system and its control group; ``None`` if that is not known."""
+    limits = []
+    try:
+        meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+        limits.append(1024 * int(meminfo.partition("MemAvailable:")[2].split()[0]))
+        group = Path("/sys/fs/cgroup")
+        most, used = (group.joinpath(name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        limits.append(int(most) - int(used))
+    except (OSError, ValueError, IndexError):
+        pass  # another system, or no limit
+    return min(limits, default=None)
+
+
 def held(model: nn.Module) -> int:
     """Bytes of the parameters and buffers of ``model``."""
     return sum(t.nbytes for t in (*model.parameters(), *model.buffers()))

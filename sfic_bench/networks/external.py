@@ -2,18 +2,30 @@
 
 import importlib.util
 import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName, UnsupportedModel
+from sfic_bench.errors import (
+    InvalidValue,
+    MissingDependency,
+    SficBenchError,
+    UnknownName,
+    UnsupportedModel,
+    first_line,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
 LIBRARIES = ("timm", "torchvision")
+
+DEFAULT_CLASSES = 2
+"""The number of logits of a detector that nobody asked for another number of."""
 
 
 def is_reference(name: str) -> bool:
@@ -86,7 +98,8 @@ def _from_file(path: Path, name: str) -> "Callable[[int], nn.Module]":
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look up the module that defines them
-    spec.loader.exec_module(module)
+    with _others_code(path):
+        spec.loader.exec_module(module)
     function = getattr(module, name, None)
     if not callable(function):
         raise InvalidValue(f"{path} has no function {name!r} that makes a network")
@@ -94,11 +107,43 @@ def _from_file(path: Path, name: str) -> "Callable[[int], nn.Module]":
     def make(classes: int) -> "nn.Module":
         from torch import nn
 
-        accepted = inspect.signature(function).parameters
-        parameter = next((n for n in ("num_classes", "classes") if n in accepted), None)
-        model = function() if parameter is None else function(**{parameter: classes})
+        with _others_code(path):
+            accepted = inspect.signature(function).parameters
+            parameter = next((n for n in ("num_classes", "classes") if n in accepted), None)
+            if parameter is None and classes != DEFAULT_CLASSES:
+                raise InvalidValue(
+                    f"{path}:{name} takes neither num_classes nor classes, so that it cannot be asked for {classes} "
+                    "classes: give it such an argument, or leave --classes out"
+                )
+            model = function() if parameter is None else function(**{parameter: classes})
         if not isinstance(model, nn.Module):
             raise UnsupportedModel(f"{path}:{name} gives {type(model).__name__}, expected a torch.nn.Module")
         return model
 
     return make
+
+
+@contextmanager
+def _others_code(path: Path) -> Iterator[None]:
+    """Whatever the code in ``path`` raises becomes one error that names the file, also if it tries to end the process.
+
+    Raises:
+        FailedCode: with what was raised.
+    """
+
+    def leave(status: int) -> NoReturn:
+        raise SystemExit(status)
+
+    real_exit, os._exit = os._exit, leave
+    try:
+        yield
+    except (KeyboardInterrupt, SficBenchError):
+        raise
+    except BaseException as error:
+        raise FailedCode(f"{path} failed with {type(error).__name__}: {first_line(error)}") from error
+    finally:
+        os._exit = real_exit
+
+
+class FailedCode(SficBenchError):
+    """The code of a file that the user named raised an exception, or tried to end the process."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.errors import InvalidValue, UnknownName, check_count
 from sfic_bench.networks.external import check_reference, factory_of, is_reference
 from sfic_bench.networks.families import FAMILIES
 
@@ -105,8 +105,7 @@ def build(
         MissingDependency: for a reference to a library that is not installed.
     """
     check_name(name)
-    if classes < 1:
-        raise InvalidValue(f"classes must be at least 1, got {classes}")
+    check_count("classes", classes)
     entry = _ENTRIES.get(name)
     factory: Factory = factory_of(name) if entry is None else _loaded(entry.factory)
     from sfic_bench.initialisation import placed_on  # imports torch

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sfic_bench.errors import InvalidValue, member
+from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.networks.ratios import check_alpha, check_beta
 
 
@@ -97,9 +97,9 @@ class Stage2Layer(_VanillaOrSFIC):
     beta: float | None = None
 
     def __post_init__(self) -> None:
-        if self.channels < 1:
-            raise InvalidValue(f"channels must be at least 1, got {self.channels}")
-        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+        check_count("channels", self.channels)
+        check_count("kernel size", self.kernel_size)
+        if self.kernel_size % 2 == 0:
             raise InvalidValue(f"kernel size must be odd, such as 1 or 3, got {self.kernel_size}")
         self._check_ratios("a layer")
 

@@ -1,6 +1,6 @@
 """How state dicts of networks are read from files, and loaded without a leftover."""
 
-import pickle
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, first_line
+from sfic_bench.files import read_file
 
 WRAPPERS = ("state_dict", "model")
 """Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
@@ -20,10 +21,10 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         InvalidValue: for a file that does not exist or holds something else.
     """
     try:
-        read: object = torch.load(path, map_location="cpu", weights_only=True)
+        read: object = torch.load(io.BytesIO(read_file(Path(path))), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InvalidValue(f"cannot read {path}: there is no such file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # a damaged file makes torch and pickle raise almost anything
         raise InvalidValue(f"cannot read {path} as a checkpoint of tensors alone: {first_line(error)}") from error
     for key in WRAPPERS:
         if isinstance(read, Mapping) and isinstance(read.get(key), Mapping):

@@ -1,6 +1,7 @@
 """Tables of text, and their renderings: for a terminal, as Markdown and as CSV."""
 
 import csv
+import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from sfic_bench.units import printable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,10 @@ class Table:
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), self.title
+        # Cells come from files and from users. What is printable here is so in every rendering.
+        object.__setattr__(self, "title", printable(self.title))
+        object.__setattr__(self, "rows", [[printable(cell) for cell in row] for row in self.rows])
+        object.__setattr__(self, "notes", [printable(note) for note in self.notes])
 
 
 STYLES = {
@@ -135,7 +142,7 @@ def to_markdown(tables: Sequence[Table]) -> str:
         for note in table.notes:
             lines += ["", escape(note)]
         if table.folded:
-            lines = ["<details>", f"<summary>{escape(table.title)}</summary>", "", *lines, "", "</details>"]
+            lines = ["<details>", f"<summary>{html.escape(table.title)}</summary>", "", *lines, "", "</details>"]
         else:
             lines = [f"### {escape(table.title)}", "", *lines]
         parts.append("\n".join(lines) + "\n")
@@ -159,5 +166,10 @@ def to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _no_formula(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _no_formula(value: object) -> object:
+    """A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay as they are."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.results.files import UnwritableOutput, write_atomically, write_bytes_atomically
+from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64})  ([^/\x00\r\n]+)")

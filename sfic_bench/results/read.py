@@ -11,6 +11,7 @@ from pathlib import Path
 from msgspec import DecodeError, Struct, ValidationError, json
 
 from sfic_bench.errors import SficBenchError
+from sfic_bench.files import read_file
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
@@ -87,7 +88,7 @@ def read(path: Path) -> ResultFile:
             says where.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise UnreadableResult(f"cannot read {path}: {error.strerror or error}") from None
     if not data.strip():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import Struct, json
 
-from sfic_bench.results.files import write_atomically
+from sfic_bench.files import write_atomically
 
 
 def to_json(result: Struct) -> str:
@@ -13,5 +13,5 @@ def to_json(result: Struct) -> str:
 
 
 def write_result(path: Path, result: Struct) -> None:
-    """Write ``result`` as JSON, see `sfic_bench.results.files.write_bytes_atomically`."""
+    """Write ``result`` as JSON, see `sfic_bench.files.write_bytes_atomically`."""
     write_atomically(path, to_json(result))

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct, structs
 
 from sfic_bench.errors import InvalidValue, SficBenchError, UnknownName
+from sfic_bench.files import read_file
 from sfic_bench.measure.conditions import Conditions, Device
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Stop
@@ -199,7 +200,7 @@ def read_sweep(path: Path) -> list[AnyJob]:
             that is asked for twice, or values that do not go together; the message names the block.
     """
     try:
-        file = tomllib.loads(path.read_text(encoding="utf-8"))
+        file = tomllib.loads(read_file(path).decode())
     except OSError as error:
         raise BadSweep(f"cannot read {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

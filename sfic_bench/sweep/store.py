@@ -21,7 +21,8 @@ import fsspec
 from msgspec import DecodeError, Struct, json
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.results.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+from sfic_bench.files import UnwritableOutput, remove_unfinished, write_bytes_atomically
+from sfic_bench.results.checksums import SUMS
 from sfic_bench.results.write import to_json
 
 Document = TypeVar("Document", bound=Struct)
@@ -175,7 +176,8 @@ class Store:
             with suppress(FileNotFoundError):  # the file was replaced in the meantime
                 if file.is_file() and not file.name.startswith("."):
                     written_at[file] = file.stat().st_mtime_ns
-        for file, time_ns in sorted(written_at.items(), key=lambda item: item[1]):
+        # Checksums go first: a file that has none yet would seem damaged, a checksum without its file does no harm.
+        for file, time_ns in sorted(written_at.items(), key=lambda item: (item[0].name != SUMS, item[1])):
             if sent.get(file) != time_ns:
                 self.write_bytes(f"{name}/{file.relative_to(folder).as_posix()}", file.read_bytes())
                 sent[file] = time_ns

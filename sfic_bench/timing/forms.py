@@ -45,6 +45,15 @@ class SingleLayer(nn.Module):
         return self.layer(inputs[0] if len(inputs) == 1 else Pair(*inputs))
 
 
+def least_bytes(network: Variant | Stage2Layer, conditions: Conditions) -> int:
+    """The least memory that checking ``network`` against its float64 reference takes, in bytes."""
+    images, size = conditions.batch_size, conditions.input_size
+    if isinstance(network, Stage2Layer):
+        return 8 * network.channels * (network.channels * network.kernel_size**2 + 2 * images * size**2)
+    (costed,) = api.costs([replace(network, alpha=None, beta=None)], input_size=size)
+    return costed.cost.least_bytes(8, images=images)
+
+
 def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
     """``network`` as the paper draws it, in float32, with random weights and inputs (seed 0), and without dropout."""
     device = torch.device(conditions.device)

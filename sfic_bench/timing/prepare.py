@@ -12,7 +12,7 @@ from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.devices import DTYPES, missing
 from sfic_bench.measure.execution import Ready, Unavailable
 from sfic_bench.measure.failures import explained
-from sfic_bench.measure.memory import held, peak_of
+from sfic_bench.measure.memory import held, lack_of_memory, peak_of
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Contender
 from sfic_bench.networks.variant import Stage2Layer, Variant
@@ -46,7 +46,8 @@ def entries(
         InvalidValue: if no training step is possible on so small an input.
     """
     rows = [_new_row(network, path, layout) for path in paths for layout in conditions.layout.timed_layouts]
-    if lack := missing(conditions):
+    lack = missing(conditions)
+    if lack := lack or lack_of_memory(forms.least_bytes(network, conditions), torch.device(conditions.device)):
         return [Entry(row=replace(row, reason=lack)) for row in rows]
     try:
         checked = _CheckedForms(network, conditions, machine)

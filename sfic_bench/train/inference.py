@@ -19,7 +19,7 @@ from sfic_bench.networks.external import file_of
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
 from sfic_bench.train.config import RunConfig, network_digest
-from sfic_bench.train.learner import new_fabric, new_network
+from sfic_bench.train.learner import check_machine, new_fabric, new_network
 from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.splits import UnreadablePaths
@@ -106,9 +106,11 @@ class TrainedNetwork:
         run.check()
         config = run.config()
         self.variant, self.recipe, self.run = _with_backbone(config, run, backbone, trust_code), config.recipe, run
+        devices = TrainingDevices(device=device)
+        check_machine(self.variant, replace(self.recipe, batch_size=1), devices, training=False)
         network = new_network(self.variant, self.recipe)
         run.load_model(network)
-        self.fabric = new_fabric(self.recipe, TrainingDevices(device=device))
+        self.fabric = new_fabric(self.recipe, devices)
         self.model: nn.Module = self.fabric.setup(network)
         self.augment = Augment(self.recipe).to(self.fabric.device).eval()
 

@@ -1,5 +1,6 @@
 """A network that learns: its first weights, its optimiser and its loss."""
 
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -12,16 +13,50 @@ from torch.nn import functional as F
 from sfic_bench import api
 from sfic_bench.convert import fuse
 from sfic_bench.data.loader import Batch
+from sfic_bench.errors import InvalidValue, SficBenchError
+from sfic_bench.measure.memory import lack_of_memory
 from sfic_bench.networks.detectors.detection import Detector, two_logits
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
 
+WORKERS_PER_CORE = 16
+"""More processes than this for each core only wait for each other."""
+
 FABRIC_PRECISIONS: Mapping[Precision, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     Precision.FP32: "32-true", Precision.BF16: "bf16-mixed", Precision.FP16: "16-mixed"
 }  # fmt: skip
 """The names that Lightning Fabric gives to the precisions."""
+
+
+def check_machine(variant: Variant, recipe: Recipe, devices: TrainingDevices, *, training: bool) -> None:
+    """Check that this machine has the devices, the cores and the memory for a network, before anything is started.
+
+    Raises:
+        InvalidValue: with what is lacking.
+    """
+    device, cores = torch.device(devices.device), os.cpu_count() or 1
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidValue("this machine has no CUDA device: leave --device cuda out")
+    most = torch.cuda.device_count() if device.type == "cuda" else cores
+    if "RANK" not in os.environ and devices.devices > most:  # torchrun has started the processes already
+        raise InvalidValue(f"--devices must be at most {most} on this machine, got {devices.devices}")
+    if devices.workers > WORKERS_PER_CORE * cores:
+        raise InvalidValue(f"--workers must be at most {WORKERS_PER_CORE * cores} here, got {devices.workers}")
+    images = max(1, recipe.batch_size // (devices.devices * devices.hosts))
+    if lack := lack_of_memory(_least_bytes(variant, recipe, images, training), device):
+        size = f"{images} images of {recipe.input_size}×{recipe.input_size}"
+        raise InvalidValue(f"{variant} does not fit with {size}: {lack}; lower the batch size or the input size")
+
+
+def _least_bytes(variant: Variant, recipe: Recipe, images: int, training: bool) -> int:
+    """The least memory that the vanilla network takes; 0 if it cannot be counted."""
+    try:
+        (costed,) = api.costs([Variant(backbone=variant.backbone)], input_size=recipe.input_size)
+    except (SficBenchError, RuntimeError):
+        return 0  # a network may train that cannot be counted
+    return costed.cost.least_bytes(images=images, training=training)
 
 
 def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:

@@ -23,7 +23,7 @@ from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.train.config import RunConfig
 from sfic_bench.train.inference import predict
-from sfic_bench.train.learner import Learner, new_fabric
+from sfic_bench.train.learner import Learner, check_machine, new_fabric
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
@@ -76,8 +76,9 @@ def train(
         UnusableRun: see `Run.begin`.
         UnusableData: if fewer than two training images or no test image can be read, and for any image that cannot be
             read, unless such images are skipped.
-        InvalidValue: if the loss is no finite number.
+        InvalidValue: if this machine lacks what the training needs, or if the loss is no finite number.
     """
+    check_machine(variant, recipe, devices, training=True)
     fabric = new_fabric(recipe, devices)
     fabric.launch()
     if fabric.global_rank == 0:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sfic_bench.errors import InvalidValue, member
+from sfic_bench.errors import LARGEST, InvalidValue, check_count, member
 from sfic_bench.measure.conditions import Device
 
 
@@ -68,8 +68,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "input_size"):
-            if getattr(self, name) < 1:
-                raise InvalidValue(f"{name.replace('_', ' ')} must be at least 1, got {getattr(self, name)}")
+            check_count(name.replace("_", " "), getattr(self, name))
         if not 0 < self.learning_rate < 10:
             raise InvalidValue(f"learning rate must lie in (0, 10), got {self.learning_rate}")
         if not 0 < self.decay <= 1:
@@ -97,6 +96,7 @@ class TrainingDevices:
         skip_unreadable: continue without images that cannot be read.
 
     Raises:
+        InvalidValue: for no device or host, or a negative number of workers.
         UnknownName: for an unknown kind of device; the plain strings are understood too.
     """
 
@@ -108,3 +108,7 @@ class TrainingDevices:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "device", member(Device, self.device, "device"))
+        check_count("devices", self.devices)
+        check_count("hosts", self.hosts)
+        if not 0 <= self.workers <= LARGEST:
+            raise InvalidValue(f"workers must lie in [0, {LARGEST:,}], got {self.workers}")

@@ -25,6 +25,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, SficBenchError, first_line
+from sfic_bench.files import UnwritableOutput, remove_unfinished
 from sfic_bench.networks.weights import load
 from sfic_bench.results.checksums import (
     SUMS,
@@ -37,7 +38,6 @@ from sfic_bench.results.checksums import (
     write_with_checksum,
 )
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.files import UnwritableOutput, remove_unfinished
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
 from sfic_bench.results.write import to_json

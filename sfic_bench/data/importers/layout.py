@@ -13,6 +13,7 @@ from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import IMAGE_SUFFIXES
 from sfic_bench.data.manifest import COLUMNS, OPTIONAL_COLUMNS
 from sfic_bench.errors import SficBenchError
+from sfic_bench.files import read_file
 
 VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
 """The endings, in lower case, of files that are taken for videos."""
@@ -145,7 +146,7 @@ def read_text(path: Path) -> str:
         BadLayout: if the file cannot be read or is not in UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_file(path).decode("utf-8-sig")
     except OSError as error:
         raise BadLayout(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -1,5 +1,6 @@
 """Sections of a report as one HTML file that needs no network, as Markdown, and their charts as images."""
 
+import html
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +8,10 @@ from importlib import resources
 from pathlib import Path
 
 from sfic_bench.errors import MissingDependency
+from sfic_bench.files import write_atomically, write_bytes_atomically
 from sfic_bench.report import table as tables
 from sfic_bench.report.page.charts import CONFIG, PAGE_CONFIG, with_fixed_width
 from sfic_bench.report.page.section import Section, Spec
-from sfic_bench.results.files import write_atomically, write_bytes_atomically
 from sfic_bench.version import __version__
 
 MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', or use --format markdown"
@@ -67,7 +68,7 @@ def to_markdown(parts: Sequence[Section]) -> str:
         body = [tables.escape(part.lead), "", tables.to_markdown(shown)]
         heading = [f"## {tables.escape(part.title)}", ""]
         if not part.first:
-            heading = ["<details>", f"<summary>{tables.escape(part.title)}</summary>", ""]
+            heading = ["<details>", f"<summary>{html.escape(part.title)}</summary>", ""]
             body += ["</details>"]
         texts.append("\n".join([*heading, *body]))
     return "\n".join(texts) + "\n"
