@@ -44,7 +44,7 @@ def test_every_row_names_the_device_that_this_machine_lacks() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     done = run("latency", "--device", "cuda", "--alpha", "0.5", "--beta", "1", "--format", "json")
-    assert done.returncode == 0
+    assert done.returncode == 2
     rows = json.loads(done.stdout)["rows"]
     assert len(rows) == 4
     assert {(r["status"], r["reason"]) for r in rows} == {("unavailable", "this machine has no CUDA device")}

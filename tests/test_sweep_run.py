@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.sweeps import COST, jobs_in, node
+from helpers.sweeps import COST, jobs_in, node, run_sweep
 from msgspec import structs
 
 from sfic_bench.errors import InvalidValue
@@ -172,3 +172,22 @@ def test_a_run_at_a_url_is_sent_while_it_goes_on(monkeypatch: pytest.MonkeyPatch
 def test_unusable_stores() -> None:
     with pytest.raises(UnusableStore, match="Protocol not known: nosuch"):
         Store("nosuch://x").keys("results")
+
+
+def test_a_damaged_result_is_computed_again(tmp_path: Path) -> None:
+    assert run_sweep(tmp_path, COST)[0] == 0
+    results = tmp_path / "out" / "results"
+    whole = {path.name: path.read_bytes() for path in results.iterdir()}
+    damaged = sorted(whole)[1]
+    (results / damaged).write_bytes(whole[damaged][: len(whole[damaged]) // 2])
+    status, _, err = run_sweep(tmp_path, COST)
+    assert status == 0 and "1 results in" in err and f"such as {damaged.removesuffix('.json')}" in err
+    assert len(list(results.iterdir())) == len(whole) and (tmp_path / "out" / "damaged" / damaged).stat().st_size
+    assert run_sweep(tmp_path, COST)[2].count("cannot be read") == 0
+
+
+def test_a_damaged_state_says_what_to_do(tmp_path: Path) -> None:
+    assert run_sweep(tmp_path, COST)[0] == 0
+    (tmp_path / "out" / "state" / "driver.json").write_text("{}")
+    status, _, err = run_sweep(tmp_path, COST)
+    assert status == 2 and "remove the file and run the sweep again" in err

@@ -93,6 +93,7 @@ def run_command(
         raise InvalidValue("--address names a Ray cluster: leave it out, or --engine local")
     with training_packages():
         from sfic_bench.sweep.collect import collect
+        from sfic_bench.sweep.kept import put_damaged_aside
         from sfic_bench.sweep.plan import computed_before, tasks_of
         from sfic_bench.sweep.run import sweep
         from sfic_bench.sweep.spec import read_sweep
@@ -107,6 +108,11 @@ def run_command(
                 say(
                     f"sfic-bench: {len(older):,} results in {output} were computed with other code, another torch or "
                     f"on another device, such as {older[0]}: they stay where they are, and are computed again"
+                )
+            if damaged := put_damaged_aside(store, [task.key for task in tasks]):
+                say(
+                    f"sfic-bench: {len(damaged):,} results in {output} cannot be read, such as {damaged[0]}: they are "
+                    "moved to its folder damaged, and computed again"
                 )
             with _sigterm_as_ctrl_c(), _watched() as watch:
                 progress = sweep(tasks, chosen, store, watch)

@@ -1,5 +1,6 @@
 """The files that a sweep keeps: each job's result, why a job failed, and what the sweep was asked for."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import DecodeError, Struct, field, json, to_builtins
@@ -85,6 +86,23 @@ def kept(store: Store, key: str) -> tuple[Result, JobRecord] | None:
         return json.decode(data, type=Result), json.decode(data, type=_Recorded).record
     except DecodeError as error:
         raise UnusableStore(f"cannot read results/{key}.json in {store.root}: {error}") from None
+
+
+def put_damaged_aside(store: Store, keys: Iterable[str]) -> list[str]:
+    """Move results that cannot be read to the folder ``damaged``, so that they are computed again; returns their keys.
+
+    Raises:
+        UnwritableOutput: if one cannot be moved.
+    """
+    damaged = []
+    for key in keys:
+        try:
+            kept(store, key)
+        except UnusableStore:
+            store.write_bytes(f"damaged/{key}.json", store.read_bytes(f"results/{key}.json") or b"")
+            store.remove(f"results/{key}.json")
+            damaged.append(key)
+    return damaged
 
 
 def record_of(store: Store, key: str) -> JobRecord | None:

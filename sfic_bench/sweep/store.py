@@ -105,7 +105,10 @@ class Store:
         try:
             return None if data is None else json.decode(data, type=type)
         except DecodeError as error:
-            raise UnusableStore(f"cannot read {name} in {self.root}: {error}") from None
+            raise UnusableStore(
+                f"cannot read {name} in {self.root}: {error}; if no sweep writes there now, remove the file and run "
+                "the sweep again"
+            ) from None
 
     def keys(self, kind: str) -> set[str]:
         """The keys of the jobs that have a file in the folder ``results`` or ``failed``."""
