@@ -101,13 +101,18 @@ def oldest_torch(session: nox.Session) -> None:
 
 @nox.session
 def explore(session: nox.Session) -> None:
-    """Search for counterexamples to the property tests for ten minutes, or for ``nox -s explore -- MINUTES [TESTS]``.
+    """Search for counterexamples and for tracebacks for ten minutes, or for ``nox -s explore -- MINUTES [TESTS]``.
 
-    Each pass draws new examples. A counterexample ends the search: add it to its test with ``@example``.
+    Half of the time goes to mutated files and options (``tests/fuzz``), half to the property tests. Each pass draws new
+    examples. What it finds ends the search and becomes a test: a counterexample with ``@example``, a mutated file with
+    the seed and the number that are printed.
     """
     minutes, *selected = session.posargs or ["10"]
     session.install(*CONSTRAINED, "-e", FOR_TESTS)
-    end = time.monotonic() + 60 * float(minutes)
+    half, seed = 30 * float(minutes), str(time.time_ns() % 1_000_000)
+    with session.chdir("tests"):
+        session.run("python", "-m", "fuzz.run", "--inputs", "100000000", "--seed", seed, "--seconds", str(half))
+    end = time.monotonic() + half
     while time.monotonic() < end:
         session.run("pytest", *ON_TWO_CORES, "-q", "-m", "hypothesis", *selected, env={"HYPOTHESIS_PROFILE": "search"})
 

@@ -111,7 +111,7 @@ def read_manifest(path: Path) -> Manifest:
         frame = pd.read_parquet(data) if is_parquet else pd.read_csv(data, dtype=str, keep_default_na=False)
     except OSError as error:
         raise BadManifest(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except Exception as error:  # of a damaged Parquet file, pandas and pyarrow raise almost anything
         raise BadManifest(f"{path} is no table: {first_line(error)}") from None
     if "label" in frame:
         frame["label"] = frame["label"].map({0: 0, 1: 1, "0": 0, "1": 1}).astype("Int64")

@@ -84,7 +84,7 @@ def kept(store: Store, key: str) -> tuple[Result, JobRecord] | None:
         return None
     try:
         return json.decode(data, type=Result), json.decode(data, type=_Recorded).record
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise UnusableStore(f"cannot read results/{key}.json in {store.root}: {error}") from None
 
 

@@ -104,7 +104,7 @@ class Store:
         data = self.read_bytes(name)
         try:
             return None if data is None else json.decode(data, type=type)
-        except DecodeError as error:
+        except (DecodeError, UnicodeDecodeError) as error:
             raise UnusableStore(
                 f"cannot read {name} in {self.root}: {error}; if no sweep writes there now, remove the file and run "
                 "the sweep again"

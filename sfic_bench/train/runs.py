@@ -215,7 +215,7 @@ class Run:
 
     def predictions(self, name: str = "predictions.parquet") -> pd.DataFrame:
         """The tested rows of a manifest, with a column ``score``."""
-        return self._decode(name, lambda data: pd.read_parquet(io.BytesIO(data)))
+        return self._decode(name, _read_table)
 
     def _save(self, name: str, tensors: Mapping[str, Tensor], epoch: int) -> None:
         data = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, {"epoch": str(epoch)})
@@ -244,6 +244,13 @@ class Run:
             raise UnusableRun(str(error)) from None
         except (OSError, ValueError, DecodeError, SafetensorError, SficBenchError) as error:
             raise UnusableRun(f"cannot read {path}: {first_line(error)}") from None
+
+
+def _read_table(data: bytes) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(io.BytesIO(data))
+    except Exception as error:  # of a damaged file, pandas and pyarrow raise almost anything
+        raise ValueError(first_line(error)) from error
 
 
 def _tensors_and_epoch(data: bytes) -> tuple[dict[str, Tensor], int]:
