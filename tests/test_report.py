@@ -13,7 +13,7 @@ TABLE = Table(
     columns=[
         Column(name="name"),
         Column(name="n", number=True),
-        Column(name="extra", number=True, optional=True),
+        Column(name="extra", number=True, rank=1),
     ],
     rows=[["[red]a|b[/red] <script>", "1,234,567", "9"]],
     notes=["a note"],
@@ -27,12 +27,23 @@ def test_markup_in_cells_stays_text() -> None:
     assert "| --- | ---: | ---: |" in markdown
 
 
-@pytest.mark.parametrize("width", [20, 45, 120])
-def test_figures_are_never_cut_short(width: int) -> None:
+@pytest.mark.parametrize("width", [20, 30, 40, 120])
+def test_neither_figures_nor_words_are_cut_short(width: int) -> None:
     out = io.StringIO()
     to_terminal([TABLE], Console(file=out, width=width))
-    assert "1,234,567" in out.getvalue()
-    assert ("also show: extra" in " ".join(out.getvalue().split())) == (width < 45)
+    assert "1,234,567" in out.getvalue() and "[red]a|b[/red]" in out.getvalue() and "<script>" in out.getvalue()
+    says_so = "left out at this width: extra; --format wide shows them" in " ".join(out.getvalue().split())
+    assert says_so == (width < 40)
+
+
+def test_columns_of_the_highest_rank_are_left_out_first() -> None:
+    columns = [Column(name=f"column {rank}", number=True, rank=rank) for rank in (0, 2, 1, 3)]
+    table = Table(title="", columns=columns, rows=[["123456"] * 4])
+    for width, shown in ((40, "0213"), (30, "021"), (20, "01"), (8, "0")):
+        out = io.StringIO()
+        to_terminal([table], Console(file=out, width=width))
+        heading = out.getvalue().split("left out")[0]
+        assert [digit for digit in "0213" if f"column {digit}" in heading] == list(shown)
 
 
 def test_a_table_of_many_figures_may_be_wider_than_the_terminal() -> None:

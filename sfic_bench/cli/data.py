@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sfic_bench.data.check import Findings
     from sfic_bench.data.sampling import Sampling
 
-data_app = typer.Typer(help="Manifests of images: make one of a data set, check it, take faces out of videos.")
+data_app = options.CommandApp(help="Manifests of images: make one of a data set, check it, take faces out of videos.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 

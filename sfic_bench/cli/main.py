@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfic_bench.cli import compare, training
+from sfic_bench.cli import compare, options, training
 from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.data import data_app
@@ -29,7 +29,7 @@ EPILOG = (
     "70 a defect of sfic-bench."
 )
 
-app = typer.Typer(
+app = options.CommandApp(
     help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
     epilog=EPILOG,
     no_args_is_help=True,

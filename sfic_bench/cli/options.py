@@ -1,7 +1,9 @@
 """Options that several commands share, and their parsing."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -31,6 +33,23 @@ def betas_option(default: str) -> Any:
     """The option ``--beta`` of a grid, whose help says what the ``default`` is."""
     help = f"Scales of the frequency branch, in (0, 1]. Default: {default}."
     return typer.Option("--beta", metavar="B[,B…]", help=help, show_default=False)
+
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+class CommandApp(typer.Typer):
+    """Commands whose help is their docstring, with paragraphs that a terminal of any width can fill."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Command], Command]:
+        """Register a function as the command ``name``; see `typer.Typer.command`."""
+
+        def register(function: Command) -> Command:
+            paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+            settings.setdefault("help", "\n\n".join(" ".join(part.split()) for part in paragraphs))
+            return super(CommandApp, self).command(name, **settings)(function)
+
+        return register
 
 
 Backbone = Annotated[

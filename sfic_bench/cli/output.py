@@ -22,9 +22,10 @@ STDOUT = Path("-")
 
 
 class Format(StrEnum):
-    """How a result is written."""
+    """How a result is written; on a terminal ``wide`` shows the columns that a table leaves out to fit."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "markdown"
@@ -64,15 +65,14 @@ class Output:
             write_atomically(self.path, self._text(view))
 
     def emit(self, view: View) -> None:
-        if self.path is None and self.format is Format.TABLE:
-            # In a pipe there is no width to fit into; cutting columns would lose figures.
-            to_terminal(view.tables, Console(width=None if sys.stdout.isatty() else 200))
+        if self.path is None and self.format is Format.TABLE and sys.stdout.isatty():
+            to_terminal(view.tables, Console())
         else:
             write_text(self.path, self._text(view))
 
     def _text(self, view: View) -> str:
         match self.format:
-            case Format.TABLE:
+            case Format.TABLE | Format.WIDE:  # in a file or a pipe there is no width to fit into
                 return to_plain(view.tables)
             case Format.JSON:
                 return to_json(view.result)

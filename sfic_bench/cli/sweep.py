@@ -56,7 +56,7 @@ class _Group(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-sweep_app = typer.Typer(
+sweep_app = options.CommandApp(
     cls=_Group,
     no_args_is_help=True,
     help="Do a whole grid of commands, on this machine or on a Ray cluster: sweep SPEC.toml (see sweep run --help), "

@@ -17,11 +17,11 @@ ACCURACY_COLUMNS: list[Cells[AccuracyRow]] = [
     Cells("β", lambda row: format_ratio(row.beta), always=True),
     *interval_columns("AUC %", lambda row: row.frame_auc, scale=100),
     *interval_columns("AUC −\nvanilla's", lambda row: row.auc_over_vanilla, "+.2f", scale=100, between=" to "),
-    *interval_columns("BACC %", lambda row: row.frame_bacc, scale=100, optional=True),
-    *interval_columns("AUC %\nper video", lambda row: row.video_auc, scale=100, optional=True),
-    Cells("AUC %\nprinted", lambda row: number(row.auc_printed)),
-    Cells("BACC %\nprinted", lambda row: number(row.bacc_printed)),
-    Cells("seeds", lambda row: str(row.seeds)),
+    *interval_columns("BACC %", lambda row: row.frame_bacc, scale=100, rank=2),
+    *interval_columns("AUC %\nper video", lambda row: row.video_auc, scale=100, rank=3),
+    Cells("AUC %\nprinted", lambda row: number(row.auc_printed), rank=1),
+    Cells("BACC %\nprinted", lambda row: number(row.bacc_printed), rank=2),
+    Cells("seeds", lambda row: str(row.seeds), rank=1),
 ]
 
 NOTE = (

@@ -87,7 +87,7 @@ def _parity(rows: Sequence[ParityRow]) -> Table:
         term("MCSConv", "MCSConv"),
         term("grouped Stage 1", "grouped\nStage 1"),
         term("convolution biases", "convolution\nbiases"),
-        Cells("SFIC", lambda line: f"{line[0].sfic:,}"),
+        Cells("SFIC", lambda line: f"{line[0].sfic:,}", rank=1),
         Cells("unexplained", lambda line: str(line[0].unexplained)),
     )
     return tabulated("Parameters: from vanilla to SFIC, term by term", columns, list(merged.values()))

@@ -21,14 +21,14 @@ class Cells(Generic[Row]):
 
     Attributes:
         number: the column holds figures, which are aligned to the right.
-        optional: the column is left out on a narrow terminal.
+        rank: 0 for a column that is always shown; on a narrow terminal those of the highest rank are left out first.
         always: the column is shown even if no row has text in it.
     """
 
     heading: str
     cell: Callable[[Row], str]
     number: bool = True
-    optional: bool = False
+    rank: int = 0
     always: bool = False
 
 
@@ -39,12 +39,12 @@ def interval_columns(
     *,
     scale: float = 1,
     between: str = "–",
-    optional: bool = False,
+    rank: int = 0,
 ) -> list[Cells[Row]]:
     """Two columns: an estimate under ``heading``, and the bounds of its interval."""
     return [
-        Cells(heading, lambda row: estimate(interval(row), digits, scale=scale), optional=optional),
-        Cells(INTERVAL, lambda row: bounds(interval(row), digits, scale=scale, between=between), optional=optional),
+        Cells(heading, lambda row: estimate(interval(row), digits, scale=scale), rank=rank),
+        Cells(INTERVAL, lambda row: bounds(interval(row), digits, scale=scale, between=between), rank=rank),
     ]
 
 
@@ -66,9 +66,7 @@ def tabulated(
     shown = [i for i, column in enumerate(columns) if column.always or any(text[i] for text in texts)]
     return Table(
         title=title,
-        columns=[
-            Column(name=columns[i].heading, number=columns[i].number, optional=columns[i].optional) for i in shown
-        ],
+        columns=[Column(name=columns[i].heading, number=columns[i].number, rank=columns[i].rank) for i in shown],
         rows=[[text[i] for i in shown] for text in texts],
         notes=notes,
         sections=frozenset(i for i, (group, following) in enumerate(pairwise(groups)) if group != following),

@@ -57,10 +57,10 @@ class CountedLayer:
 def cost_columns(conventions: Sequence[str]) -> list[Cells[Counted]]:
     """Parameters, MACs in each of ``conventions``, and MACs of the fused form."""
 
-    def macs(convention: str) -> list[Cells[Counted]]:
+    def macs(convention: str, rank: int) -> list[Cells[Counted]]:
         return [
-            Cells(f"{convention}\nGMac", lambda line: count(line.row.macs.get(convention), "G")),
-            Cells("vs.\nvanilla", lambda line: number(line.macs_ratio(convention), ".3f"), always=True),
+            Cells(f"{convention}\nGMac", lambda line: count(line.row.macs.get(convention), "G"), rank=rank),
+            Cells("vs.\nvanilla", lambda line: number(line.macs_ratio(convention), ".3f"), rank=rank, always=True),
         ]
 
     return [
@@ -71,12 +71,12 @@ def cost_columns(conventions: Sequence[str]) -> list[Cells[Counted]]:
         Cells("input", lambda line: line.input if line.file else "", number=False),
         Cells("params", lambda line: f"{line.row.params:,}"),
         Cells("over\nvanilla", lambda line: number(line.params_over_vanilla, "+,"), always=True),
-        *(column for convention in conventions for column in macs(convention)),
-        Cells("fused\nGMac", lambda line: count(line.row.macs_fused, "G")),
-        Cells("vs.\nvanilla", lambda line: number(line.fused_ratio, ".3f")),
-        Cells("activations\nM", lambda line: count(line.row.activations, "M"), optional=True),
-        Cells("moved\nMB", lambda line: count(line.row.bytes_moved, "M", 1), optional=True),
-        Cells("dead\nparams", lambda line: f"{line.row.params_dead:,}", optional=True),
+        *(column for i, convention in enumerate(conventions) for column in macs(convention, 2 if i else 0)),
+        Cells("fused\nGMac", lambda line: count(line.row.macs_fused, "G"), rank=1),
+        Cells("vs.\nvanilla", lambda line: number(line.fused_ratio, ".3f"), rank=1),
+        Cells("activations\nM", lambda line: count(line.row.activations, "M"), rank=3),
+        Cells("moved\nMB", lambda line: count(line.row.bytes_moved, "M", 1), rank=3),
+        Cells("dead\nparams", lambda line: f"{line.row.params_dead:,}", rank=3),
     ]
 
 
@@ -98,9 +98,9 @@ def layer_table(
         Cells("network", lambda layer: layer.network, number=False),
         Cells("layer", lambda layer: layer.row.path or "(network)", number=False),
         Cells("operation", lambda layer: layer.row.kind, number=False),
-        Cells("input", lambda layer: shape(layer.row.input), number=False),
-        Cells("output", lambda layer: shape(layer.row.output), number=False),
-        Cells("calls", lambda layer: str(layer.row.calls)),
+        Cells("input", lambda layer: shape(layer.row.input), number=False, rank=2),
+        Cells("output", lambda layer: shape(layer.row.output), number=False, rank=1),
+        Cells("calls", lambda layer: str(layer.row.calls), rank=3),
         Cells("params", lambda layer: f"{layer.row.params:,}" if layer.row.params else ""),
         *map(macs, conventions),
     ]

@@ -3,14 +3,13 @@
 import csv
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -19,11 +18,11 @@ from sfic_bench.units import printable
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """A column's heading. Numbers are aligned to the right; an optional column is left out on a narrow terminal."""
+    """A column's heading. Numbers are aligned to the right; ``rank`` says what is left out first, see `Cells`."""
 
     name: str
     number: bool = False
-    optional: bool = False
+    rank: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,22 +59,23 @@ STYLES = {
 }
 """The style of a cell that has exactly this text."""
 
-NARROWEST = 10
-"""The width below which a column of text is not wrapped."""
+LONGEST_WORD = 40
+"""The longest word, such as a file's path, that is not continued on the next line."""
+
+UNLIMITED = 10_000
+"""The width of what is not for a terminal: nothing is left out or wrapped."""
 
 FOLDED_ABOVE = 40
 """The most rows of a folded table that a terminal shows."""
 
 
-def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -> RichTable:
-    """``columns`` of ``table`` for rich, as wide as they need; text is ``wrapped`` if asked for, figures never are."""
+def renderable(table: Table, columns: Sequence[int], widths: Sequence[int] | None = None) -> RichTable:
+    """``columns`` of ``table`` for rich, as wide as they need or with ``widths``; text that is longer is wrapped."""
     rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for i in columns:
+    for i, width in zip(columns, widths or [_longest(table, i) for i in columns], strict=True):
         column = table.columns[i]
-        # rich would measure every cell several times over, which takes most of a long table's time.
-        width = None if wrapped else _longest(table, i)
         justify: Literal["left", "right"] = "right" if column.number else "left"
-        # Text that is too long continues on the next line, since half of a path would be useless.
+        # rich would measure every cell several times over, which takes most of a long table's time.
         rich.add_column(column.name, justify=justify, no_wrap=column.number, width=width, overflow="fold")
     for i, row in enumerate(table.rows):
         # rich reads markup in a str, but not in a Text; cells come from files.
@@ -84,47 +84,79 @@ def renderable(table: Table, columns: Sequence[int], *, wrapped: bool = False) -
     return rich
 
 
+def _texts(table: Table, column: int) -> list[str]:
+    return [table.columns[column].name, *(row[column] for row in table.rows)]
+
+
 def _longest(table: Table, column: int) -> int:
     """The width of the longest line in ``column``."""
-    texts = (table.columns[column].name, *(row[column] for row in table.rows))
-    return max(cell_len(line) for text in texts for line in text.split("\n"))
+    return max(cell_len(line) for text in _texts(table, column) for line in text.split("\n"))
+
+
+def _narrowest(table: Table, column: int) -> int:
+    """The least width of ``column`` in which no figure and no word is broken, unless a word is very long."""
+    if table.columns[column].number:
+        return _longest(table, column)
+    words = (cell_len(word) for text in _texts(table, column) for word in text.split())
+    return min(max(words, default=0), LONGEST_WORD)
+
+
+def _fitted(table: Table, width: int) -> tuple[list[int], list[int]]:
+    """The columns that are shown in ``width`` characters, and their widths.
+
+    Text is wrapped between words first. If that is not enough, columns are left out, those of the highest rank first.
+    What is left may still be wider; the terminal then wraps its lines, since a figure cut short would be worse.
+    """
+    columns = list(range(len(table.columns)))
+    for rank in sorted({column.rank for column in table.columns if column.rank}, reverse=True):
+        if _total(_narrowest(table, i) for i in columns) <= width:
+            break
+        columns = [i for i in columns if table.columns[i].rank != rank]
+    widths, least = [_longest(table, i) for i in columns], [_narrowest(table, i) for i in columns]
+    while (excess := _total(widths) - width) > 0 and (room := [w - n for w, n in zip(widths, least, strict=True)]):
+        widest = max(range(len(widths)), key=lambda place: (room[place] > 0) * widths[place])
+        if room[widest] <= 0:
+            break
+        widths[widest] -= min(room[widest], max(1, excess // 2))
+    return columns, widths
+
+
+def _total(widths: Iterable[int]) -> int:
+    return sum(width + 2 for width in widths)
 
 
 def to_terminal(tables: Sequence[Table], console: Console) -> None:
-    """Print ``tables`` on ``console``, without optional columns where it is too narrow for all."""
+    """Print ``tables`` on ``console``, without the columns for which it is too narrow."""
     for table in tables:
         title, notes = table.title, list(table.notes)
-        rich, narrowest = None, 0
+        rich = None
         if table.folded and len(table.rows) > FOLDED_ABOVE:
             title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
         elif table.rows:
-            columns = list(range(len(table.columns)))
-            rich = renderable(table, columns)
-            if _width(rich, console) > console.width:
-                if left_out := [c.name.replace("\n", " ") for c in table.columns if c.optional]:
-                    notes.append(f"a wider terminal, CSV and JSON also show: {', '.join(left_out)}")
-                columns = [i for i in columns if not table.columns[i].optional]
-                rich = renderable(table, columns, wrapped=True)
-                texts = (i for i in columns if not table.columns[i].number)
-                narrowest = _width(rich, console) - sum(max(0, _longest(table, i) - NARROWEST) for i in texts)
+            columns, widths = _fitted(table, console.width)
+            rich = renderable(table, columns, widths)
+            if left_out := _names(table, columns):
+                notes.append(f"left out at this width: {', '.join(left_out)}; --format wide shows them")
         console.print(Text(title, "bold"))
         if rich is not None:
-            # A figure cut short is worse than a line that the terminal wraps, but rich cuts to its console's width.
-            width, console.width = console.width, max(console.width, narrowest)
+            # rich cuts to its console's width what the terminal would wrap.
+            width, console.width = console.width, max(console.width, _total(widths))
             console.print(rich)
             console.width = width
         for note in notes:
-            console.print(Text(note, "dim"))
+            console.print(Text(note, "dim"), soft_wrap=console.width == UNLIMITED)
         console.print()
 
 
-def _width(rich: RichTable, console: Console) -> int:
-    return Measurement.get(console, console.options.update(max_width=10_000), rich).maximum
+def _names(table: Table, shown: Sequence[int]) -> list[str]:
+    """The headings of the columns that are not shown, once each, and without those of intervals."""
+    headings = (c.name.replace("\n", " ") for i, c in enumerate(table.columns) if i not in shown)
+    return list(dict.fromkeys(name for name in headings if not name.endswith("% interval")))
 
 
 def to_plain(tables: Sequence[Table]) -> str:
-    """``tables`` as `to_terminal` prints them at a width of 200 characters, without colours."""
-    console = Console(file=io.StringIO(), width=200, color_system=None)
+    """``tables`` as `to_terminal` prints them on a terminal of any width, without colours."""
+    console = Console(file=io.StringIO(), width=UNLIMITED, color_system=None)
     to_terminal(tables, console)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from sfic_bench.measure.conditions import Device
+from sfic_bench.measure.conditions import Device, MemoryLayout
 from sfic_bench.report.cells import bounds, count, estimate, number, ratio, size
 from sfic_bench.report.columns import INTERVAL, Cells, interval_columns, tabulated
 from sfic_bench.report.table import Table
@@ -19,10 +19,22 @@ OVER_VANILLA = (
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A timed row and the vanilla row that it is compared with, if there is one."""
+    """A timed row and the vanilla row that it is compared with, if there is one.
+
+    Attributes:
+        names_layout: whether the table has rows of both memory layouts, so that a path is named with its own.
+    """
 
     row: TimingRow
     vanilla: TimingRow | None
+    names_layout: bool
+
+    @property
+    def path(self) -> str:
+        """The execution path, with what else tells the row from others of its network."""
+        layout = self.row.layout.words if self.names_layout else ""
+        cache = f"{self.row.l2} L2" if self.row.l2 else ""
+        return ", ".join(filter(None, (self.row.path, layout, cache)))
 
     @property
     def macs_ratio(self) -> float | None:
@@ -47,8 +59,8 @@ class Compared:
 
 def compared(rows: Sequence[TimingRow]) -> list[Compared]:
     """Each of ``rows``, which are of one file, with its vanilla row."""
-    vanilla = vanilla_rows(rows)
-    return [Compared(row, vanilla.get(row.vanilla_key)) for row in rows]
+    vanilla, names_layout = vanilla_rows(rows), common_layout(rows) is MemoryLayout.BOTH
+    return [Compared(row, vanilla.get(row.vanilla_key), names_layout) for row in rows]
 
 
 def _clock(line: Compared) -> str:
@@ -65,21 +77,19 @@ TIMING_COLUMNS: list[Cells[Compared]] = [
     Cells("network", lambda line: line.row.name, number=False, always=True),
     Cells("α", lambda line: format_ratio(line.row.alpha), always=True),
     Cells("β", lambda line: format_ratio(line.row.beta), always=True),
-    Cells("path", lambda line: line.row.path, number=False, always=True),
-    Cells("layout", lambda line: line.row.layout.words, number=False, optional=True),
-    Cells("L2", lambda line: line.row.l2 or "", number=False, optional=True),
+    Cells("path", lambda line: line.path, number=False, always=True),
     Cells("ms", lambda line: estimate(line.row.latency_ms) or line.row.status, always=True),
-    Cells(INTERVAL, lambda line: bounds(line.row.latency_ms), optional=True),
-    *interval_columns("vs. vanilla", lambda line: line.row.ratio_to_vanilla, ".3f"),
-    Cells("GMac", lambda line: count(line.row.macs, "G")),
-    Cells("MACs\nvs. vanilla", lambda line: number(line.macs_ratio, ".3f"), optional=True),
-    Cells("vs. floor", lambda line: number(line.row.over_floor), optional=True),
-    Cells("peak MB", lambda line: count(line.peak_bytes, "M", 1), optional=True),
-    Cells("mJ/image", lambda line: number(ratio(line.row.energy_per_image_j, 1e-3), ".1f"), optional=True),
-    Cells("SM MHz", _clock, optional=True),
-    Cells("error", _error, optional=True),
-    Cells("set-up s", lambda line: f"{line.row.setup_s:.1f}" if line.row.setup_s else "", optional=True),
-    Cells("samples", lambda line: str(len(line.row.samples_ms) or ""), optional=True),
+    Cells(INTERVAL, lambda line: bounds(line.row.latency_ms), rank=3),
+    *interval_columns("vs.\nvanilla", lambda line: line.row.ratio_to_vanilla, ".3f"),
+    Cells("GMac", lambda line: count(line.row.macs, "G"), rank=2),
+    Cells("MACs\nvs. vanilla", lambda line: number(line.macs_ratio, ".3f"), rank=2),
+    Cells("vs. floor", lambda line: number(line.row.over_floor), rank=4),
+    Cells("peak MB", lambda line: count(line.peak_bytes, "M", 1), rank=3),
+    Cells("mJ/image", lambda line: number(ratio(line.row.energy_per_image_j, 1e-3), ".1f"), rank=4),
+    Cells("SM MHz", _clock, rank=4),
+    Cells("error", _error, rank=5),
+    Cells("set-up s", lambda line: f"{line.row.setup_s:.1f}" if line.row.setup_s else "", rank=5),
+    Cells("samples", lambda line: str(len(line.row.samples_ms) or ""), rank=5),
     Cells("remark", lambda line: line.remark, number=False),
 ]
 
@@ -92,12 +102,10 @@ BEST_COLUMNS: list[Cells[Best]] = [
     Cells("network", lambda best: best.name, number=False),
     Cells("α", lambda best: format_ratio(best.alpha)),
     Cells("β", lambda best: format_ratio(best.beta)),
-    Cells("path", lambda best: best.path, number=False),
-    Cells("layout", lambda best: best.layout.words, number=False, optional=True),
-    Cells("vanilla's path", lambda best: best.vanilla_path, number=False),
-    Cells("vanilla's layout", lambda best: best.vanilla_layout.words, number=False, optional=True),
-    *interval_columns("vs. vanilla", lambda best: best.ratio_to_vanilla, ".3f"),
-    Cells("MACs\nvs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f")),
+    Cells("path", lambda best: f"{best.path}, {best.layout.words}", number=False),
+    Cells("vanilla's path", lambda best: f"{best.vanilla_path}, {best.vanilla_layout.words}", number=False, rank=1),
+    *interval_columns("vs.\nvanilla", lambda best: best.ratio_to_vanilla, ".3f"),
+    Cells("MACs\nvs. vanilla", lambda best: number(best.macs_to_vanilla, ".3f"), rank=1),
 ]
 
 

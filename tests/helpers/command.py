@@ -13,9 +13,9 @@ from sfic_bench.cli import main as command_line
 TIMEOUT_S = 300
 
 
-def run_command(*arguments: str | Path) -> tuple[int, str, str]:
+def run_command(*arguments: str | Path, stdout: io.StringIO | None = None) -> tuple[int, str, str]:
     """Run ``sfic-bench`` in this process; returns exit status, stdout and stderr."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err = stdout or io.StringIO(), io.StringIO()
     before = sys.argv
     sys.argv = ["sfic-bench", *map(str, arguments)]
     try:

@@ -1,0 +1,130 @@
+"""What each command shows on a terminal of 80 columns, as texts in ``tests/screens``.
+
+After a change that is meant, ``python tests/test_screens.py`` renews the texts; read their difference.
+"""
+
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from helpers.command import run_command
+from rich.console import Console
+
+from sfic_bench.report import to_terminal
+from sfic_bench.report.accuracy_tables import protocol_table
+from sfic_bench.report.timing_tables import timing_tables
+from sfic_bench.results.read import read
+
+SCREENS = Path(__file__).parent / "screens"
+OLD = Path(__file__).parent / "golden" / "v1"
+WIDTH = 80
+
+COMMANDS: dict[str, tuple[str | Path, ...]] = {
+    "flops": ("flops", "--backbone", "resnet26,mobilenet", "--alpha", ".5", "--beta", ".5,1"),
+    "flops-per-layer": ("flops", "--backbone", "mobilenet", "--alpha", ".5", "--beta", ".5", "--per-layer"),
+    "audit": ("audit",),
+    "explain": ("explain", "--backbone", "mobilenet", "--alpha", ".5"),
+    "compare": ("compare", OLD / "latency.json", OLD / "latency-avx2.json", "--ignore", "onednn_max_cpu_isa"),
+    "list": ("list",),
+}
+HELP = (
+    *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "train", "evaluate", "predict"),
+    *("attention", "explain", "export", "list", "env", "data import", "data check", "data extract"),
+    *("sweep run", "sweep status"),
+)
+
+
+class Terminal(io.StringIO):
+    """A terminal that only takes text."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def terminal(width: int) -> Iterator[None]:
+    """Let rich and typer take the standard output for a terminal of this width, without colours."""
+    variables = {"COLUMNS": str(width), "TERMINAL_WIDTH": str(width), "TERM": "dumb", "NO_COLOR": "1"}
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def shown(*arguments: str | Path, width: int = WIDTH) -> str:
+    with terminal(width):
+        status, out, err = run_command(*arguments, stdout=Terminal())
+    assert status in (0, 1), err
+    return out
+
+
+def table_of_file(name: str, width: int = WIDTH) -> str:
+    """A file's result as the command that wrote it shows it."""
+    file = read(OLD / f"{name}.json")
+    tables = [protocol_table(file.accuracy)] if file.accuracy else timing_tables(file.timing) if file.timing else []
+    out = io.StringIO()
+    to_terminal(tables, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def screens() -> dict[str, Callable[[], str]]:
+    """What makes each screen, by name."""
+    return {
+        **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
+        **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy")},
+        "help": partial(shown, "--help"),
+        **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
+    }
+
+
+def plain(text: str) -> str:
+    """``text`` without what differs between checkouts: the folder of the old files, and spaces at the ends of lines."""
+    return "\n".join(line.rstrip() for line in text.replace(f"{OLD}{os.sep}", "").splitlines()) + "\n"
+
+
+@pytest.mark.parametrize("name", list(screens()))
+def test_a_screen_is_as_it_was(name: str) -> None:
+    screen = plain(screens()[name]())
+    assert screen == (SCREENS / f"{name}.txt").read_text(encoding="utf-8"), "run `python tests/test_screens.py`"
+
+
+def test_every_screen_is_tested() -> None:
+    assert {path.stem for path in SCREENS.glob("*.txt")} == set(screens())
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("name", ["flops", "compare", "audit"])
+def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
+    assert max(map(len, shown(*COMMANDS[name], width=width).splitlines())) <= width
+
+
+@pytest.mark.parametrize("name", ["latency", "accuracy"])
+def test_wide_shows_every_column(name: str) -> None:
+    assert "left out" in table_of_file(name) and "left out" not in table_of_file(name, 10_000)
+
+
+def test_the_format_wide_and_a_pipe_show_every_column() -> None:
+    call = COMMANDS["flops"]
+    assert re.search("left out at this width: .*conv-linear GMac", shown(*call))
+    wide, piped = shown(*call, "--format", "wide"), run_command(*call)[1]
+    assert wide == piped and "conv-linear" in wide.splitlines()[2] and "left out" not in wide
+
+
+if __name__ == "__main__":
+    SCREENS.mkdir(exist_ok=True)
+    for path in SCREENS.glob("*.txt"):
+        path.unlink()
+    for name, screen in screens().items():
+        (SCREENS / f"{name}.txt").write_text(plain(screen()), encoding="utf-8")
