@@ -81,7 +81,7 @@ DEFECT = 70
 def main() -> NoReturn:
     """Run a command; an error that the caller can correct is one line on stderr and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="sfic-bench", standalone_mode=False)
     except SficBenchError as error:
         say(f"sfic-bench: {error}")
         status = error.exit_status
