@@ -129,3 +129,9 @@ def test_dfdc_bad_labels(tmp_path: Path, name: str, content: object, message: st
     with pytest.raises(BadLayout) as caught:
         import_dataset("dfdc", tmp_path)
     assert message in str(caught.value)
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    write_file(tmp_path, "labels.csv", f"filename,label\n{'a' * 300}.mp4,1\n")
+    with pytest.raises(BadLayout, match="File name too long"):
+        import_dataset("dfdc", tmp_path)

@@ -116,6 +116,8 @@ def run_options(command: Sequence[str], numbers: random.Random, folder: Path) ->
         place = numbers.randrange(1, len(arguments))
         option, is_option, _value = arguments[place].partition("=")
         value = numbers.choice(OPTION_VALUES)
+        if command[0] == "latency" and value == "all":
+            continue  # to time all backbones rightly takes minutes
         arguments[place] = f"{option}={value}" if is_option else value
     with suppress(OSError):
         (folder / "o").unlink()

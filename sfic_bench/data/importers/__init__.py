@@ -12,6 +12,7 @@ from sfic_bench.data.choices import DatasetKind, SplitName
 from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, lists, plain
 from sfic_bench.data.importers.layout import BadLayout, Video
 from sfic_bench.errors import InvalidValue, member
+from sfic_bench.units import printable
 
 __all__ = ["IMPORTERS", "BadLayout", "identities", "import_dataset"]
 
@@ -76,7 +77,12 @@ def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, sp
             raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
     if not (folder.is_dir() or (kind is DatasetKind.DEEPFAKEBENCH and folder.is_file())):
         raise BadLayout(f"there is no folder {folder}")
-    return importer.load(folder, **given)
+    try:
+        return importer.load(folder, **given)
+    except OSError as error:  # a list may name what no file can be called
+        raise BadLayout(f"{printable(str(error.filename))[:200]}: {error.strerror or error}") from None
+    except UnicodeError as error:
+        raise BadLayout(f"{folder} lists a file whose name is no text: {error}") from None
 
 
 def identities(dataset: str, video: str) -> tuple[str, tuple[str, ...]]:
