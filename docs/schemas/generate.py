@@ -25,7 +25,9 @@ def schemas() -> dict[str, str]:
     types = _package_types()
     texts = {}
     for written in types.values():
-        if isinstance(written, msgspec.StructMeta) and written.__struct_config__.tag_field == "schema":
+        if not isinstance(written, msgspec.StructMeta) or hasattr(written, "upgraded"):
+            continue  # what is upgraded when it is read is not written any more
+        if written.__struct_config__.tag_field == "schema":
             name = str(written.__struct_config__.tag)
             schema = msgspec.json.schema(written)
             for type_name, definition in schema["$defs"].items():
