@@ -1,6 +1,8 @@
 """Choices of ``train`` and ``accuracy``, and what they show of a training."""
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from helpers.command import run_command
 from helpers.training import SIZE, recipe, small_splits, write_splits
 from rich.console import Console
 
+from sfic_bench.cli.output import progress
 from sfic_bench.cli.training_progress import EpochLines, training_progress
 from sfic_bench.measure.conditions import Device
 from sfic_bench.train.loop import TrainingProgress
@@ -50,6 +53,41 @@ def test_a_line_an_epoch_says_how_long_it_will_take(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == (
         "mobilenet, seed 7: epoch 3 of 5, loss 0.250, validation AUC 0.875, 100 images/s, 3:00 left\n"
     )
+
+
+def test_a_long_epoch_has_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 10.0, 40.0, 50.0, 80.0])
+    lines = EpochLines("mobilenet", clock=lambda: next(times))
+    for step in (1, 2, 3, 4):
+        lines(replace(EPOCH_END, epoch=1, step=step, steps=8, auc=None, is_epoch_end=False))
+    # Half of the first of five epochs took 80 s, so all of it 160 s, and the rest 720 s.
+    assert [line.partition(" loss")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "mobilenet: epoch 1 of 5, step 2 of 8,",
+        "mobilenet: epoch 1 of 5, step 4 of 8,",
+    ]
+
+
+def test_other_long_work_has_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sfic_bench.cli.output.SAID_EVERY_S", 0.05)
+    with progress("counting", 3) as advance:
+        time.sleep(0.2)
+        advance("resnet26")
+        time.sleep(0.2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "counting: 0 of 3, time left unknown"
+    assert lines[-1] == "counting: 1 of 3, last resnet26, 0:00 left"
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sfic_bench.train.loop.train", stop)
+    manifest = write_splits(small_splits(tmp_path))
+    status, _, err = run_command("train", "--data", manifest, "-o", tmp_path / "run")
+    assert status == 130 and "the same command with --resume goes on" in err
 
 
 def test_a_terminal_has_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

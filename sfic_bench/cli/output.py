@@ -1,11 +1,13 @@
 """Where a command's result goes: data to stdout or a file, everything else to stderr."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Event, Thread
 
 from msgspec import Struct
 from rich.console import Console
@@ -15,7 +17,7 @@ from sfic_bench.files import check_writable, is_replaceable, write_atomically
 from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
 from sfic_bench.results.write import to_json
 from sfic_bench.statistics.intervals import Interval
-from sfic_bench.units import printable
+from sfic_bench.units import format_duration, printable
 
 STDOUT = Path("-")
 """The name that stands for the standard output."""
@@ -111,11 +113,43 @@ def say(message: str) -> None:
     Console(stderr=True, highlight=False).print(lines, markup=False, soft_wrap=True)
 
 
+SAID_EVERY_S = 30.0
+"""How often work without a terminal says where it stands."""
+
+
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar on stderr, if that is a terminal; the function moves it on by one, with a new description."""
+    """Show where work stands on stderr: a bar on a terminal, and otherwise a line every `SAID_EVERY_S` seconds.
+
+    The function that it gives moves on by one, with a new description.
+    """
     console = Console(stderr=True)
+    if not console.is_terminal:
+        with _said_at_intervals(description, total) as advance:
+            yield advance
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield lambda now: bar.update(task, advance=1, description=now)
+
+
+@contextmanager
+def _said_at_intervals(description: str, total: int) -> Iterator[Callable[[str], None]]:
+    started, over, done = time.monotonic(), Event(), list[str]()
+    stderr = sys.stderr  # as it is now: a later step may redirect it
+
+    def repeat() -> None:
+        while not over.wait(SAID_EVERY_S):
+            seconds = time.monotonic() - started
+            left = f"{format_duration(seconds / len(done) * (total - len(done)))} left" if done else "time left unknown"
+            after = f", last {printable(done[-1])}" if done else ""
+            print(f"{description}: {len(done)} of {total}{after}, {left}", file=stderr, flush=True)
+
+    thread = Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield done.append
+    finally:
+        over.set()
+        thread.join()

@@ -66,8 +66,12 @@ def train_command(
         )  # fmt: skip
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)
-        with training_progress(f"{variant}, seed {seed}") as listener:
-            result = train(variant, recipe, splits, run, used, resume=resume, listener=listener)
+        try:
+            with training_progress(f"{variant}, seed {seed}") as listener:
+                result = train(variant, recipe, splits, run, used, resume=resume, listener=listener)
+        except KeyboardInterrupt:
+            say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
+            raise typer.Exit(130) from None
     if not training_options.is_first_process():
         return
     last = run.epochs()[-1]
@@ -143,7 +147,9 @@ def predict_command(
         Cells[Prediction]("fake", lambda row: number(row.fake, ".4f"), always=True),
         Cells[Prediction]("remark", lambda row: row.reason, number=False),
     )
-    table = tabulated("Probability of fake", columns, rows, notes=[f"by {run}"])
+    table = tabulated(
+        "Probability of fake", columns, rows, notes=[f"by {run}; above 0.5 fake is more likely than real"]
+    )
     out.emit(View(result=PredictionsResult(run=str(run), rows=rows), tables=[table], rows=rows))
     if any(row.fake is None for row in rows):
         raise typer.Exit(1)

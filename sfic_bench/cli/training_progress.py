@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sfic_bench.cli.output import say
+from sfic_bench.cli.output import SAID_EVERY_S, say
 from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
@@ -42,23 +42,29 @@ def training_progress(title: str) -> "Iterator[ProgressListener]":
 
 
 class EpochLines:
-    """Writes a line at the end of each epoch, so that a log shows that the training is alive, and how well it does."""
+    """Writes a line at the end of each epoch, and in a long epoch every `SAID_EVERY_S` seconds."""
 
     def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.title, self.clock, self.started = title, clock, clock()
         self.first_epoch: int | None = None
+        self.said = self.started
 
     def __call__(self, progress: "TrainingProgress") -> None:
-        """Write the line if ``progress`` is that of an epoch's end."""
+        """Write the line if ``progress`` is that of an epoch's end, or if the last line is long ago."""
         if self.first_epoch is None:
             self.first_epoch = progress.epoch
-        if not progress.is_epoch_end:
+        now = self.clock()
+        if not progress.is_epoch_end and now - self.said < SAID_EVERY_S:
             return
-        seconds = (self.clock() - self.started) / (progress.epoch - self.first_epoch + 1)
-        left = seconds * (progress.epochs - progress.epoch)
-        auc = "no validation" if progress.auc is None else f"validation AUC {progress.auc:.3f}"
+        self.said = now
+        epochs_done = progress.epoch if progress.is_epoch_end else progress.epoch - 1 + progress.step / progress.steps
+        done = epochs_done - (self.first_epoch - 1)
+        left = (now - self.started) / done * (progress.epochs - epochs_done)
+        step = "" if progress.is_epoch_end else f"step {progress.step} of {progress.steps}, "
+        yet = "" if progress.is_epoch_end else " yet"
+        auc = f"no validation{yet}" if progress.auc is None else f"validation AUC {progress.auc:.3f}"
         say(
-            f"{self.title}: epoch {progress.epoch} of {progress.epochs}, loss {progress.loss:.3f}, {auc}, "
+            f"{self.title}: epoch {progress.epoch} of {progress.epochs}, {step}loss {progress.loss:.3f}, {auc}, "
             f"{progress.images_per_s:.0f} images/s, {format_duration(left)} left"
         )
 

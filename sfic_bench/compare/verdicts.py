@@ -69,7 +69,7 @@ def compare(
         confidence=confidence,
         verdict=next((verdict for verdict in VERDICTS[:3] if verdict in verdicts), "equivalent"),
         counts={verdict: verdicts.count(verdict) for verdict in VERDICTS},
-        notes=[*_noise_notes(base), *_noise_notes(head), *_table_notes(both)],
+        notes=[*_same_file_note(base, head), *_noise_notes(base), *_noise_notes(head), *_table_notes(both)],
         rows=rows,
     )
 
@@ -169,6 +169,11 @@ def _table_notes(both: pd.DataFrame) -> Iterator[str]:
             f"{len(correlated)} of {len(timed)} have samples that resemble their neighbours; their intervals are wider "
             f"for it ({worst['row']}: {worst['sampled']:.0f} tell as much as {worst['effective']:.0f})"
         )
+
+
+def _same_file_note(base: ResultFile, head: ResultFile) -> Iterator[str]:
+    if base.path.resolve() == head.path.resolve():
+        yield "base and head are one file: nothing can differ, and an inconclusive row has too few or too noisy samples"
 
 
 def _noise_notes(file: ResultFile) -> Iterator[str]:
