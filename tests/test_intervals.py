@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sfic_bench.statistics.intervals import Interval, median_of, paired_ratio, relative_width
+from sfic_bench.statistics.interval import Interval
+from sfic_bench.statistics.intervals import median_of, paired_ratio, relative_width
 
 
 def width(interval: Interval) -> float:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
 from sfic_bench.results.scores import Metrics
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.train.scores import metrics, over_seeds, summary
 
 

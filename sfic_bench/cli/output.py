@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sfic_bench.files import check_writable, is_replaceable, write_atomically
 from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
 from sfic_bench.results.write import to_json
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.units import format_duration, printable
 
 STDOUT = Path("-")

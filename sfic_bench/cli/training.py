@@ -20,7 +20,7 @@ from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 
 

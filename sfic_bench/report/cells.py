@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.units import format_count
 
 

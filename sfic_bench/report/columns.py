@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from sfic_bench.report.cells import bounds, estimate
 from sfic_bench.report.table import Column, Table
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 Row = TypeVar("Row")
 

@@ -16,7 +16,7 @@ from sfic_bench.results.cost import CostRow
 from sfic_bench.results.fields import label
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import TimingResult
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 DRAWN = 200
 """Samples of a row that a chart shows: evenly spaced order statistics, among them the least and the most."""

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key, Name, NetworkRow, Size, Value
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 Metrics = dict[str, Interval | None]
 """Scores by the metric's name; ``None`` for a score that is not defined, such as the AUC of one class."""

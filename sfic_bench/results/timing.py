@@ -10,7 +10,7 @@ from sfic_bench.measure.conditions import Conditions, MemoryLayout
 from sfic_bench.measure.peak import Peak
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NotFinite, Positive, Ratio, Size, label
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 Cache = Literal["flushed", "warm"]
 """Whether a CUDA device's L2 cache was overwritten before each call."""

@@ -14,7 +14,7 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Name, NetworkRow, NotFinite, Positive, Ratio, Size, Value
 from sfic_bench.results.scores import Trained
 from sfic_bench.results.timing import Best, Cache, Family, Timed, TimingResult, TimingRow, common_layout
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 
 Share = Annotated[float, Meta(ge=-1, le=1)]
 

@@ -13,7 +13,8 @@ from sfic_bench.measure.monitor import energy_per_call_j
 from sfic_bench.measure.sampler import Sampled, Samples, Stop, sample
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow
-from sfic_bench.statistics.intervals import Interval, median_of, paired_ratio, relative_width
+from sfic_bench.statistics.interval import Interval
+from sfic_bench.statistics.intervals import median_of, paired_ratio, relative_width
 from sfic_bench.timing.machine import Machine
 from sfic_bench.timing.prepare import entries
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torchmetrics.functional import classification
 
 from sfic_bench.results.scores import Metrics
-from sfic_bench.statistics.intervals import Interval
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.train.splits import UnusableData
 
 RESAMPLES = 1000
