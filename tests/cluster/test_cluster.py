@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.command import TIMEOUT_S
 from helpers.sweeps import start_sweep, training_data, wait_for_end, write_sweep
 
 from sfic_bench.sweep.engines import EngineFailed
@@ -51,7 +52,7 @@ def deterministic(document: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in document.items() if k not in ("environment", "cell")}
 
 
-def wait_for(folder: Path, count: int, within_s: float = 120) -> dict[Path, int]:
+def wait_for(folder: Path, count: int, within_s: float = TIMEOUT_S) -> dict[Path, int]:
     """Wait for ``count`` results; returns each file and when it was written."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from sfic_bench.cli import main as command_line
 
-TIMEOUT_S = 300
+TIMEOUT_S = 1800
+"""Ends a process that hangs. On a busy machine an honest one takes ten times as long as on a quiet one."""
 
 
 def run_command(*arguments: str | Path, stdout: io.StringIO | None = None) -> tuple[int, str, str]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from helpers.command import run_command
+from helpers.command import TIMEOUT_S, run_command
 from helpers.training import pictures
 from sfic_bench.data.manifest import write_manifest
 from sfic_bench.sweep.engines import Node
@@ -62,7 +62,7 @@ def start_sweep(spec: Path, output: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_end(process: subprocess.Popen[str], within_s: float = 240) -> tuple[int, str, str]:
+def wait_for_end(process: subprocess.Popen[str], within_s: float = TIMEOUT_S) -> tuple[int, str, str]:
     """Wait for a process, or kill it after ``within_s``; returns exit status, stdout and stderr."""
     try:
         out, err = process.communicate(timeout=within_s)
