@@ -91,8 +91,9 @@ def layer_table(
 ) -> Table:
     """One row for each layer, in the order of the forward pass."""
 
-    def macs(convention: str) -> Cells[CountedLayer]:
-        return Cells(f"MMac {convention}", lambda layer: count(layer.row.macs.get(convention), "M", 3) or "no rule")
+    def macs(convention: str, rank: int) -> Cells[CountedLayer]:
+        heading = f"MMac\n{convention}"
+        return Cells(heading, lambda layer: count(layer.row.macs.get(convention), "M", 3) or "no rule", rank=rank)
 
     columns: list[Cells[CountedLayer]] = [
         Cells("network", lambda layer: layer.network, number=False),
@@ -102,7 +103,7 @@ def layer_table(
         Cells("output", lambda layer: shape(layer.row.output), number=False, rank=1),
         Cells("calls", lambda layer: str(layer.row.calls), rank=3),
         Cells("params", lambda layer: f"{layer.row.params:,}" if layer.row.params else ""),
-        *map(macs, conventions),
+        *(macs(convention, 2 if i else 0) for i, convention in enumerate(conventions)),
     ]
     return tabulated(title, columns, layers, folded=folded)
 

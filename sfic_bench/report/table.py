@@ -9,7 +9,7 @@ from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -139,10 +139,12 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
                 notes.append(f"left out at this width: {', '.join(left_out)}; --format wide shows them")
         console.print(Text(title, "bold"))
         if rich is not None:
-            # rich cuts to its console's width what the terminal would wrap.
-            width, console.width = console.width, max(console.width, _total(widths))
+            # rich cuts to its console's width what the terminal would wrap. It takes a width for a dumb terminal
+            # only together with a height.
+            size = console.size
+            console.size = ConsoleDimensions(max(size.width, _total(widths)), size.height)
             console.print(rich)
-            console.width = width
+            console.size = size
         for note in notes:
             console.print(Text(note, "dim"), soft_wrap=console.width == UNLIMITED)
         console.print()

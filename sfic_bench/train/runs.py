@@ -41,7 +41,7 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
 from sfic_bench.results.write import to_json
-from sfic_bench.train.config import RunConfig, RunConfigV1
+from sfic_bench.train.config import CHANGED, RunConfig, RunConfigV1
 
 
 class UnusableRun(SficBenchError):
@@ -86,7 +86,11 @@ class Run:
             UnwritableOutput: if the folder cannot be made.
         """
         if (self.folder / "config.json").exists():
-            if differences := config.differences_from(self.config()):
+            differences = config.differences_from(self.config())
+            if not self.has_checkpoint and not self.is_finished:
+                # Nothing has been trained yet, so that images which have been mended since are as good as any.
+                differences = [difference for difference in differences if difference not in CHANGED.values()]
+            if differences:
                 raise UnusableRun(f"{self.folder} holds another run: {'; '.join(differences)}; choose another folder")
             if not resume:
                 hint = "add --resume to continue it, or choose another folder"
