@@ -55,6 +55,8 @@ def terminal(width: int) -> Iterator[None]:
     """Let rich and typer take the standard output for a terminal of this width, without colours."""
     variables = {"COLUMNS": str(width), "TERMINAL_WIDTH": str(width), "TERM": "dumb", "NO_COLOR": "1"}
     before = dict(os.environ)
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        os.environ.pop(name, None)
     os.environ.update(variables)
     try:
         yield
@@ -75,7 +77,8 @@ def table_of_file(name: str, width: int = WIDTH) -> str:
     file = read(OLD / f"{name}.json")
     tables = [protocol_table(file.accuracy)] if file.accuracy else timing_tables(file.timing) if file.timing else []
     out = io.StringIO()
-    to_terminal(tables, Console(file=out, width=width))
+    with terminal(width):
+        to_terminal(tables, Console(file=out, width=width))
     return out.getvalue()
 
 
@@ -118,7 +121,9 @@ def test_wide_shows_every_column(name: str) -> None:
 def test_the_format_wide_and_a_pipe_show_every_column() -> None:
     call = COMMANDS["flops"]
     assert re.search("left out at this width: .*conv-linear GMac", shown(*call))
-    wide, piped = shown(*call, "--format", "wide"), run_command(*call)[1]
+    wide = shown(*call, "--format", "wide")
+    with terminal(WIDTH):
+        piped = run_command(*call)[1]
     assert wide == piped and "conv-linear" in wide.splitlines()[2] and "left out" not in wide
 
 
