@@ -113,10 +113,11 @@ def _fitted(table: Table, width: int) -> tuple[list[int], list[int]]:
             break
         columns = [i for i in columns if table.columns[i].rank != rank]
     widths, least = [_longest(table, i) for i in columns], [_narrowest(table, i) for i in columns]
-    while (excess := _total(widths) - width) > 0 and (room := [w - n for w, n in zip(widths, least, strict=True)]):
-        widest = max(range(len(widths)), key=lambda place: (room[place] > 0) * widths[place])
-        if room[widest] <= 0:
+    while (excess := _total(widths) - width) > 0:
+        room = [full - narrow for full, narrow in zip(widths, least, strict=True)]
+        if not any(room):
             break
+        widest = max(range(len(widths)), key=lambda place: (room[place] > 0) * widths[place])
         widths[widest] -= min(room[widest], max(1, excess // 2))
     return columns, widths
 

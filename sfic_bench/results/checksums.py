@@ -46,14 +46,19 @@ def read_with_checksum(path: Path) -> bytes:
         OSError: if the file cannot be read.
         DamagedFile: if none of its checksums is that of its content.
     """
-    data = path.read_bytes()
-    sums = _sums(path.parent)
-    if sums is not None and hashlib.sha256(data).hexdigest() not in sums.get(path.name, ()):
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    """The checked content of ``path``, and its checksum."""
+    data, sums = path.read_bytes(), _sums(path.parent)
+    digest = hashlib.sha256(data).hexdigest()
+    if sums is not None and digest not in sums.get(path.name, ()):
         raise DamagedFile(
             f"{path} is damaged: its SHA-256 is not the one in {SUMS}; restore it from a copy, or remove the folder "
             "and start again"
         )
-    return data
+    return data, digest
 
 
 def check_files(folder: Path, patterns: Iterable[str]) -> None:
@@ -86,8 +91,7 @@ def settle(folder: Path) -> None:
         UnwritableOutput: if ``SHA256SUMS`` cannot be written.
     """
     names = [name for name in _sums(folder) or () if (folder / name).exists()]
-    digests = {name: hashlib.sha256(read_with_checksum(folder / name)).hexdigest() for name in names}
-    _write_sums(folder, digests)
+    _write_sums(folder, {name: _read(folder / name)[1] for name in names})
 
 
 def has_checksums(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,12 @@ def least_bytes(network: Variant | Stage2Layer, conditions: Conditions) -> int:
     images, size = conditions.batch_size, conditions.input_size
     if isinstance(network, Stage2Layer):
         return 8 * network.channels * (network.channels * network.kernel_size**2 + 2 * images * size**2)
-    (costed,) = api.costs([replace(network, alpha=None, beta=None)], input_size=size)
+    return _vanilla_bytes(network.backbone, images, size)
+
+
+@lru_cache(maxsize=1)  # all forms of one backbone follow one another
+def _vanilla_bytes(backbone: str, images: int, size: int) -> int:
+    (costed,) = api.costs([Variant(backbone=backbone)], input_size=size)
     return costed.cost.least_bytes(8, images=images)
 
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+from msgspec import to_builtins
 
-from sfic_bench.data.manifest import rows_digest, sizes_digest
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import PrintedAccuracy, accuracy_cells
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
@@ -18,6 +18,7 @@ from sfic_bench.train.protocols import Experiment, as_printed
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import over_seeds
+from sfic_bench.train.splits import DataDigests
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +55,7 @@ def train_and_test(
     manifest, name = experiment.test_manifest, _predictions_name(experiment)
     if manifest is None:
         return unreadable
-    digests = {"rows": rows_digest(manifest.frame), "sizes": sizes_digest(manifest.frame, manifest.folder)}
+    digests = to_builtins(DataDigests.of(manifest.frame, manifest.folder))
     if (run.folder / name).exists():
         if run.predictions(name).attrs.get("digests", digests) != digests:
             raise UnusableRun(

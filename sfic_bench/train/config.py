@@ -43,13 +43,13 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
             network_file=network_digest(variant.backbone),
         )  # fmt: skip
 
-    def differences_from(self, old: "RunConfig") -> list[str]:
-        """What is another than in ``old``, in words; a digest that an older version did not write differs from none."""
+    def differences_from(self, old: "RunConfig") -> dict[str, str]:
+        """What differs from ``old``, in words, by its key; digests count only if ``old`` has them."""
         facts, old_facts = _flat(to_builtins(self)), _flat(to_builtins(old))
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
         if old.digests is None:
             keys = [key for key in keys if key not in CHANGED]
-        return [CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys]
+        return {key: CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys}
 
 
 class RunConfigV1(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):

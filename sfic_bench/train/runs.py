@@ -89,9 +89,10 @@ class Run:
             differences = config.differences_from(self.config())
             if not self.has_checkpoint and not self.is_finished:
                 # Nothing has been trained yet, so that images which have been mended since are as good as any.
-                differences = [difference for difference in differences if difference not in CHANGED.values()]
+                differences = {key: words for key, words in differences.items() if key not in CHANGED}
             if differences:
-                raise UnusableRun(f"{self.folder} holds another run: {'; '.join(differences)}; choose another folder")
+                words = "; ".join(differences.values())
+                raise UnusableRun(f"{self.folder} holds another run: {words}; choose another folder")
             if not resume:
                 hint = "add --resume to continue it, or choose another folder"
                 raise UnusableRun(f"{self.folder} holds this run already: {hint}")

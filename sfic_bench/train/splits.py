@@ -28,6 +28,11 @@ class DataDigests(Struct, frozen=True, kw_only=True):
     rows: str
     sizes: str
 
+    @classmethod
+    def of(cls, frame: pd.DataFrame, folder: Path) -> "DataDigests":
+        """The digests of the rows of a manifest, whose relative paths start from ``folder``."""
+        return cls(rows=rows_digest(frame), sizes=sizes_digest(frame, folder))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSplits:
@@ -61,8 +66,7 @@ class DataSplits:
 
     def digests(self) -> DataDigests:
         """What tells these images from others, whatever their manifest is called."""
-        rows = pd.concat([self.train, self.val, self.test])
-        return DataDigests(rows=rows_digest(rows), sizes=sizes_digest(rows, self.folder))
+        return DataDigests.of(pd.concat([self.train, self.val, self.test]), self.folder)
 
     @classmethod
     def of(cls, manifest: Manifest) -> "DataSplits":
