@@ -12,7 +12,7 @@ from PIL import Image
 
 from sfic_bench.data.check import check
 from sfic_bench.data.importers import import_dataset
-from sfic_bench.data.manifest import COLUMNS, Manifest
+from sfic_bench.data.manifest import COLUMNS, Manifest, write_manifest
 
 
 def good(folder: Path) -> list[Row]:
@@ -25,9 +25,9 @@ def good(folder: Path) -> list[Row]:
 
 
 def test_check_of_what_is_good(tmp_path: Path) -> None:
-    seen: list[str] = []
-    findings = check(manifest_of(tmp_path, *good(tmp_path)), progress=seen.append, workers=2)
-    assert findings.problems == () and findings.images == 6 and seen == [f"{i}.png" for i in range(6)]
+    read: list[int] = []
+    findings = check(manifest_of(tmp_path, *good(tmp_path)), progress=read.append, workers=2)
+    assert findings.problems == () and findings.images == 6 and sum(read) == 6
     assert [(b.split, b.real, b.fake, b.real_videos, b.fake_videos) for b in findings.balance] == [
         ("train", 1, 1, 1, 1), ("val", 1, 1, 1, 1), ("test", 1, 1, 1, 1),
     ]  # fmt: skip
@@ -129,3 +129,15 @@ def test_check_command(tmp_path: Path) -> None:
 def test_images_made_on_the_fly_are_not_read(tmp_path: Path) -> None:
     findings = check(manifest_of(tmp_path, ("orl:s01/01/real/hq", 0, "orl", "", "s01-real-hq", "test", "hq")))
     assert not findings.missing and "1 images are made on the fly and were not read" in findings.notes
+
+
+def test_a_table_is_checked_without_its_images(tmp_path: Path) -> None:
+    lines = [(f"{i}.png", i % 2, "mine", "swap" if i % 2 else "", "v", "train", "") for i in range(4)]
+    path = tmp_path / "manifest.csv"
+    write_manifest(manifest_of(tmp_path, *lines), path)
+    status, out, _ = run_command("data", "check", path, "--format", "json")
+    assert status == 1 and json.loads(out)["counts"] == {"missing file": 4, "empty split": 2}
+    status, out, _ = run_command("data", "check", path, "--no-read", "--format", "json")
+    document = json.loads(out)
+    assert status == 1 and document["counts"] == {"empty split": 2}
+    assert "no image was read" in document["findings"]["notes"][0]

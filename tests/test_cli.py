@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.command import run_command, run_python
 from helpers.command import run_command_process as run
-from helpers.command import run_python
 
 import sfic_bench
 from sfic_bench.networks import registry
@@ -203,3 +203,28 @@ def test_completion_script() -> None:
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     done = subprocess.run(f"{sys.executable} -m sfic_bench audit | head -1", shell=True, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_while_the_package_is_imported_is_quiet() -> None:
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sfic_bench.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from sfic_bench.__main__ import main
+main()
+"""
+    done = run_python("-c", code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_folder_is_no_file_and_a_file_no_folder(tmp_path: Path) -> None:
+    status, _, err = run_command("export", "-o", tmp_path)
+    assert status == 2 and "it is a folder; name a file in it" in err
+    report, picture = tmp_path / "counts.json", tmp_path / "picture"
+    assert run_command("flops", "--backbone", "mobilenet", "--format", "json", "-o", report)[0] == 0
+    picture.touch()
+    status, _, err = run_command("report", report, "-o", tmp_path / "page.html", "--image", picture)
+    assert status == 2 and "--image takes a folder" in err and not (tmp_path / "page.html").exists()

@@ -22,7 +22,7 @@ GOOD = json.dumps(timing_file([timing_row("net", quiet(n=4))])).encode()
         (GOOD[:-40], "truncated"),
         (b"\xff\xfe", "malformed"),
         (b'{"a": 1}', "has no schema"),
-        (b'{"schema": "sfic-bench/audit/1"}', "'sfic-bench/audit/1'"),
+        (b'{"schema": "sfic-bench/list/1"}', "'sfic-bench/list/1'"),
         (b'{"schema": "someone/else"}', "'someone/else'"),
         (GOOD.replace(b"measurement/1", b"measurement/3"), "a newer schema"),
         (GOOD.replace(b'"macs": 12345', b'"macs": NaN'), "line 1, at 'NaN"),

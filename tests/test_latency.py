@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.command import run_command, run_python
 from helpers.command import run_command_process as run
-from helpers.command import run_python
+
+from sfic_bench.measure.limit import OutOfTime, TimeLimit
 
 
 def test_command_line() -> None:
     small = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--batch-size", "2")
-    done = run("latency", *small, "--input-size", "48", "--max-seconds", "2", "--format", "json")
+    done = run("latency", *small, "--input-size", "48", "--max-seconds", "5", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     document = json.loads(done.stdout)
     assert document["schema"] == "sfic-bench/measurement/2"
@@ -27,7 +29,7 @@ def test_command_line() -> None:
 
 def test_one_layer_from_the_command_line() -> None:
     cell = ("--channels", "8", "--size", "12", "--alpha", "0.5", "--beta", "0.5", "--kernel", "1")
-    done = run("stage2", *cell, "--max-seconds", "1", "--format", "json")
+    done = run("stage2", *cell, "--max-seconds", "5", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     rows = json.loads(done.stdout)["rows"]
     assert [(r["alpha"], r["path"], r["status"]) for r in rows] == [
@@ -69,7 +71,7 @@ def interrupted(*arguments):
     return original(*arguments)
 setattr(owner, name, interrupted)
 sys.argv = "sfic-bench latency --backbone mobilenet,resnet26 --alpha .5 --beta .5 --batch-size 2".split()
-sys.argv += "--input-size 48 --path fused --max-seconds 1 --format json --output {path}".split()
+sys.argv += "--input-size 48 --path fused --max-seconds 5 --format json --output {path}".split()
 main()
 """
     done = run_python("-c", code)
@@ -94,3 +96,14 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str) ->
     done = run("latency", *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_check_that_takes_too_long_ends() -> None:
+    call = ("latency", "--backbone", "mobilenet", "--alpha", "none", "--dtype", "fp16", "--max-seconds", "0.01")
+    status, _, err = run_command(*call)
+    assert status == 2 and "its check took longer than the time limit of 0.01 s: raise --max-seconds" in err
+    limit = TimeLimit(1.0, iter((0.0, 0.5, 2.0, 2.5)).__next__)
+    with pytest.raises(OutOfTime), limit:
+        torch.ones(1)
+        torch.ones(1)
+    assert limit.spent == 2.5

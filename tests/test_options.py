@@ -2,14 +2,18 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 
 import msgspec
 import pytest
+from helpers.command import run_command
 
 from sfic_bench.cli.accuracy import accuracy_command
+from sfic_bench.cli.data import data_app
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.latency import latency_command, stage2_command
+from sfic_bench.cli.main import app
 from sfic_bench.cli.training import train_command
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.sampler import Stop
@@ -90,3 +94,17 @@ def test_other_defaults_are_declared_once() -> None:
     assert command_defaults(accuracy_command)["seeds"] == str(Recipe().seed)
     assert command_defaults(flops_command)["on_unsupported"] == declared_defaults(Variant)["on_unsupported"]
     assert declared_defaults(Needs).keys() >= NEEDS
+
+
+def test_every_output_can_be_given_as_o() -> None:
+    commands = {"flops": "FILE", "audit": "FILE", "export": "FILE", "train": "DIR", "data import": "FILE"}
+    for command, what in commands.items():
+        status, out, _ = run_command(*command.split(), "--help")
+        assert status == 0 and re.search(rf"--output\s+-o\s+{what}", out), command
+    for registered in (*app.registered_commands, *data_app.registered_commands):
+        assert registered.callback is not None
+        for name, parameter in inspect.signature(registered.callback).parameters.items():
+            if name == "output":
+                (option,) = parameter.annotation.__metadata__
+                # Typer takes the first name for a default until it makes the command.
+                assert (option.default, *option.param_decls) == ("-o", "--output"), registered.callback.__name__

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.command import run_command
-from helpers.training import SIZE, small_splits, write_splits
+from helpers.training import SIZE, pictures, small_splits, write_splits
 from PIL import Image
 
+from sfic_bench.train.inference import TrainedNetwork, load_input
 from sfic_bench.train.runs import Run
 from sfic_bench.train.splits import DataSplits
 
@@ -56,3 +58,36 @@ def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Pa
         assert drawn.size[0] > 300
     status, _, err = run_command("train", "--data", tmp_path / "none.csv", "-o", tmp_path / "x")
     assert status == 2 and err.count("\n") == 1 and "none.csv" in err
+
+
+def test_a_run_is_exported_by_its_folder(data: DataSplits, tmp_path: Path) -> None:
+    manifest, run, file = write_splits(data), tmp_path / "run", tmp_path / "network.pt"
+    options = ("--backbone", "mobilenet", "--alpha", ".5", "--beta", ".5", "--epochs", "1", "--input-size", str(SIZE))
+    assert run_command("train", *options, "--data", manifest, "-o", run)[0] == 0
+    status, _, err = run_command("export", run, "--to", "torchscript", "-o", file)
+    assert status == 0 and "its input is RGB, 32×32, in [0, 1]" in err
+    exported = torch.jit.load(str(file))  # type: ignore[no-untyped-call]
+    trained = TrainedNetwork(Run(run))
+    paths = [data.folder / path for path in data.test["path"][:3]]
+    images = torch.stack([load_input(path, SIZE) for path in paths])
+    fake = exported(trained.augment(images)).softmax(dim=1)[:, 1]
+    assert fake.tolist() == pytest.approx([score for _, score, _ in trained.scores(paths)], abs=1e-4)
+    status, _, err = run_command("export", run, "--alpha", ".5", "-o", file)
+    assert status == 2 and f"{run} says which network it is: leave --alpha out" in err
+
+
+def test_scores_are_compared_and_reported(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "images", {"train": 8, "val": 8, "test": 64})
+    manifest, page = write_splits(DataSplits.of(images)), tmp_path / "page.md"
+    options = ("--backbone", "mobilenet", "--epochs", "1", "--input-size", str(SIZE), "--data", manifest)
+    status, out, _ = run_command("train", *options, "-o", tmp_path / "run", "--format", "json")
+    assert status == 0
+    trained, evaluated = tmp_path / "trained.json", tmp_path / "evaluated.json"
+    trained.write_text(out)
+    arguments = ("evaluate", tmp_path / "run", "--data", manifest, "--format", "json", "-o", evaluated)
+    assert run_command(*arguments)[0] == 0
+    status, out, _ = run_command("compare", trained, evaluated)
+    assert status == 0 and "as if of different images" in out
+    assert run_command("report", trained, "-o", page)[0] == 0
+    text = page.read_text()
+    assert "Scores of trained networks" in text and "from trained.json" in text

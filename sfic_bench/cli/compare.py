@@ -19,7 +19,7 @@ def compare_command(
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Result file of the older version.")],
     head: Annotated[Path, typer.Argument(metavar="HEAD", help="Result file of the newer version.")],
     margin: Annotated[
-        str, typer.Option(metavar="PERCENT", help="How far times and memory may differ and still be equal.")
+        str, typer.Option(metavar="PERCENT", help="How far times, memory and scores may differ and still be equal.")
     ] = "2%",
     confidence: Annotated[str, typer.Option(metavar="PERCENT", help="Confidence of intervals and verdicts.")] = "95%",
     relative: Annotated[
@@ -39,11 +39,11 @@ def compare_command(
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
-    """Compare two result files, of `flops`, `latency`, `stage2` or pytest-benchmark.
+    """Compare two result files of one kind, whatever command wrote them, or two of pytest-benchmark.
 
-    Parameters, MACs and other counts are compared as integers. Times get one of four verdicts, by a rank test with an
-    interval, controlled for false discoveries over the whole grid: improved, equivalent (the interval
-    lies inside the margin), regressed, or inconclusive, with the least effect that could have been shown.
+    Parameters, MACs and other counts are compared as integers. Times and scores get one of four verdicts, by a test
+    with an interval, controlled for false discoveries over the whole table: improved, equivalent (the interval
+    lies inside the margin), regressed, or inconclusive, with what could have been shown and what would settle it.
     """
     out = Output(format=format, path=output)
     from sfic_bench.compare.verdicts import compare  # imports pandas

@@ -79,6 +79,9 @@ def _rebase(base: Path, target: Path) -> Callable[[str], str]:
 @data_app.command("check", epilog="Exit status: 0 nothing is wrong, 1 something is, 2 no usable manifest.")
 def check_command(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="A .csv or .parquet file.")],
+    read: Annotated[
+        bool, typer.Option("--read/--no-read", help="Read the images; otherwise only the table is checked.")
+    ] = True,
     workers: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Threads that read; default: as many as cores.", show_default=False),
@@ -96,8 +99,12 @@ def check_command(
     from sfic_bench.data.manifest import read_manifest
 
     images = read_manifest(manifest)
-    with progress("reading images", len(images)) as advance:
-        findings = check(images, progress=lambda _: advance("reading images"), workers=workers)
+    with progress("reading images", len(images) if read else 0) as advance:
+
+        def count(number: int) -> None:
+            advance("reading images", number)
+
+        findings = check(images, read=read, progress=count, workers=workers)
     out.emit(_view(findings))
     if findings.problems:
         raise typer.Exit(1)

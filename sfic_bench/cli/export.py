@@ -1,18 +1,29 @@
 """``sfic-bench export``: a network as a file, checked before it is kept."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.cli import options
+from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import say
 from sfic_bench.errors import InvalidValue
+from sfic_bench.files import check_writable
 from sfic_bench.networks.variant import OnUnsupported
+
+if TYPE_CHECKING:
+    from sfic_bench.train.inference import TrainedNetwork
+
+OF_RUNS = ("alpha", "beta", "weights", "input_size", "classes", "on_unsupported")
+"""The options whose values a run has."""
 
 
 def export_command(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The file to write.")],
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run, whose network is written.")
+    ] = None,
     to: Annotated[str, typer.Option(metavar="onnx|torch-export|torchscript", help="Its format.")] = "onnx",
     backbone: options.Backbone = "resnet26",
     alpha: options.Alpha = None,
@@ -24,20 +35,56 @@ def export_command(
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
     on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    trust_code: training_options.TrustCode = False,
 ) -> None:
     """Write a fused network for inference, any batch size, after comparing the file with torch.
 
-    Without --weights the network has fresh ones: for measuring, not for detecting.
+    The network is a RUN's, or the one that the options name. Without RUN and --weights it has fresh weights: for
+    measuring, not for detecting.
     """
-    if alpha is None and beta is not None:
+    check_writable(output)
+    if run is not None:
+        trained = _trained(context, run, backbone, trust_code)
+        model, input_size = trained.fused(), trained.recipe.input_size
+    elif alpha is None and beta is not None:
         raise InvalidValue("--beta needs --alpha: a vanilla network has no frequency branch")
-    from sfic_bench import api  # imports torch
+    else:
+        from sfic_bench import api  # imports torch
+
+        unfused = api.build(
+            backbone, alpha=alpha, beta=beta, classes=classes, on_unsupported=on_unsupported, weights=weights,
+            input_size=input_size,
+        )  # fmt: skip
+        model = api.fuse(unfused.eval())
     from sfic_bench.deploy.export import export
 
-    model = api.build(
-        backbone, alpha=alpha, beta=beta, classes=classes, on_unsupported=on_unsupported, weights=weights,
-        input_size=input_size,
-    )  # fmt: skip
-    exported = export(api.fuse(model.eval()), output, format=to, input_size=input_size)
+    exported = export(model, output, format=to, input_size=input_size)
     batches = " and ".join(map(str, exported.batches))
     say(f"wrote {exported.path}: batches of {batches} differ from torch by {exported.max_abs_error:.1e} at most")
+    if run is not None:
+        from sfic_bench.train.augment import MEAN, STD
+
+        say(
+            f"{trained.variant}: its input is RGB, {input_size}×{input_size}, in [0, 1], less {MEAN}, over {STD}; "
+            "its output is the logits of real and fake"
+        )
+
+
+def _trained(context: typer.Context, run: Path, backbone: str, trust_code: bool) -> "TrainedNetwork":
+    """The network of ``run``.
+
+    Raises:
+        InvalidValue: if an option is given whose value the run has.
+    """
+
+    def is_given(option: str) -> bool:
+        source = context.get_parameter_source(option)
+        return source is not None and source.name == "COMMANDLINE"
+
+    if given := [name for name in OF_RUNS if is_given(name)]:
+        raise InvalidValue(f"{run} says which network it is: leave --{given[0].replace('_', '-')} out")
+    with training_options.training_packages():
+        from sfic_bench.train.inference import TrainedNetwork
+        from sfic_bench.train.runs import Run
+
+        return TrainedNetwork(Run(run), backbone=backbone if is_given("backbone") else None, trust_code=trust_code)

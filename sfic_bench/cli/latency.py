@@ -108,7 +108,8 @@ def _run(
     with progress("timing", len({network.name for network in networks})) as advance:
         try:
             machine = timing.Machine.for_conditions(conditions)
-            for result in timing.measure(networks, paths, conditions, machine, Stop(max_seconds=max_seconds)):
+            stop = Stop(max_seconds=max_seconds)
+            for result in timing.measure(networks, paths, conditions, machine, stop, max_seconds):
                 advance(result.families[-1].name)
                 out.keep(_view(result))
         except KeyboardInterrupt:

@@ -92,7 +92,13 @@ EnergyOption = Annotated[
 ]
 Training = Annotated[bool, typer.Option("--training", help="Time a training step: forward and backward pass.")]
 MaxSeconds = Annotated[
-    float, typer.Option("--max-seconds", metavar="S", help="Time limit of the samples, for each table section.")
+    float,
+    typer.Option(
+        "--max-seconds",
+        metavar="S",
+        help="Time limit of a table section's samples, which have one round at least, and of each network's check. "
+        "Compiling has no limit.",
+    ),
 ]
 FlushL2 = Annotated[
     bool,
@@ -102,7 +108,7 @@ FlushL2 = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="How the result is written.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", metavar="FILE", help="Write to a file instead of stdout, atomically.")
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to a file instead of stdout, atomically.")
 ]
 
 

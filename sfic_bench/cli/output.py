@@ -2,12 +2,13 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
+from typing import Protocol
 
 from msgspec import Struct
 from rich.console import Console
@@ -118,10 +119,10 @@ SAID_EVERY_S = 30.0
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator[Callable[[str], None]]:
+def progress(description: str, total: int) -> Iterator["Advance"]:
     """Show where work stands on stderr: a bar on a terminal, and otherwise a line every `SAID_EVERY_S` seconds.
 
-    The function that it gives moves on by one, with a new description.
+    The function that it gives moves on, with a new description and by one if no other number is given.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -131,25 +132,39 @@ def progress(description: str, total: int) -> Iterator[Callable[[str], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
-        yield lambda now: bar.update(task, advance=1, description=now)
+
+        def advance(now: str, by: int = 1) -> None:
+            bar.update(task, advance=by, description=now)
+
+        yield advance
+
+
+class Advance(Protocol):
+    """The function that `progress` gives."""
+
+    def __call__(self, now: str, by: int = 1) -> None: ...
 
 
 @contextmanager
-def _said_at_intervals(description: str, total: int) -> Iterator[Callable[[str], None]]:
-    started, over, done = time.monotonic(), Event(), list[str]()
+def _said_at_intervals(description: str, total: int) -> Iterator[Advance]:
+    started, over, done, last = time.monotonic(), Event(), 0, ""
     stderr = sys.stderr  # as it is now: a later step may redirect it
 
     def repeat() -> None:
         while not over.wait(SAID_EVERY_S):
             seconds = time.monotonic() - started
-            left = f"{format_duration(seconds / len(done) * (total - len(done)))} left" if done else "time left unknown"
-            after = f", last {printable(done[-1])}" if done else ""
-            print(f"{description}: {len(done)} of {total}{after}, {left}", file=stderr, flush=True)
+            left = f"{format_duration(seconds / done * (total - done))} left" if done else "time left unknown"
+            after = f", last {printable(last)}" if last not in ("", description) else ""
+            print(f"{description}: {done:,} of {total:,}{after}, {left}", file=stderr, flush=True)
+
+    def advance(now: str, by: int = 1) -> None:
+        nonlocal done, last
+        done, last = done + by, now
 
     thread = Thread(target=repeat, daemon=True)
     thread.start()
     try:
-        yield done.append
+        yield advance
     finally:
         over.set()
         thread.join()

@@ -21,9 +21,7 @@ class PageFormat(StrEnum):
 
 
 def report_command(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE…", help="Result files of `flops`, `latency` and `stage2`.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Result files, written with --format json.")],
     base: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An older result file to compare the one FILE with.")
     ] = None,
@@ -50,6 +48,8 @@ def report_command(
     output = None if output == STDOUT else output
     if format is None:
         format = _format_of(output)
+    if image is not None and image.exists() and not image.is_dir():
+        raise InvalidValue(f"--image takes a folder, and {image} is a file: name another")
     if output is not None:
         check_writable(output)
     elif format is PageFormat.HTML and sys.stdout.isatty():

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from msgspec import Struct
 
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
@@ -20,7 +19,6 @@ from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
-from sfic_bench.statistics.interval import Interval
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 
 
@@ -185,15 +183,5 @@ def attention_command(
     say(f"wrote {output}")
 
 
-class ScoreRow(Struct, frozen=True, kw_only=True):
-    """One metric, per image and per video, as a line of CSV."""
-
-    metric: str
-    frame: Interval | None
-    video: Interval | None
-
-
 def _view(title: str, result: ScoresResult, *remarks: str) -> View:
-    frame, video = result.scores["frame"], result.scores["video"]
-    rows = [ScoreRow(metric=name, frame=frame[name], video=video[name]) for name in frame]
-    return View(result=result, tables=[scores_table(title, result.scores, *remarks)], rows=rows)
+    return View(result=result, tables=[scores_table(title, result, *remarks)], rows=result.rows)

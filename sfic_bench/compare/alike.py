@@ -14,10 +14,15 @@ class NotComparable(SficBenchError):
 
 
 def conditions_of(file: ResultFile) -> dict[str, object]:
-    """The machine, the libraries and the settings on which times and memory depend besides the code, by name.
+    """What the figures of a file depend on besides the code, by name.
 
-    They are empty for a file of costs, since counts depend on none of them.
+    For times and memory it is the machine, the libraries and the settings, and for scores the images and the recipe.
+    Counts depend on nothing else.
     """
+    if file.scores is not None:
+        return {"data": file.scores.data, "split": file.scores.split, "images": file.scores.images}
+    if file.accuracy is not None:
+        return {"protocol": file.accuracy.protocol, **file.accuracy.recipe}
     if file.timing is None:
         return {}
     env = file.environment
@@ -49,11 +54,6 @@ def check_alike(base: ResultFile, head: ResultFile, ignore: Collection[str]) -> 
     if base.kind != head.kind:
         raise NotComparable(
             f"kind is {base.kind} in {base.path} and {head.kind} in {head.path}; compare like with like"
-        )
-    if base.accuracy is not None:
-        raise NotComparable(
-            f"{base.path} and {head.path} hold accuracies, whose differences need the same images: "
-            "`sfic-bench accuracy` states them against vanilla, `sfic-bench report` puts several files on one page"
         )
     first, second = conditions_of(base), conditions_of(head)
     for name in ignore:

@@ -1,6 +1,6 @@
 """A result file as a data frame with one row for each figure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.cost import CostRow
-from sfic_bench.results.fields import label
+from sfic_bench.results.fields import Key, label
 from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import TimingRow, vanilla_rows
+from sfic_bench.statistics.interval import Interval
 
 IDENTITY = ("name", "alpha", "beta", "where")
 """The columns that identify a row; together they are its ``key``."""
@@ -27,8 +28,9 @@ class Figure(NamedTuple):
     The first seven attributes are those of `sfic_bench.results.comparison.ComparisonRow`.
 
     Attributes:
-        value: the count, the median in ms, or bytes.
+        value: the count, the median in ms, bytes, or the score.
         samples: milliseconds of a time, in the order of the rounds.
+        interval: the interval of a score.
         status: the status of a time; ``"ok"`` for all other figures.
         reason: why a time is missing, or what a count leaves out.
     """
@@ -44,10 +46,11 @@ class Figure(NamedTuple):
     samples: NDArray[np.float64] | None = None
     status: str = "ok"
     reason: str = ""
+    interval: Interval | None = None
 
 
 def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
-    """A row for each `Figure` of ``file`` by which it can be compared; accuracies are not among them.
+    """A row for each `Figure` of ``file`` by which it can be compared.
 
     If ``relative``, times are divided by vanilla's of the same round and path, and vanilla's own are left out.
 
@@ -69,8 +72,14 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
                 ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
                 rows.append(_time(timed, "latency ÷ vanilla", ratios))
             rows += _readings(timed)
+    if file.audit is not None:
+        rows += [Figure(label(row.key), *row.key, "counted", "exact", row.measured) for row in file.audit.rows]
+    if file.accuracy is not None:
+        rows += [figure for row in file.accuracy.rows for figure in _scores(row.key, row.scores())]
+    if file.scores is not None:
+        rows += [figure for row in file.scores.rows for figure in _scores(row.key, row.scores())]
     frame = pd.DataFrame(rows, columns=list(Figure._fields))
-    return frame.astype({"value": object, "samples": object})
+    return frame.astype({"value": object, "samples": object, "interval": object})
 
 
 def _counts(row: CostRow) -> Iterator[Figure]:
@@ -83,6 +92,13 @@ def _counts(row: CostRow) -> Iterator[Figure]:
         left_out = row.unsupported.get(metric.removeprefix("macs "), {}) if metric.startswith("macs") else {}
         reason = ", ".join(f"{kind} ×{n}" for kind, n in sorted(left_out.items()))
         yield Figure(label(row.key), *row.key, metric, "exact", count, reason=reason)
+
+
+def _scores(key: Key, scores: Mapping[str, Interval | None]) -> Iterator[Figure]:
+    """A figure for each of a row's scores that has an interval, by the score's name."""
+    for metric, score in scores.items():
+        if score is not None and score.low is not None and score.estimate > 0:
+            yield Figure(label(key), *key, metric, "interval", score.estimate, interval=score)
 
 
 def _time(row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:

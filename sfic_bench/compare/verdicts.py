@@ -1,20 +1,26 @@
-"""Whether a head is better or worse than its base: counts are compared exactly, times by a rank test.
+"""Whether a head is better or worse than its base: counts are compared exactly, times and scores by tests.
 
 docs/comparing.md states the rules and what they assume.
 """
 
-from collections.abc import Collection, Iterator
+import math
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from msgspec import json
+from numpy.typing import NDArray
 
 from sfic_bench.compare.alike import NotComparable, check_alike
 from sfic_bench.compare.figures import IDENTITY, figures
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.comparison import VERDICTS, ComparisonResult, ComparisonRow, Source, Verdict
 from sfic_bench.results.read import ResultFile
-from sfic_bench.statistics.rank_test import adjusted, shifts
+from sfic_bench.statistics.normal_test import shifts_of_intervals
+from sfic_bench.statistics.rank_test import Shifts, adjusted, least_samples, shifts
+
+MOST_MORE = 1000
+"""The factor up to which an inconclusive verdict suggests more data."""
 
 
 def compare(
@@ -31,7 +37,7 @@ def compare(
     Args:
         base: the older file.
         head: the newer file.
-        margin: how far times and memory may differ and still count as equal, symmetric in ratios.
+        margin: how far times, memory and scores may differ and still count as equal, symmetric in ratios.
         confidence: of intervals; 1 − confidence bounds the expected share of false verdicts.
         relative: compare times over vanilla's of the same round, so that a disturbance of the whole machine drops out,
             and so does a change of vanilla itself.
@@ -49,6 +55,9 @@ def compare(
         raise InvalidValue(f"confidence must be in [50%, 100%), got {confidence:.4g}")
     check_alike(base, head, ignore)
     before, after = figures(base, relative=relative), figures(head, relative=relative)
+    for file, frame in ((base, before), (head, after)):
+        if frame.empty:
+            raise NotComparable(f"{file.path} has no score with an interval: score more videos")
     if set(before["row"]).isdisjoint(after["row"]):
         raise NotComparable(
             f"{base.path} and {head.path} have no row in common: "
@@ -56,6 +65,7 @@ def compare(
         )
     both = _side_by_side(before, after)
     _judge_sampled(both, margin, confidence)
+    _judge_scores(both, margin, confidence)
     _judge_counted(both, margin)
     judged = both["verdict"].notna()
     columns = list(ComparisonRow.__struct_fields__)
@@ -103,24 +113,68 @@ def _judge_sampled(both: pd.DataFrame, margin: float, confidence: float) -> None
         return
     base, head = both.loc[timed, "samples_base"].tolist(), both.loc[timed, "samples_head"].tolist()
     shift = shifts(base, head, margin, confidence)
+    few = least_samples(confidence)
+    open_notes = [
+        f"{len(b)} + {len(h)} samples could have shown {100 * (smallest - 1):+.1f}%; "
+        + _remedy(factor, f"{_rounded(len(b) * factor)} + {_rounded(len(h) * factor)} samples")
+        if np.isfinite(smallest)
+        else f"{len(b)} + {len(h)} samples are too few for an interval: take at least {few} + {few}"
+        if min(len(b), len(h)) < few
+        else f"{len(b)} + {len(h)} samples resemble their neighbours too much for an interval: take more"
+        for b, h, smallest, factor in zip(base, head, shift.smallest, shift.factor, strict=True)
+    ]
+    _decide(both, timed, shift, confidence, worse=shift.ratio > 1, open_notes=open_notes)
+    both.loc[timed, "effective"] = shift.effective
+    both.loc[timed, "sampled"] = [len(b) + len(h) for b, h in zip(base, head, strict=True)]
+
+
+def _judge_scores(both: pd.DataFrame, margin: float, confidence: float) -> None:
+    """Judge scores, of which more is better, by their intervals."""
+    scored = both.index[both["verdict"].isna() & (both["test"] == "interval")]
+    if scored.empty:
+        return
+    base, head = both.loc[scored, "interval_base"].tolist(), both.loc[scored, "interval_head"].tolist()
+    shift = shifts_of_intervals(base, head, margin, confidence)
+    open_notes = [
+        f"these intervals could have shown {100 * (1 / smallest - 1):+.1f}%; "
+        + _remedy(factor, f"{factor:.2g} times as many videos")
+        for smallest, factor in zip(shift.smallest, shift.factor, strict=True)
+    ]
+    _decide(both, scored, shift, confidence, worse=shift.ratio < 1, open_notes=open_notes)
+
+
+def _decide(
+    both: pd.DataFrame,
+    rows: "pd.Index[int]",
+    shift: Shifts,
+    confidence: float,
+    *,
+    worse: NDArray[np.bool_],
+    open_notes: Sequence[str],
+) -> None:
+    """Give ``rows`` their verdicts, and those that stay inconclusive their note."""
     q = 1 - confidence
     p = adjusted(shift.p_differs)
     differs, equivalent = p <= q, adjusted(shift.p_equivalent) <= q / 2
-    verdict = np.where(differs, np.where(shift.ratio > 1, "regressed", "improved"), "inconclusive")
+    verdict = np.where(differs, np.where(worse, "regressed", "improved"), "inconclusive")
     verdict = np.where(equivalent & ~differs, "equivalent", verdict)
-    note = [
-        "" if v != "inconclusive"
-        else f"{len(b)} + {len(h)} samples could have shown {100 * (smallest - 1):+.1f}%" if np.isfinite(smallest)
-        else f"{len(b)} + {len(h)} samples are too few for an interval"
-        for v, b, h, smallest in zip(verdict, base, head, shift.smallest, strict=True)
-    ]  # fmt: skip
-    sampled = [len(b) + len(h) for b, h in zip(base, head, strict=True)]
-    columns = {
-        "ratio": shift.ratio, "low": shift.low, "high": shift.high, "p": p, "effective": shift.effective,
-        "sampled": sampled, "verdict": verdict, "note": note,
-    }  # fmt: skip
+    note = [text if v == "inconclusive" else "" for v, text in zip(verdict, open_notes, strict=True)]
+    columns = {"ratio": shift.ratio, "low": shift.low, "high": shift.high, "p": p, "verdict": verdict, "note": note}
     for name, column in columns.items():
-        both.loc[timed, name] = column
+        both.loc[rows, name] = column
+
+
+def _remedy(factor: float, more: str) -> str:
+    """What would settle an open verdict: ``factor`` times as much data, or another margin if that is too much."""
+    if factor > MOST_MORE:
+        return "the ratio lies so near the margin that another --margin settles it sooner than more data"
+    return f"about {more} would settle it"
+
+
+def _rounded(number: float) -> str:
+    """``number`` to two digits."""
+    digits = max(0, math.floor(math.log10(number)) - 1) if number >= 1 else 0
+    return f"{math.ceil(number / 10**digits) * 10**digits:,}"
 
 
 def _judge_counted(both: pd.DataFrame, margin: float) -> None:

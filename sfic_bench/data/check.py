@@ -18,6 +18,9 @@ from sfic_bench.data.manifest import ON_THE_FLY, Manifest
 CHUNK = 1024
 """The number of images that are handed to the threads at a time."""
 
+TASK = 16
+"""The number of images that a thread reads in one task."""
+
 ProblemName = Literal[
     "missing file", "unreadable file", "one class", "empty split",
     "video in splits", "identity in splits", "identical files",
@@ -141,32 +144,38 @@ class DataCheckResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag
         return cls(findings=findings, counts=dict(Counter(problem.what for problem in problems)), problems=problems)
 
 
-def check(manifest: Manifest, *, progress: Callable[[str], None] | None = None, workers: int | None = None) -> Findings:
+def check(
+    manifest: Manifest,
+    *,
+    read: bool = True,
+    progress: Callable[[int], object] | None = None,
+    workers: int | None = None,
+) -> Findings:
     """Read every image of ``manifest`` once, and look for problems that would spoil a training or a score.
 
     Args:
         manifest: the manifest; images that are made on the fly (``orl:``) are not read.
-        progress: called with each path, in the calling thread.
+        read: whether the images are read; if not, only the table is checked.
+        progress: called with the number of images that were read since the last call, in the calling thread.
         workers: number of threads that read; as many as there are cores if not given.
     """
     frame = manifest.frame
-    paths: list[str] = frame["path"].astype(str).tolist()
     missing: list[str] = []
     unreadable: list[UnreadableFile] = []
     hashes: list[Place] = []
-    for path, split, outcome in zip(paths, frame["split"], _read(manifest.folder, paths, workers), strict=True):
+    paths: list[str] = frame["path"].astype(str).tolist() if read else []
+    outcomes = _read(manifest.folder, paths, workers, progress)
+    for path, split, outcome in zip(paths, frame["split"] if read else (), outcomes, strict=True):
         if isinstance(outcome, MissingImage):
             missing.append(path)
         elif isinstance(outcome, UnreadableImage):
             unreadable.append(UnreadableFile(path=path, reason=outcome.reason))
         elif outcome:
             hashes.append(("", outcome, split, path))
-        if progress is not None:
-            progress(path)
     balance = tuple(_balance(manifest, split.value) for split in SplitName)
     empty = tuple(b.split for b in balance if not b.real and not b.fake)
-    rows = frame.drop_duplicates(["dataset", "video", "split"]).itertuples()
-    places: list[Place] = [(row.dataset, row.video, row.split, row.path) for row in rows]
+    rows = frame.drop_duplicates(["dataset", "video", "split"])
+    places: list[Place] = list(zip(rows["dataset"], rows["video"], rows["split"], rows["path"], strict=True))
     return Findings(
         manifest=manifest.name,
         images=len(frame),
@@ -178,11 +187,13 @@ def check(manifest: Manifest, *, progress: Callable[[str], None] | None = None, 
         videos=_in_several(places),
         identities=_in_several(_places_of_people(places)),
         identical=_in_several(hashes),
-        notes=_notes(manifest, empty),
+        notes=_notes(manifest, empty, read),
     )
 
 
-def _read(folder: Path, paths: list[str], workers: int | None) -> Iterator[str | UnreadableImage]:
+def _read(
+    folder: Path, paths: list[str], workers: int | None, progress: Callable[[int], object] | None
+) -> Iterator[str | UnreadableImage]:
     """For each path, in order, a hash of the file, or the error; an empty hash for an image that is made on the fly."""
 
     def digest(path: str) -> str | UnreadableImage:
@@ -196,10 +207,17 @@ def _read(folder: Path, paths: list[str], workers: int | None) -> Iterator[str |
             return error
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
+    def digests(some: list[str]) -> list[str | UnreadableImage]:
+        return [digest(path) for path in some]
+
     # Pillow releases the interpreter's lock while it decodes, so that threads are enough.
     with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
         for start in range(0, len(paths), CHUNK):
-            yield from pool.map(digest, paths[start : start + CHUNK])
+            chunk = paths[start : start + CHUNK]
+            for outcomes in pool.map(digests, [chunk[i : i + TASK] for i in range(0, len(chunk), TASK)]):
+                yield from outcomes
+            if progress is not None:
+                progress(len(chunk))
 
 
 def _balance(manifest: Manifest, split: str) -> Balance:
@@ -234,12 +252,14 @@ def _in_several(places: Iterable[Place]) -> tuple[SharedBySplits, ...]:
     return tuple(shared)
 
 
-def _notes(manifest: Manifest, empty: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(manifest: Manifest, empty: tuple[str, ...], read: bool) -> tuple[str, ...]:
     notes = []
+    if not read:
+        notes.append("no image was read: missing, unreadable and identical files were not looked for")
     if SplitName.TRAIN in empty:
         splits = " and ".join(split for split in SplitName if split not in empty)
         notes.append(f"{manifest.name} has only {splits} images: there is nothing to train on")
-    if count := int(manifest.frame["path"].astype(str).str.startswith(ON_THE_FLY).sum()):
+    if read and (count := int(manifest.frame["path"].astype(str).str.startswith(ON_THE_FLY).sum())):
         notes.append(f"{count:,} images are made on the fly and were not read")
     unknown = [d for d in manifest.frame["dataset"].unique() if not identities(d, "")[0]]
     if unknown:

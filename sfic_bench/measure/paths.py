@@ -14,6 +14,7 @@ Maker = Callable[["nn.Module", "tuple[Tensor, ...]", bool], "Ready"]
 """Makes a network ready to be called. Its arguments are the network, its inputs and whether a training step is run."""
 
 _EXECUTION = "sfic_bench.measure.execution"
+EAGER = f"{_EXECUTION}:eager"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,11 @@ class ExecutionPath:
     maker: str | Maker
     limits: str = ""
 
+    @property
+    def is_eager(self) -> bool:
+        """Whether the network runs operation by operation."""
+        return self.maker == EAGER
+
     def make(self, model: "nn.Module", inputs: "tuple[Tensor, ...]", training: bool) -> "Ready":
         """Make ``model`` ready to be called on ``inputs``.
 
@@ -49,10 +55,10 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
     path.name: path
     for path in (
         ExecutionPath(
-            name="reference", fused=False, maker=f"{_EXECUTION}:eager",
+            name="reference", fused=False, maker=EAGER,
             summary="as in the paper: four convolutions and two resizes in Stage 2, eager",
         ),
-        ExecutionPath(name="fused", maker=f"{_EXECUTION}:eager", summary="fused, eager"),
+        ExecutionPath(name="fused", maker=EAGER, summary="fused, eager"),
         ExecutionPath(name="compiled", maker=f"{_EXECUTION}:compiled", summary="fused, torch.compile"),
         ExecutionPath(
             name="compiled-freezing", maker=f"{_EXECUTION}:compiled_freezing", limits="inference only",

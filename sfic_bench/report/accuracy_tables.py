@@ -1,12 +1,10 @@
 """Accuracies and scores as tables."""
 
-from collections.abc import Mapping
-
 from sfic_bench.report.cells import bounds, estimate, number
 from sfic_bench.report.columns import INTERVAL, Cells, interval_columns, tabulated
 from sfic_bench.report.table import Table
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
-from sfic_bench.results.scores import Metrics
+from sfic_bench.results.scores import ScoreRow, ScoresResult
 from sfic_bench.units import format_ratio
 
 ACCURACY_COLUMNS: list[Cells[AccuracyRow]] = [
@@ -49,20 +47,24 @@ def protocol_table(result: AccuracyResult) -> Table:
     )
 
 
-def scores_table(title: str, scores: Mapping[str, Metrics], *remarks: str) -> Table:
+SCORE_COLUMNS: list[Cells[ScoreRow]] = [
+    Cells("metric", lambda row: row.metric, number=False),
+    Cells("per image", lambda row: estimate(row.frame, ".4f") or "one class"),
+    Cells(INTERVAL, lambda row: bounds(row.frame, ".4f")),
+    Cells("per video", lambda row: estimate(row.video, ".4f") or "one class"),
+    Cells(INTERVAL, lambda row: bounds(row.video, ".4f")),
+]
+
+RESAMPLED = ("auc", "bacc")
+"""The metrics whose intervals are computed."""
+
+
+def scores_table(title: str, result: ScoresResult, *remarks: str) -> Table:
     """One row for each metric, with the scores per image and per video side by side."""
-
-    def of_level(level: str) -> list[Cells[str]]:
-        return [
-            Cells(f"per {level}", lambda name: estimate(scores[level][name], ".4f") or "one class"),
-            Cells(INTERVAL, lambda name: bounds(scores[level][name], ".4f")),
-        ]
-
-    columns: list[Cells[str]] = [Cells("metric", str, number=False)]
-    for level in scores:
-        columns += of_level(level)
-    note = (
-        "auc, bacc: intervals resample videos; bacc: mean accuracy of both classes at 0.5; a video's score is the mean "
-        "of its images' scores"
-    )
-    return tabulated(title, columns, list(next(iter(scores.values()))), notes=[note, *remarks])
+    notes = [
+        "intervals of auc and bacc resample videos, the other metrics have none; bacc: mean accuracy of both classes "
+        "at 0.5; a video's score is the mean of its images' scores"
+    ]
+    if any(s is not None and s.low is None for r in result.rows if r.metric in RESAMPLED for s in r.scores().values()):
+        notes.append("no interval: there are so few videos of a class that many resamples have none of it")
+    return tabulated(title, SCORE_COLUMNS, result.rows, notes=[*notes, *remarks])

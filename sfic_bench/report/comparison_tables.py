@@ -8,6 +8,9 @@ from sfic_bench.report.table import Table
 from sfic_bench.results.comparison import ComparisonResult, ComparisonRow
 from sfic_bench.units import format_ratio
 
+ESTIMATED = {"sampled": "median of all head/base ratios", "interval": "head/base, as if of different images"}
+"""The tests of figures that have an interval, and what the ratio of such a figure is."""
+
 
 def headline(comparison: ComparisonResult) -> str:
     """The deciding verdict, and how many figures have each verdict."""
@@ -16,23 +19,26 @@ def headline(comparison: ComparisonResult) -> str:
 
 
 def comparison_tables(comparison: ComparisonResult) -> list[Table]:
-    """What changed, the worst first, and the times that did not change, folded."""
+    """What changed, the worst first, and the times and scores that did not change, folded."""
     same = [row for row in comparison.rows if row.verdict == "equivalent"]
-    times = [row for row in same if row.test == "sampled"]
+    estimated = [row for row in same if row.test in ESTIMATED]
     confidence = f"{100 * comparison.confidence:g}%"
     notes = [f"{comparison.head.path} against {comparison.base.path}"]
-    if len(times) < len(same):
-        notes.append(f"{len(same) - len(times):,} counts and single readings are equivalent and not listed here")
-    if any(row.test == "sampled" for row in comparison.rows):
+    if len(estimated) < len(same):
+        notes.append(f"{len(same) - len(estimated):,} counts and single readings are equivalent and not listed here")
+    tests = {row.test for row in comparison.rows}
+    if tests & ESTIMATED.keys():
+        ratio = next(meaning for test, meaning in ESTIMATED.items() if test in tests)
         notes.append(
-            f"ratio: median of all head/base ratios, {confidence} interval; margin {100 * comparison.margin:g}%; "
+            f"ratio: {ratio}, {confidence} interval; margin {100 * comparison.margin:g}%; "
             f"verdicts hold over the whole table (Benjamini–Hochberg at {100 * (1 - comparison.confidence):.2g}%)"
         )
     notes += comparison.notes
     columns = _columns(f"{confidence}\ninterval")
     tables = [tabulated(headline(comparison), columns, comparison.changed, notes=notes)]
-    if times:
-        tables.append(tabulated("Equivalent times", columns, times, folded=True))
+    if estimated:
+        title = "Equivalent scores" if "interval" in tests else "Equivalent times"
+        tables.append(tabulated(title, columns, estimated, folded=True))
     return tables
 
 
@@ -58,4 +64,4 @@ def _figure(value: float | None) -> str:
 
 def _bounds(row: ComparisonRow) -> str:
     # The bounds of counts and single readings are the ratio itself.
-    return "" if row.test != "sampled" or row.high is None else f"{row.low:.3f}–{row.high:.3f}"
+    return "" if row.test not in ESTIMATED or row.high is None else f"{row.low:.3f}–{row.high:.3f}"

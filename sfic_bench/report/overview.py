@@ -146,7 +146,12 @@ def layers(files: Sequence[ResultFile], most: int) -> tuple[pd.DataFrame, int]:
 
 
 def audited(files: Sequence[ResultFile]) -> list[AuditRow]:
-    """The paper's printed parameters and FLOPs against the networks that were counted under the paper's conditions."""
+    """The paper's printed parameters and FLOPs against counts: those of the files of ``audit``, if there are any.
+
+    Otherwise they are those of the networks that other files counted under the paper's conditions.
+    """
+    if rows := {row.key: row for file in files if file.audit is not None for row in file.audit.rows}:
+        return list(rows.values())
     counted = {
         Variant(backbone=row.backbone, alpha=row.alpha, beta=row.beta): CountedNetwork.of(row)
         for row in _counted_as_printed(files)

@@ -38,6 +38,13 @@ class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
     def key(self) -> Key:
         return self.backbone, self.alpha, self.beta, f"{self.train_on} → {self.test_on}"
 
+    def scores(self) -> dict[str, Interval | None]:
+        """AUC and balanced accuracy, per image and per video."""
+        return {
+            "auc per image": self.frame_auc, "bacc per image": self.frame_bacc,
+            "auc per video": self.video_auc, "bacc per video": self.video_bacc,
+        }  # fmt: skip
+
 
 class AccuracyResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/accuracy/2"):
     """Accuracy of networks by one protocol.

@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.fields import Count, NetworkRow, Ratio
+from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Ratio
 
 AuditVerdict = Literal["match", "explained", "differs, known", "differs"]
 """``match``: the count, rounded as the paper rounds, prints the same. ``explained``: it does not, but the count of a
@@ -16,8 +16,8 @@ nothing explains the difference."""
 class AuditRow(Struct, frozen=True, kw_only=True):
     """One printed figure of the paper, and the count of the same network here."""
 
-    table: str
-    model: str
+    table: Name
+    model: Name
     alpha: Ratio
     beta: Ratio
     quantity: Literal["params", "macs"]
@@ -25,6 +25,10 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     measured: Count
     verdict: AuditVerdict
     note: str
+
+    @property
+    def key(self) -> Key:
+        return self.model, self.alpha, self.beta, f"{self.table} {self.quantity}"
 
 
 class UnprintedRow(NetworkRow, frozen=True, kw_only=True):

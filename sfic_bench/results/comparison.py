@@ -26,8 +26,9 @@ class ComparisonRow(Struct, frozen=True, kw_only=True):
     Attributes:
         row: the row's name, α, β and path in one line; the next four fields are its parts.
         metric: the name of the figure; ``""`` for a row that only one file has.
-        test: ``"exact"`` for counts, ``"sampled"`` for times, ``"reading"`` for a single value that repeats.
-        base, head: counts, bytes or median milliseconds.
+        test: ``"exact"`` for counts, ``"sampled"`` for times, ``"interval"`` for scores, ``"reading"`` for a single
+            value that repeats.
+        base, head: counts, bytes, median milliseconds or scores.
         ratio, low, high: head over base with its interval, which is a point for counts and readings.
         p: the p-value of a difference beyond the margin, adjusted for the whole table.
     """
@@ -53,7 +54,7 @@ class ComparisonResult(Struct, frozen=True, kw_only=True, tag_field="schema", ta
     """A verdict on every figure of two result files.
 
     Attributes:
-        margin: how far times and memory may differ and still count as equal, as a share: 0.02 for 2%.
+        margin: how far times, memory and scores may differ and still count as equal, as a share: 0.02 for 2%.
         confidence: of intervals; 1 − confidence bounds the expected share of false verdicts.
         verdict: the one that decides: regressed, else inconclusive, else improved, else equivalent.
         counts: the number of figures for each verdict, also where it is 0.

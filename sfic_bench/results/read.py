@@ -13,14 +13,16 @@ from msgspec import DecodeError, Struct, ValidationError, json
 from sfic_bench.errors import SficBenchError
 from sfic_bench.files import read_file
 from sfic_bench.results.accuracy import AccuracyResult
+from sfic_bench.results.audit import AuditResult
 from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import label
 from sfic_bench.results.pytest_benchmark import PytestResult
+from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
 
-Result = CostResult | TimingResult | AccuracyResult
+Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult
 """The results that can be read back, compared and shown."""
 
 
@@ -33,7 +35,7 @@ class ResultFile:
     """One result file, upgraded to this version of sfic-bench.
 
     Attributes:
-        kind: ``"cost"``, ``"measurement"``, ``"accuracy"`` or ``"pytest-benchmark"``.
+        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"`` or ``"pytest-benchmark"``.
     """
 
     path: Path
@@ -59,6 +61,16 @@ class ResultFile:
         """The accuracies; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, AccuracyResult) else None
 
+    @property
+    def audit(self) -> AuditResult | None:
+        """The audit of the paper's figures; ``None`` in a file of another kind."""
+        return self.result if isinstance(self.result, AuditResult) else None
+
+    @property
+    def scores(self) -> ScoresResult | None:
+        """The scores of one trained network; ``None`` in a file of another kind."""
+        return self.result if isinstance(self.result, ScoresResult) else None
+
 
 class _Header(Struct):
     schema: str | None = None
@@ -70,6 +82,8 @@ WRITTEN: Mapping[str, type[Result]] = {
     "sfic-bench/cost/1": CostResult,
     "sfic-bench/measurement/2": TimingResult,
     "sfic-bench/accuracy/2": AccuracyResult,
+    "sfic-bench/audit/1": AuditResult,
+    "sfic-bench/scores/2": ScoresResult,
 }
 """The schemas that this version writes and reads back."""
 

@@ -1,13 +1,18 @@
 """Scores of one trained network, as ``train``, ``evaluate`` and ``predict`` write them."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
-from sfic_bench.results.fields import Count
+from sfic_bench.results.fields import Count, Key, Name
 from sfic_bench.statistics.interval import Interval
 
 Metrics = dict[str, Interval | None]
 """Scores by the metric's name; ``None`` for a score that is not defined, such as the AUC of one class."""
+
+Level = Literal["frame", "video"]
+"""Whether each image has a score, or each video, whose score is the mean of its images' scores."""
 
 
 class Trained(Struct, frozen=True, kw_only=True):
@@ -16,13 +21,13 @@ class Trained(Struct, frozen=True, kw_only=True):
     Attributes:
         images: number of images that were scored.
         unreadable: paths of images that could not be read.
-        scores: metrics by level, ``"frame"`` or ``"video"``.
+        scores: metrics by level.
     """
 
     epochs: Count
     images: Count
     unreadable: list[str]
-    scores: dict[str, Metrics]
+    scores: dict[Level, Metrics]
 
 
 class EpochRow(Struct, frozen=True, kw_only=True):
@@ -43,6 +48,22 @@ class EpochRow(Struct, frozen=True, kw_only=True):
     val: dict[str, float | None]
 
 
+class ScoreRow(Struct, frozen=True, kw_only=True):
+    """One metric, per image and per video; ``None`` for a score that is not defined."""
+
+    metric: str
+    frame: Interval | None
+    video: Interval | None
+
+    @property
+    def key(self) -> Key:
+        return self.metric, None, None, ""
+
+    def scores(self) -> dict[str, Interval | None]:
+        """The metric per image and per video."""
+        return {"per image": self.frame, "per video": self.video}
+
+
 class ScoresResult(
     Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/scores/2"
 ):
@@ -57,12 +78,18 @@ class ScoresResult(
 
     environment: Environment
     run: str
-    data: str
-    split: str
+    data: Name
+    split: Name
     images: Count
     unreadable: list[str]
-    scores: dict[str, Metrics]
+    scores: dict[Level, Metrics]
     epochs: Count | None = None
+
+    @property
+    def rows(self) -> list[ScoreRow]:
+        """One row for each metric."""
+        frame, video = self.scores.get("frame", {}), self.scores.get("video", {})
+        return [ScoreRow(metric=name, frame=frame.get(name), video=video.get(name)) for name in {**frame, **video}]
 
 
 class Prediction(Struct, frozen=True, kw_only=True):

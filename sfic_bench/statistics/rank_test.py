@@ -43,6 +43,7 @@ class Shifts:
         p_differs: p-value of the hypothesis that the true ratio lies within the margin.
         p_equivalent: p-value of the hypothesis that the true ratio lies outside the margin.
         smallest: the least true ratio above 1 + margin that the test finds with probability `POWER`.
+        factor: see `factor_to_settle`.
         effective: number of independent samples that hold as much information as those of both sides together.
     """
 
@@ -52,6 +53,7 @@ class Shifts:
     p_differs: Floats
     p_equivalent: Floats
     smallest: Floats
+    factor: Floats
     effective: Floats
 
 
@@ -119,8 +121,33 @@ def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -
         p_differs=np.minimum(1.0, 2 * np.minimum(p_above(upper), p_below(lower))),
         p_equivalent=np.maximum(p_below(upper), p_above(lower)),
         smallest=upper * np.exp((beyond + _quantile(POWER)) * spread),
+        factor=factor_to_settle(np.log(np.median(ratios, axis=1)), spread, margin, confidence),
         effective=n + m,
     )
+
+
+def factor_to_settle(log_ratio: Floats, error: Floats, margin: float, confidence: float) -> Floats:
+    """How many times as many samples would tell each ratio from the margin with probability `POWER`.
+
+    It holds if the ratio stays as it is. It grows without bound for a ratio that lies at the margin.
+
+    Args:
+        log_ratio: the logarithm of each ratio.
+        error: its standard error, which falls with the square root of the number of samples.
+        margin: ratios that count as equal, as in `shifts`.
+        confidence: of the intervals.
+    """
+    distance = np.maximum(np.abs(np.abs(log_ratio) - math.log1p(margin)), 1e-9)
+    factor: Floats = ((_quantile((1 + confidence) / 2) + _quantile(POWER)) * error / distance) ** 2
+    return factor
+
+
+def least_samples(confidence: float) -> int:
+    """The least number of samples on each side for which there is an interval."""
+    beyond, n = _quantile((1 + confidence) / 2), 2
+    while beyond * math.sqrt((2 * n + 1) / (12 * n * n)) + 0.5 / n**2 >= 0.5:
+        n += 1
+    return n
 
 
 def _effective(base: Floats, head: Floats) -> tuple[Floats, Floats]:

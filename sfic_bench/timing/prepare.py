@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,7 @@ from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.devices import DTYPES, missing
 from sfic_bench.measure.execution import Ready, Unavailable
 from sfic_bench.measure.failures import explained
+from sfic_bench.measure.limit import TimeLimit
 from sfic_bench.measure.memory import held, lack_of_memory, peak_of
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Contender
@@ -26,6 +28,9 @@ from sfic_bench.timing.machine import Machine
 NOT_TIMED = "sampling ended before its first round"
 """The reason of a row that is ready and correct until it has samples."""
 
+FAILURES = (Unavailable, RuntimeError, MemoryError)
+"""What paths, devices and their libraries raise."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -36,11 +41,12 @@ class Entry:
 
 
 def entries(
-    network: Variant | Stage2Layer, paths: Sequence[str], conditions: Conditions, machine: Machine
+    network: Variant | Stage2Layer, paths: Sequence[str], conditions: Conditions, machine: Machine, check_seconds: float
 ) -> list[Entry]:
     """An entry for every path of ``network`` in every layout of ``conditions``, and two for a CUDA graph.
 
-    CUDA graphs are timed with a flushed and with a warm L2 cache.
+    CUDA graphs are timed with a flushed and with a warm L2 cache. The reference and the eager paths may run for
+    ``check_seconds`` in all; what is not checked by then is unavailable.
 
     Raises:
         InvalidValue: if no training step is possible on so small an input.
@@ -50,22 +56,24 @@ def entries(
     if lack := lack or lack_of_memory(forms.least_bytes(network, conditions), torch.device(conditions.device)):
         return [Entry(row=replace(row, reason=lack)) for row in rows]
     try:
-        checked = _CheckedForms(network, conditions, machine)
-    except (RuntimeError, MemoryError) as error:
-        return [Entry(row=replace(row, reason=explained(error))) for row in rows]
+        checked = _CheckedForms(network, conditions, machine, TimeLimit(check_seconds, machine.clock.now_s))
+    except FAILURES as error:
+        return [Entry(row=replace(row, reason=_reason(error))) for row in rows]
     prepared: list[Entry] = []
     for row in rows:
         ready = None
         try:
             row, ready = checked.ready(row)
-        except Unavailable as reason:
-            row = replace(row, reason=str(reason))
-        except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
-            row = replace(row, reason=explained(error))
+        except FAILURES as error:
+            row = replace(row, reason=_reason(error))
         prepared += _with_caches(row, ready, conditions, machine)
     del checked
     gc.collect()
     return prepared
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, Unavailable) else explained(error)
 
 
 def _new_row(network: Variant | Stage2Layer, path: str, layout: MemoryLayout) -> TimingRow:
@@ -90,10 +98,13 @@ def _with_caches(row: TimingRow, ready: Ready | None, conditions: Conditions, ma
 class _CheckedForms:
     """One network or layer as the paper draws it and fused, with what both must compute."""
 
-    def __init__(self, network: Variant | Stage2Layer, conditions: Conditions, machine: Machine) -> None:
-        self.network, self.conditions, self.machine = network, conditions, machine
+    def __init__(
+        self, network: Variant | Stage2Layer, conditions: Conditions, machine: Machine, limit: TimeLimit
+    ) -> None:
+        self.network, self.conditions, self.machine, self.limit = network, conditions, machine, limit
         self.drawn = forms.drawn(network, conditions)
-        self.truth = Truth.of(self.drawn, conditions)
+        with limit:
+            self.truth = Truth.of(self.drawn, conditions)
         self._forms: dict[bool, tuple[Form, Cost, str]] = {}
 
     def _form(self, fused: bool) -> tuple[Form, Cost, str]:
@@ -101,8 +112,11 @@ class _CheckedForms:
         if fused not in self._forms:
             form = forms.fused(self.network, self.drawn, self.conditions) if fused else self.drawn
             cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
-            in_few_bits = fused and self.conditions.dtype is not NumberFormat.FP32
-            self._forms[fused] = form, cost, self.truth.complaint_of_form(form) if in_few_bits else ""
+            complaint = ""
+            if fused and self.conditions.dtype is not NumberFormat.FP32:
+                with self.limit:
+                    complaint = self.truth.complaint_of_form(form)
+            self._forms[fused] = form, cost, complaint
         return self._forms[fused]
 
     def ready(self, row: TimingRow) -> tuple[TimingRow, Ready | None]:
@@ -117,7 +131,9 @@ class _CheckedForms:
             row = replace(row, floor_ms=floor * (3 if training else 1))
         placed = form.placed(device, dtype, row.layout)
         ready = path.make(placed.module, placed.inputs, training)
-        errors = self.truth.errors(call_once(ready.run, placed, training))
+        with self.limit if path.is_eager else nullcontext():
+            result = call_once(ready.run, placed, training)
+        errors = self.truth.errors(result)
         row = replace(
             row, setup_s=ready.setup_s, max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient)
         )  # fmt: skip

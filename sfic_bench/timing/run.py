@@ -1,5 +1,6 @@
 """Networks and layers are timed: all of one family are prepared, sampled in turns and then evaluated."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -28,10 +29,12 @@ def measure(
     conditions: Conditions,
     machine: Machine,
     stop: Stop,
+    check_seconds: float = math.inf,
 ) -> Iterator[TimingResult]:
     """Time each network or layer against its vanilla form, and yield all results so far after each family.
 
-    The first variant of each name must be the vanilla one, as in a `Grid`. After Ctrl-C the family that is being
+    The first variant of each name must be the vanilla one, as in a `Grid`. A network whose check takes longer than
+    ``check_seconds`` gets no time. After Ctrl-C the family that is being
     sampled keeps the rounds that were finished, and no other family follows.
 
     Raises:
@@ -50,7 +53,7 @@ def measure(
             list(api.costs([members[0]], input_size=conditions.input_size))
         try:
             with cuda_libraries(conditions.dtype):
-                family, rows = _FamilyRun(members, paths, conditions, machine, stop).measured()
+                family, rows = _FamilyRun(members, paths, conditions, machine, stop, check_seconds).measured()
         finally:
             if any(path.startswith("compiled") for path in paths):  # compiled networks hold memory
                 torch.compiler.reset()
@@ -70,9 +73,10 @@ class _FamilyRun:
         conditions: Conditions,
         machine: Machine,
         stop: Stop,
+        check_seconds: float,
     ) -> None:
         self.name, self.conditions, self.machine, self.stop = members[0].name, conditions, machine, stop
-        prepared = [entry for member in members for entry in entries(member, paths, conditions, machine)]
+        prepared = [entry for member in members for entry in entries(member, paths, conditions, machine, check_seconds)]
         self.rows = {str(i): entry.row for i, entry in enumerate(prepared)}
         self.contenders = {str(i): e.contender for i, e in enumerate(prepared) if e.contender is not None}
         self.energies: dict[int, float | None] = {}

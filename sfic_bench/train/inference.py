@@ -11,10 +11,11 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sfic_bench.convert import fuse
 from sfic_bench.data.images import UnreadableImage, load_image
 from sfic_bench.data.loader import Batch, Images, Order, batches, resized
 from sfic_bench.measure.conditions import Device
-from sfic_bench.networks.detectors.detection import two_logits
+from sfic_bench.networks.detectors.detection import TwoLogits, two_logits
 from sfic_bench.networks.external import file_of
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
@@ -113,6 +114,12 @@ class TrainedNetwork:
         self.fabric = new_fabric(self.recipe, devices)
         self.model: nn.Module = self.fabric.setup(network)
         self.augment = Augment(self.recipe).to(self.fabric.device).eval()
+
+    def fused(self) -> nn.Module:
+        """The network fused for inference on the CPU; its output is the logits of real and fake ``[B, 2]``."""
+        network = new_network(self.variant, replace(self.recipe, fused=False))
+        self.run.load_model(network)
+        return TwoLogits(fuse(network.eval())).eval()
 
     def predictions(
         self, frame: pd.DataFrame, folder: Path, *, workers: int = 0, skip_unreadable: bool = False

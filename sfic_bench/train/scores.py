@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.functional import classification
 
-from sfic_bench.results.scores import Metrics
+from sfic_bench.results.scores import Level, Metrics
 from sfic_bench.statistics.interval import Interval
 from sfic_bench.train.splits import UnusableData
 
@@ -46,7 +46,7 @@ def metrics(score: Array, label: Array) -> dict[str, float | None]:
     }
 
 
-def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
+def summary(predictions: pd.DataFrame) -> dict[Level, Metrics]:
     """Metrics per image (``"frame"``) and per video (``"video"``), with intervals.
 
     The score of a video is the mean of its images' scores.
@@ -60,7 +60,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
     if not len(predictions):
         raise UnusableData("no image of the split could be read")
     clustered = ClusteredScores([predictions])
-    scores: dict[str, Metrics] = {}
+    scores: dict[Level, Metrics] = {}
     for level, (score, label) in clustered.levels.items():
         draws = clustered.bootstrap(level)
         scores[level] = {name: _with_interval(v, draws.get(name)) for name, v in metrics(score[0], label).items()}
@@ -68,7 +68,7 @@ def summary(predictions: pd.DataFrame) -> dict[str, Metrics]:
 
 
 def over_seeds(
-    seeds: Sequence[pd.DataFrame], baseline: Sequence[pd.DataFrame] | None = None, level: str = "frame"
+    seeds: Sequence[pd.DataFrame], baseline: Sequence[pd.DataFrame] | None = None, level: Level = "frame"
 ) -> Metrics:
     """Mean AUC and balanced accuracy over runs that differ only in their seed, or the difference from a baseline.
 
@@ -108,17 +108,17 @@ class ClusteredScores:
         scores = np.stack([run["score"].to_numpy(dtype=float) for run in runs])
         label = first["label"].to_numpy(dtype=float)
         of_video = np.stack([scores[:, m].mean(axis=1) for m in self.members], axis=1)
-        self.levels = {
+        self.levels: dict[Level, tuple[Array, Array]] = {
             "frame": (scores, label),
             "video": (of_video, np.array([label[m[0]] for m in self.members])),
         }
 
-    def means(self, level: str) -> dict[str, float | None]:
+    def means(self, level: Level) -> dict[str, float | None]:
         """The mean of each metric over the runs."""
         scores, label = self.levels[level]
         return _mean([fast_metrics(score, label) for score in scores])
 
-    def bootstrap(self, level: str) -> dict[str, Array]:
+    def bootstrap(self, level: Level) -> dict[str, Array]:
         """`RESAMPLES` values of each metric, drawn with a fixed seed; NaN where a draw has only one class."""
         scores, label = self.levels[level]
         rng = np.random.default_rng(0)

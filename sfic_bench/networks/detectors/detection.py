@@ -47,3 +47,14 @@ def two_logits(output: Tensor | Detection) -> Tensor:
     """The logits of real and fake ``[B, 2]`` in a network's output; where it is one logit, that of real is 0."""
     logits = output.logits if isinstance(output, Detection) else output
     return F.pad(logits, (1, 0)) if logits.shape[1] == 1 else logits
+
+
+class TwoLogits(nn.Module):
+    """A trained network of any kind, which gives the logits of real and fake ``[B, 2]`` and nothing else."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return two_logits(self.network(images))

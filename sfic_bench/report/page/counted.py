@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 
 from sfic_bench.report import overview
-from sfic_bench.report.audit_tables import NOTE_COLUMN, PRINTED_COLUMNS
+from sfic_bench.report.audit_tables import NOTE_COLUMN, PRINTED_COLUMNS, audit_tables
 from sfic_bench.report.columns import tabulated
 from sfic_bench.report.cost_tables import DEFAULT, FUSED, cost_columns, layer_table
 from sfic_bench.report.page.charts import heat_maps, layer_bars, pareto
@@ -60,16 +60,17 @@ def published_section(files: Sequence[ResultFile]) -> Iterator[Section]:
         )
 
 
-def paper_section(rows: Sequence[AuditRow]) -> Iterator[Section]:
-    """The paper's printed costs beside counted ones."""
+def paper_section(rows: Sequence[AuditRow], files: Sequence[ResultFile]) -> Iterator[Section]:
+    """The paper's printed costs beside counted ones, and the other findings of the files of ``audit``."""
     if rows:
         matches = sum(row.verdict == "match" for row in rows)
         columns = [*PRINTED_COLUMNS, NOTE_COLUMN]
+        others = [table for file in files if file.audit is not None for table in audit_tables(file.audit)[1:]]
         yield Section(
             name="paper",
             title="Printed against counted",
             lead=f"{matches} of {len(rows)} printed figures match to the printed digit; notes explain the others.",
-            tables=[tabulated("Printed and counted", columns, rows, folded=True)],
+            tables=[tabulated("Printed and counted", columns, rows, folded=True), *others],
         )
 
 

@@ -1,15 +1,16 @@
 """Sections on what was measured: time, memory, energy and accuracy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pandas as pd
 
-from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE
+from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE, scores_table
 from sfic_bench.report.columns import tabulated
 from sfic_bench.report.page.charts import heat_maps, pareto, strips
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.timing_tables import NOTES, OVER_VANILLA, TIMING_COLUMNS
+from sfic_bench.results.read import ResultFile
 
 
 def accuracy_section(accuracies: pd.DataFrame) -> Section:
@@ -24,6 +25,18 @@ def accuracy_section(accuracies: pd.DataFrame) -> Section:
         tables=[tabulated("Every experiment", ACCURACY_COLUMNS, list(accuracies["line"]), notes=[NOTE], folded=True)],
         charts={caption: chart} if len(drawn) else {},
     )
+
+
+def scores_section(files: Sequence[ResultFile]) -> Iterator[Section]:
+    """The scores of single trained networks, a table for each file of ``train`` or ``evaluate``."""
+    tables = [
+        scores_table(f"{s.run} on {s.data}, {s.split}: {s.images:,} images", s, f"from {file.path.name}")
+        for file in files
+        if (s := file.scores) is not None
+    ]
+    if tables:
+        lead = "One network each, trained once: other seeds give other scores, which `sfic-bench accuracy` shows."
+        yield Section(name="trained", title="Scores of trained networks", lead=lead, tables=tables, first=True)
 
 
 def slower_section(times: pd.DataFrame) -> Section:

@@ -12,7 +12,7 @@ from sfic_bench.report.columns import Cells, interval_columns, tabulated
 from sfic_bench.report.comparison_tables import comparison_tables, headline
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
 from sfic_bench.report.page.joined import side_by_side_section
-from sfic_bench.report.page.measured import accuracy_section, slower_section, time_sections
+from sfic_bench.report.page.measured import accuracy_section, scores_section, slower_section, time_sections
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.table import Column, Table
 from sfic_bench.results.audit import AuditRow
@@ -48,15 +48,16 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
     parts += side_by_side_section(costs, times, accuracies)
     if len(accuracies):
         parts.append(accuracy_section(accuracies))
+    parts += scores_section(files)
     if len(times):
         parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):
         parts += [
             cost_section(costs),
             *published_section(files),
-            *paper_section(audited),
             *layer_section(files),
         ]
+    parts += paper_section(audited, files)
     return [*parts, _environment(files)]
 
 

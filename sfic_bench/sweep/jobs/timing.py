@@ -43,7 +43,7 @@ class TimingJob(Job, frozen=True, kw_only=True, tag="latency"):
         machine = timing.Machine.for_conditions(self.conditions)
         stop = Stop(max_seconds=self.max_seconds)
         result: TimingResult
-        (result,) = timing.measure(networks, self.paths, self.conditions, machine, stop)
+        (result,) = timing.measure(networks, self.paths, self.conditions, machine, stop, self.max_seconds)
         if any(family.stopped_by == "interrupt" for family in result.families):
             raise KeyboardInterrupt
         on_node = structs.replace(result.environment, node=platform.node())
