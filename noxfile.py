@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "install", "regression", "tests", "zoo", "sweep"]
+nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "zoo", "sweep"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -38,22 +38,19 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session
-def install(session: nox.Session) -> None:
-    """Run the README's main job from an installed wheel that has no extras."""
-    session.install(*CONSTRAINED, ".")
-    session.run("sfic-bench", "--version")
-    session.run("sfic-bench", "audit")
-
-
 COUNTS = "reports/counts.json"
 TIMED_GRID = ("--backbone", "mobilenet,resnet26", "--alpha", ".5", "--beta", ".5,1", "--layout", "channels-last")
 
 
 @nox.session
 def regression(session: nox.Session) -> None:
-    """Compare every backbone's parameters and MACs over the grid with the committed ones, exactly."""
+    """Compare every backbone's parameters and MACs over the grid with the committed and the printed ones, exactly.
+
+    The package is an installed wheel without extras, so that a module or a requirement that it lacks shows.
+    """
     session.install(*CONSTRAINED, ".")
+    session.run("sfic-bench", "--version")
+    session.run("sfic-bench", "audit")
     head = f"{session.create_tmp()}/counts.json"
     session.run("sfic-bench", "flops", "--format", "json", "--output", head)
     session.run("sfic-bench", "compare", COUNTS, head, "--fail-on-change")
@@ -85,6 +82,13 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *ON_TWO_CORES, *session.posargs)
     once = ("benchmarks/test_stage2.py", "benchmarks/test_networks.py")
     session.run("pytest", "-q", "--benchmark-disable", *once)
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Run the tests that repeat for minutes what others show with fewer networks."""
+    session.install(*CONSTRAINED, "-e", FOR_TESTS)
+    session.run("pytest", *ON_TWO_CORES, "-m", "thorough", *session.posargs)
 
 
 @nox.session

@@ -32,13 +32,20 @@ def graphs_of(model: nn.Module, size: int = 64) -> int:
     return graphs
 
 
-DEEPER = ("resnet101", "resnet152")
-"""They repeat ResNet-50's blocks, and tracing takes up to 40 s, so one β of each is tested."""
+REPEATING = {"resnet50": (), "resnet101": (), "resnet152": (0.5,), "vgg16": (), "vgg19": (0.75,)}
+"""Networks that repeat the blocks of ResNet-26 and VGG-13, and the β with which they are traced in every run.
+
+Tracing takes up to 40 s for each β. ``nox -s thorough`` traces all of them.
+"""
 
 
 @pytest.mark.parametrize(
     ("name", "beta"),
-    [(n, b) for n in registry.names() for b in PAPER_BETAS if n not in DEEPER or b == 0.5],
+    [
+        pytest.param(n, b, marks=[pytest.mark.thorough] if b not in REPEATING.get(n, PAPER_BETAS) else [])
+        for n in registry.names()
+        for b in PAPER_BETAS
+    ],
 )
 def test_every_network_is_one_graph(name: str, beta: float) -> None:
     reference = to_sfic(registry.build(name, device="meta"), alpha=0.5, beta=beta).eval()
@@ -46,21 +53,30 @@ def test_every_network_is_one_graph(name: str, beta: float) -> None:
     assert graphs_of(fuse(reference)) == 1
 
 
-def test_every_layer_of_a_grid_is_compiled() -> None:
-    """The 39 rows are 13 layers, which share one ``forward``, on three compiled paths."""
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("compiled",),
+        pytest.param(("compiled", "compiled-freezing", "compiled-max-autotune"), marks=pytest.mark.thorough),
+    ],
+)
+def test_every_layer_of_a_grid_is_compiled(paths: tuple[str, ...]) -> None:
+    """The rows are 13 layers on each path, which share one ``forward``; torch by itself compiles 8 versions of it."""
     layers = [Stage2Layer(channels=8, kernel_size=1, alpha=v.alpha, beta=v.beta) for v in Grid(backbones=("stage2",))]
     assert len(layers) == 1 + len(PAPER_ALPHAS) * len(PAPER_BETAS) == 13
     torch._dynamo.utils.counters.clear()
     (family,) = timing.measure(
         layers,
-        ["compiled", "compiled-freezing", "compiled-max-autotune"],
+        paths,
         Conditions(batch_size=1, input_size=8),
         timing.Machine(clock=CpuClock()),
         Stop(max_seconds=1, min_rounds=2, max_rounds=2),
     )
-    assert [r.status for r in family.rows] == ["ok"] * 39, [r.reason for r in family.rows]
+    count = 13 * len(paths)
+    assert [r.status for r in family.rows] == ["ok"] * count, [r.reason for r in family.rows]
     # At β = 1 the layers of the three α are the same convolution, which freezing alone compiles once for each.
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 39 - 2 * 2
+    shared = 2 * len(set(paths) - {"compiled-freezing"})
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == count - shared
     assert all(r.setup_s > 0 and r.latency_ms is not None for r in family.rows)
 
 

@@ -129,7 +129,8 @@ def _view(findings: "Findings") -> View:
     )
     for what, count in result.counts.items():
         problems = [problem for problem in result.problems if problem.what == what]
-        tables.append(tabulated(f"{what}: {count:,}", problem_columns, problems, folded=count > 40))
+        folded = count > 40  # a folded table says by itself how many rows it has
+        tables.append(tabulated(what if folded else f"{what}: {count:,}", problem_columns, problems, folded=folded))
     return View(result=result, tables=tables, rows=result.problems)
 
 

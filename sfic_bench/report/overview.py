@@ -21,6 +21,9 @@ from sfic_bench.statistics.interval import Interval
 DRAWN = 200
 """Samples of a row that a chart shows: evenly spaced order statistics, among them the least and the most."""
 
+ALL_DRAWN = 20_000
+"""Samples that the charts of a page show in all, but for five of each row, so that a browser can open it."""
+
 NUMBERS = ("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb")
 """Columns of `times` that are numbers, also where none is known."""
 
@@ -107,12 +110,12 @@ def _timed(files: Sequence[ResultFile]) -> Iterator[tuple[ResultFile, str, Timin
 
 
 def distributions(files: Sequence[ResultFile]) -> pd.DataFrame:
-    """One row for each sample, in ms; at most `DRAWN` samples of each timed path."""
+    """One row for each sample, in ms; at most `DRAWN` samples of each timed path, and `ALL_DRAWN` of all."""
+    timed = [(file, where, row) for file, where, timing in _timed(files) for row in timing.rows if row.samples_ms]
+    most = min(DRAWN, max(5, ALL_DRAWN // max(1, len(timed))))
     rows = [
-        (file.path.name, where, row.name, row.key[3], label(row.key), _spread(row.samples_ms))
-        for file, where, timing in _timed(files)
-        for row in timing.rows
-        if row.samples_ms
+        (file.path.name, where, row.name, row.key[3], label(row.key), _spread(row.samples_ms, most))
+        for file, where, row in timed
     ]
     columns = ["file", "setting", "backbone", "path", "row", "ms"]
     return _told_apart(pd.DataFrame(rows, columns=columns)).explode("ms").astype({"ms": float})
@@ -230,8 +233,8 @@ def _interval(name: str, interval: Interval | None, scale: float = 1) -> dict[st
     return dict(zip((name, f"{name}_low", f"{name}_high"), scaled, strict=True))
 
 
-def _spread(samples: Sequence[float]) -> list[float]:
-    if len(samples) <= DRAWN:
+def _spread(samples: Sequence[float], most: int) -> list[float]:
+    if len(samples) <= most:
         return sorted(samples)
-    spread: list[float] = np.quantile(samples, np.linspace(0, 1, DRAWN), method="nearest").tolist()
+    spread: list[float] = np.quantile(samples, np.linspace(0, 1, most), method="nearest").tolist()
     return spread

@@ -17,8 +17,13 @@ from sfic_bench.data.importers import IMPORTERS, import_dataset
 from sfic_bench.data.manifest import Manifest, read_manifest
 from sfic_bench.networks.weights import load, read_state
 from sfic_bench.report.page import sections, to_markdown
+from sfic_bench.results.audit import AuditResult, AuditRow, ClaimRow, ParityRow, UnprintedRow
 from sfic_bench.results.checksums import SUMS, write_with_checksum
+from sfic_bench.results.environment import environment
 from sfic_bench.results.read import read
+from sfic_bench.results.scores import ScoresResult
+from sfic_bench.results.write import to_json
+from sfic_bench.statistics.interval import Interval
 from sfic_bench.sweep.kept import DRIVER, PLAN, Plan, kept
 from sfic_bench.sweep.progress import Driver
 from sfic_bench.sweep.spec import read_sweep
@@ -60,6 +65,29 @@ def targets(folder: Path) -> dict[str, Target]:
     }
 
 
+AUDIT = AuditResult(
+    environment=environment(),
+    rows=[
+        AuditRow(
+            table="II", model="resnet26", alpha=0.5, beta=1.0, quantity="macs", printed="1.2", measured=12,
+            verdict="differs", note="n",
+        )
+    ],
+    unprinted=[UnprintedRow(backbone="alexnet", alpha=None, beta=None, params=1, macs=2)],
+    parity=[
+        ParityRow(backbone="vgg13", alpha=0.5, beta=1.0, vanilla=1, sfic=2, terms={"MCSConv": 1}, unexplained=0)
+    ],
+    claims=[ClaimRow(section="I", stated="s", before="a", after="b", reduction_percent=1.0, over_after_percent=2.0)],
+)  # fmt: skip
+SCORES = ScoresResult(
+    environment=environment(), run="r", data="m.csv", split="test", images=9, unreadable=["a.png"], epochs=2,
+    scores={
+        "frame": {"auc": Interval(estimate=0.9, low=0.8, high=0.95), "eer": Interval(estimate=0.1)},
+        "video": {"auc": Interval(estimate=0.9), "eer": None},
+    },
+)  # fmt: skip
+
+
 def _results() -> Iterator[tuple[str, Target]]:
     def report(path: Path) -> None:
         to_markdown(sections([read(path)]))
@@ -69,8 +97,11 @@ def _results() -> Iterator[tuple[str, Target]]:
         if path.stat().st_size < 200_000:
             content = path.read_bytes()
             yield f"result {path.stem}", Target(content=content, use=read, name="r.json", mutate=mutated_json)
-    for name in ("detectors-cost-299", "detectors-accuracy"):
-        content = (ROOT / "reports" / f"{name}.json").read_bytes()
+    documents = {
+        name: (ROOT / "reports" / f"{name}.json").read_bytes() for name in ("detectors-cost-299", "detectors-accuracy")
+    }
+    documents |= {"audit": to_json(AUDIT).encode(), "scores": to_json(SCORES).encode()}
+    for name, content in documents.items():
         yield f"report {name}", Target(content=content, use=report, name="r.json", mutate=mutated_json)
 
 

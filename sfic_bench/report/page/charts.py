@@ -110,7 +110,7 @@ def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
 
 
 def strips(frame: pd.DataFrame) -> Spec:
-    """Every sample as a tick on its row's line, with a diamond at the row's median."""
+    """Each sample as a tick on its row's line, with a diamond at the row's median."""
     import altair as alt
 
     base = alt.Chart(frame)
@@ -172,7 +172,10 @@ def _tooltip(frame: pd.DataFrame) -> "list[alt.Tooltip]":
 
 
 def _spec(chart: "alt.TopLevelMixin") -> Spec:
-    spec: Spec = chart.to_dict()
+    import altair as alt
+
+    with alt.data_transformers.enable(max_rows=None):  # Altair's own limit is 5,000
+        spec: Spec = chart.to_dict()
     spec.pop("config", None)  # pages and images have configurations of their own
     if spec.get("width") == "container" and not isinstance(spec.get("height"), dict):
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}

@@ -72,7 +72,7 @@ def time_sections(times: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Sectio
         if ratios["ratio"].notna().any():
             charts["Time over vanilla's on the same path, by α and β"] = partial(heat_maps, ratios, "ratio", "facet")
         if len(own_samples):
-            charts["Every sample; a diamond marks the median"] = partial(strips, own_samples)
+            charts["Samples of each row; a diamond marks the median"] = partial(strips, own_samples)
         yield Section(
             name=f"times-{i}",
             title=f"Time and memory: {setting}",
