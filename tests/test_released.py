@@ -1,13 +1,16 @@
 """An imported checkpoint computes what the released network computes, which is defined here by its tensors' names."""
 
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfic_bench.convert import fuse
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.released import import_released
 
@@ -15,7 +18,7 @@ PREFIX = "rgb_extract_feature."
 Branches = tuple[Tensor, Tensor]
 
 WIDTHS = (64, 128, 256, 512)
-BLOCKS = (2, 2, 2, 2)
+DEPTHS = {"resnet26": (2, 2, 2, 2), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 
 
 def norm(name: str, channels: int) -> Iterator[tuple[str, Tensor]]:
@@ -30,11 +33,13 @@ def conv(name: str, c_out: int, c_in: int, k: int) -> tuple[str, Tensor]:
     return f"{name}.weight", torch.randn(c_out, c_in, k, k) / (c_in * k * k) ** 0.5
 
 
-def stage(name: str, c_in: int, c_out: int, k: int, kind: str) -> Iterator[tuple[str, Tensor]]:
-    i, o = c_in // 2, c_out // 2
+def stage(name: str, c_in: int, c_out: int, k: int, kind: str, alpha: float) -> Iterator[tuple[str, Tensor]]:
+    f_in, f_out = int(alpha * c_in), int(alpha * c_out)
+    s_in, s_out = c_in - f_in, c_out - f_out
     if kind == "first":
-        yield from (conv(f"{name}.conv.{part}", o, c_in, k) for part in ("s2s", "f2f"))
-        ring = torch.rand(c_in, 1, 5, 5)
+        yield conv(f"{name}.conv.s2s", s_out, c_in, k)
+        yield conv(f"{name}.conv.f2f", f_out, c_in, k)
+        ring = torch.randn(c_in, 1, 5, 5)
         ring[:, :, 2, 2] = 0
         kernel = ring / ring.sum((2, 3), keepdim=True)
         kernel[:, :, 2, 2] = -1
@@ -42,35 +47,52 @@ def stage(name: str, c_in: int, c_out: int, k: int, kind: str) -> Iterator[tuple
         yield f"{name}.conv.MCSConv.const_weight", kernel.clone()
         yield f"{name}.conv.MCSConv.bias", torch.randn(c_in)
     elif kind == "last":
-        yield from (conv(f"{name}.conv.{part}", c_out, i, k) for part in ("s2s", "f2f"))
+        yield conv(f"{name}.conv.s2s", c_out, s_in, k)
+        yield conv(f"{name}.conv.f2f", c_out, f_in, k)
         yield from norm(f"{name}.bn_s", c_out)
         return
     else:
-        yield from (conv(f"{name}.conv.{part}", o, i, k) for part in ("s2s", "f2s", "s2f", "f2f"))
-    yield from norm(f"{name}.bn_s", o)
-    yield from norm(f"{name}.bn_f", o)
+        for part, outputs, inputs in (
+            ("s2s", s_out, s_in),
+            ("f2s", s_out, f_in),
+            ("s2f", f_out, s_in),
+            ("f2f", f_out, f_in),
+        ):
+            yield conv(f"{name}.conv.{part}", outputs, inputs, k)
+    yield from norm(f"{name}.bn_s", s_out)
+    yield from norm(f"{name}.bn_f", f_out)
 
 
-def checkpoint() -> dict[str, Tensor]:
+def plain_block(name: str, sizes: tuple[tuple[int, int, int], ...]) -> Iterator[tuple[str, Tensor]]:
+    for n, (a, b, k) in enumerate(sizes, 1):
+        yield conv(f"{name}.conv{n}", b, a, k)
+        yield from norm(f"{name}.bn{n}", b)
+
+
+def checkpoint(blocks: tuple[int, ...] = DEPTHS["resnet26"], alpha: float | None = 0.5) -> dict[str, Tensor]:
+    """What the released code saves: an SFIC-ResNet, or the vanilla baseline without an α."""
     torch.manual_seed(0)
     state = dict([conv(f"{PREFIX}0", 64, 3, 7)])
     state |= dict(norm(f"{PREFIX}1", 64))
     channels = 64
-    for i, (width, count) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
+    for i, (width, count) in enumerate(zip(WIDTHS, blocks, strict=True)):
         for j in range(count):
             name = f"{PREFIX}{4 + i}.{j}"
-            if i == 3 and j:
-                for n, (a, b, k) in enumerate(((2048, 512, 1), (512, 512, 3), (512, 2048, 1)), 1):
-                    state |= dict([conv(f"{name}.conv{n}", b, a, k)]) | dict(norm(f"{name}.bn{n}", b))
-                continue
-            last = "last" if i == 3 else ""
+            sizes = ((channels, width, 1), (width, width, 3), (width, 4 * width, 1))
             into = width if (i, j) == (0, 0) else channels
-            state |= dict(stage(f"{name}.SFIC1", channels, width, 1, "first" if (i, j) == (0, 0) else ""))
-            state |= dict(stage(f"{name}.SFIC2", width, width, 3, ""))
-            state |= dict(stage(f"{name}.SFIC3", width, 4 * width, 1, last))
-            if not j:
-                state |= dict(stage(f"{name}.downsample.0", into, 4 * width, 1, last))
             channels = 4 * width
+            if alpha is None or (i == 3 and j):
+                state |= dict(plain_block(name, sizes))
+                if not j:
+                    state |= dict([conv(f"{name}.downsample.0", 4 * width, sizes[0][0], 1)])
+                    state |= dict(norm(f"{name}.downsample.1", 4 * width))
+                continue
+            first, last = "first" if (i, j) == (0, 0) else "", "last" if i == 3 else ""
+            state |= dict(stage(f"{name}.SFIC1", sizes[0][0], width, 1, first, alpha))
+            state |= dict(stage(f"{name}.SFIC2", width, width, 3, "", alpha))
+            state |= dict(stage(f"{name}.SFIC3", width, 4 * width, 1, last, alpha))
+            if not j:
+                state |= dict(stage(f"{name}.downsample.0", into, 4 * width, 1, last, alpha))
     return state | {"fc.weight": torch.randn(2, 2048) / 45, "fc.bias": torch.randn(2)}
 
 
@@ -79,10 +101,10 @@ def relu(pair: Branches) -> Branches:
 
 
 class Released:
-    """The forward pass of the released network, with α = .5 and branches of one size."""
+    """The forward pass of the released network, whose branches have one size and whose pools drop odd rows."""
 
-    def __init__(self, state: dict[str, Tensor]) -> None:
-        self.state = {n: t.double() for n, t in state.items()}
+    def __init__(self, state: dict[str, Tensor], blocks: tuple[int, ...] = DEPTHS["resnet26"]) -> None:
+        self.state, self.blocks = {n: t.double() for n, t in state.items()}, blocks
 
     def norm(self, x: Tensor, name: str) -> Tensor:
         mean, var, weight, bias = (self.state[f"{name}.{n}"] for n in ("running_mean", "running_var", "weight", "bias"))
@@ -108,19 +130,21 @@ class Released:
         s, f = self.conv(x, f"{name}.conv.s2s"), self.conv(filtered, f"{name}.conv.f2f")
         return self.norm(s, f"{name}.bn_s").relu(), self.norm(f, f"{name}.bn_f").relu()
 
-    def bottleneck(self, x: Tensor, name: str) -> Tensor:
+    def bottleneck(self, x: Tensor, name: str, stride: int = 1) -> Tensor:
         out = self.norm(self.conv(x, f"{name}.conv1"), f"{name}.bn1").relu()
-        out = self.norm(self.conv(out, f"{name}.conv2"), f"{name}.bn2").relu()
+        out = self.norm(self.conv(out, f"{name}.conv2", stride), f"{name}.bn2").relu()
+        if f"{name}.downsample.0.weight" in self.state:
+            x = self.norm(self.conv(x, f"{name}.downsample.0", stride), f"{name}.downsample.1")
         return (self.norm(self.conv(out, f"{name}.conv3"), f"{name}.bn3") + x).relu()
 
     def __call__(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(self.norm(self.conv(x, f"{PREFIX}0", 2), f"{PREFIX}1").relu(), 3, 2, 1)
         pair = (x, x)  # replaced by the first block
-        for i, count in enumerate(BLOCKS):
+        for i, count in enumerate(self.blocks):
             for j in range(count):
                 name, stride = f"{PREFIX}{4 + i}.{j}", 2 if i and not j else 1
-                if i == 3 and j:
-                    x = self.bottleneck(x, name)
+                if f"{name}.conv1.weight" in self.state:
+                    x = self.bottleneck(x, name, stride)
                     continue
                 if (i, j) == (0, 0):
                     inner = shortcut = self.first(x, f"{name}.SFIC1")
@@ -135,26 +159,79 @@ class Released:
                 if not j:
                     shortcut = self.exchange(shortcut, f"{name}.downsample.0", stride)
                 pair = relu((inner[0] + shortcut[0], inner[1] + shortcut[1]))
-        return F.linear(x.mean((2, 3)), self.state["fc.weight"], self.state["fc.bias"])
+        return F.linear(F.adaptive_avg_pool2d(x, 1).flatten(1), self.state["fc.weight"], self.state["fc.bias"])
 
 
-@pytest.mark.parametrize("wrapping", ["", "module.", "state_dict"])
-def test_it_computes_what_the_released_network_computes(tmp_path: Path, wrapping: str) -> None:
-    state = checkpoint()
-    path = tmp_path / "released.pth"
-    if wrapping == "state_dict":
-        torch.save({"state_dict": state, "epoch": torch.tensor(3)}, path)
-    else:
-        torch.save({wrapping + n: t for n, t in state.items()}, path)
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75, None])
+@pytest.mark.parametrize(
+    ("backbone", "sizes"),
+    [
+        ("resnet26", (64, 65, 75)),
+        *(pytest.param(name, (256, 225, 299), marks=pytest.mark.thorough) for name in DEPTHS),
+    ],
+)
+def test_it_is_the_released_network_bit_by_bit(
+    tmp_path: Path, backbone: str, alpha: float | None, sizes: tuple[int, ...]
+) -> None:
+    """With the released rounding at any size, and without it at multiples of 32."""
+    path, state = tmp_path / "released.pth", checkpoint(DEPTHS[backbone], alpha)
+    torch.save(state, path)
+    released = Released(state, DEPTHS[backbone])
+    for rounds_down in (True, False):
+        imported = import_released(path, rounds_down=rounds_down)
+        assert (imported.backbone, imported.alpha, imported.fresh) == (backbone, alpha, ())
+        assert not imported.model.training
+        for size in sizes if rounds_down else sizes[:1]:
+            x = torch.randn(1, 3, size, size, dtype=torch.float64)
+            with torch.no_grad():
+                assert torch.equal(imported.model.double()(x), released(x))
+
+
+def test_a_fused_import_rounds_as_the_imported_network(tmp_path: Path) -> None:
+    path, state = tmp_path / "released.pth", checkpoint()
+    torch.save(state, path)
+    model = import_released(path, rounds_down=True).model.double()
+    x = torch.randn(1, 3, 75, 75, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse(model)(x), Released(state)(x), rtol=1e-9, atol=1e-9)
+
+
+WRAPPED: dict[str, dict[str, object]] = {
+    **{key: {key: None, "epoch": 3} for key in ("state_dict", "model", "net", "network", "weights", "params")},
+    "model_state_dict": {"model_state_dict": None, "optimiser": {"lr": 0.1}},
+    "options and numbers": {
+        "net": None, "args": Namespace(lr=1e-4, name="x"), "auc": np.float64(0.9), "loss": np.float32(0.1),
+        "epoch": np.int64(3),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrapping", "prefix"),
+    [
+        *((wrapping, "") for wrapping in WRAPPED),
+        *(("state_dict", p) for p in ("module.", "model.", "_orig_mod.", "module.module.", "_orig_mod.module.")),
+    ],
+)
+def test_wrapped_checkpoints_are_read(tmp_path: Path, wrapping: str, prefix: str) -> None:
+    path, state = tmp_path / "released.pth", checkpoint()
+    names = {prefix + name: tensor for name, tensor in state.items()}
+    torch.save({key: names if value is None else value for key, value in WRAPPED[wrapping].items()}, path)
     imported = import_released(path)
-    assert imported.backbone == "resnet26" and not imported.model.training
     assert imported.dropped == (
         "layer1.0.SFIC1.conv.MCSConv.const_weight",
         "layer1.0.SFIC1.conv.MCSConv.bias",
     )
-    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
-    with torch.no_grad():
-        torch.testing.assert_close(imported.model.double()(x), Released(state)(x), rtol=1e-6, atol=1e-6)
+    kernel = state[f"{PREFIX}4.0.SFIC1.conv.MCSConv.weight"]
+    assert torch.equal(imported.model.get_submodule("layer1.0.conv1.mcs").kernel(), kernel)  # type: ignore[operator]
+
+
+def test_a_checkpoint_without_a_classifier_has_a_fresh_one(tmp_path: Path) -> None:
+    path, state = tmp_path / "released.pth", checkpoint()
+    torch.save({name: tensor for name, tensor in state.items() if not name.startswith("fc.")}, path)
+    imported = import_released(path)
+    assert imported.fresh == ("fc.weight", "fc.bias")
+    assert imported.model(torch.randn(1, 3, 64, 64)).shape == (1, 2)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -165,7 +242,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="as a checkpoint of tensors alone"):
         import_released(path)
     torch.save({"layer1.0.conv1.weight": torch.ones(1)}, path)
-    with pytest.raises(InvalidValue, match="no checkpoint of the released SFIC-ResNets"):
+    with pytest.raises(InvalidValue, match="no checkpoint of the released ResNets"):
         import_released(path)
     torch.save(["a list"], path)
     with pytest.raises(InvalidValue, match="holds no state dict"):
@@ -192,6 +269,6 @@ class Malicious:
 def test_no_code_is_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "malicious.pth"
     torch.save({"fc.weight": Malicious()}, path)
-    with pytest.raises(InvalidValue, match="tensors alone"):
+    with pytest.raises(InvalidValue, match=r"holds a print, .* save the state_dict\(\) of its"):
         import_released(path)
     assert "code has run" not in capsys.readouterr().out

@@ -27,11 +27,17 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversionOptions:
-    """All choices of one conversion; `sfic_bench.to_sfic` describes each."""
+    """All choices of one conversion; `sfic_bench.to_sfic` describes each but the last two.
+
+    Attributes:
+        rounds_down: see `sfic_bench.nn.ConvOptions`.
+        share: use the modules that stay as they are instead of copies of them.
+    """
 
     placement: Placement
     alpha: float
     beta: float
     mcs: McsMode = "learned"
     on_unsupported: str = "error"
+    rounds_down: bool = False
     share: bool = False

@@ -34,6 +34,7 @@ def stage_of(
         raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
     conv_options = ConvOptions(
         stride=conv.stride,
+        rounds_down=options.rounds_down,
         padding=_padding(conv),
         dilation=conv.dilation,
         groups=conv.groups,

@@ -1,21 +1,23 @@
-"""Checkpoints of the code that the paper's authors released: SFIC-ResNets with α = .5 and β = 1.
+"""Checkpoints of the code that the paper's authors released: ResNets, vanilla or SFIC with β = 1.
 
 Their network is a feature extractor (``rgb_extract_feature``, a `torch.nn.Sequential` of a ResNet's
 children) and a linear layer ``fc``. A stage is called ``SFIC<n>`` with ``conv.{s2s,f2s,s2f,f2f}``, ``bn_s``
 and ``bn_f``; MCSConv holds the kernel in use as ``weight``, which nothing trains, and two tensors that
-nothing reads, ``const_weight`` and ``bias``.
+nothing reads, ``const_weight`` and ``bias``. The vanilla baseline has a ResNet's own names.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
-from sfic_bench.convert import to_sfic
+from sfic_bench.convert import ConversionOptions, convert, graph_of, placement_of
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.registry import build
-from sfic_bench.networks.weights import load, read_state
+from sfic_bench.networks.weights import load, read_state, without_prefixes
 
 BACKBONES = {
     (2, 2, 2, 2): "resnet26",
@@ -28,7 +30,6 @@ BACKBONES = {
 CHILDREN = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
 """ResNet's names of its children, by their places in the released Sequential."""
 
-ALPHA = 0.5
 UNREAD = ("MCSConv.const_weight", "MCSConv.bias")
 BRANCH = {"bn_s": "spatial", "bn_f": "frequency"}
 STAGE2 = {"s2s": "ss", "f2s": "fs", "s2f": "sf", "f2f": "ff"}
@@ -42,46 +43,80 @@ class ReleasedNetwork:
     """A released checkpoint as a network of this package.
 
     Attributes:
-        model: in evaluation mode; it computes what the released network computes, for inputs whose size
-            is a multiple of 32 (for other sizes its pools round up, and the released ones round down).
+        model: in evaluation mode; it computes what the released network computes, see `import_released` for its sizes.
         backbone: the vanilla network's name.
+        alpha: the share of the frequency channels, from the tensors' shapes; ``None`` for the vanilla baseline.
         dropped: names in the checkpoint of tensors that its network never reads.
+        fresh: names of tensors that the checkpoint lacks, and that have fresh weights: those of the classifier.
     """
 
     model: nn.Module
     backbone: str
+    alpha: float | None
     dropped: tuple[str, ...]
+    fresh: tuple[str, ...]
 
 
-def import_released(path: Path | str) -> ReleasedNetwork:
-    """Read a checkpoint of the released SFIC-ResNet code.
+def import_released(path: Path | str, *, rounds_down: bool = False) -> ReleasedNetwork:
+    """Read a checkpoint of the released ResNets, vanilla or SFIC.
 
-    Only tensors are read from the file, never code (``weights_only``). A checkpoint wrapped in
-    ``{"state_dict": …}``, and names that begin with ``module.``, are understood.
+    Only tensors are read from the file, never code (``weights_only``). A checkpoint wrapped as in
+    ``{"state_dict": …}``, names that all begin with ``module.`` or the like, and a missing classifier are understood.
+
+    Args:
+        path: the file.
+        rounds_down: at an odd size, the pools of the released SFIC networks drop the last row and column. With
+            ``True`` the imported network does so too, and computes what it computed at any size. By default its
+            pools round up, as strided convolutions do, and it is the released network for multiples of 32 pixels.
 
     Raises:
         InvalidValue: for a file that is no such checkpoint, or lacks tensors.
     """
-    state = {_unwrapped(name): tensor for name, tensor in read_state(path).items()}
+    state = {_unwrapped(name): tensor for name, tensor in without_prefixes(read_state(path)).items()}
     blocks = {match.groups() for name in state if (match := re.match(r"layer([1-4])\.(\d+)\.", name))}
     depths = tuple(sum(layer == n for layer, _ in blocks) for n in "1234")
-    if depths not in BACKBONES or not any(".SFIC1." in name for name in state):
+    is_sfic = any(".SFIC1." in name for name in state)
+    if depths not in BACKBONES or not (is_sfic or "layer1.0.conv3.weight" in state):
         raise InvalidValue(
-            f"{path} is no checkpoint of the released SFIC-ResNets: expected names such as "
+            f"{path} is no checkpoint of the released ResNets: expected names such as "
             f"rgb_extract_feature.4.0.SFIC1.conv.s2s.weight, got {', '.join(list(state)[:3]) or 'no tensor'}"
         )
-    backbone = BACKBONES[depths]
+    backbone, source = BACKBONES[depths], f"{path}, read as {BACKBONES[depths]},"
     dropped = tuple(name for name in state if name.endswith(UNREAD))
-    renamed = {_renamed(name): t for name, t in state.items() if name not in dropped}
+    renamed = {_renamed(name) if is_sfic else name: t for name, t in state.items() if name not in dropped}
     classes = len(renamed["fc.weight"]) if "fc.weight" in renamed else 2
-    model = to_sfic(build(backbone, classes=classes), alpha=ALPHA, beta=1.0, mcs="frozen").eval()
-    load(model, renamed, f"{path}, read as SFIC-{backbone},")
-    return ReleasedNetwork(model=model, backbone=backbone, dropped=dropped)
+    model, alpha = build(backbone, classes=classes), None
+    if is_sfic:
+        alpha = _alpha(state, path)
+        graph = graph_of(model)
+        options = ConversionOptions(
+            placement=placement_of(graph), alpha=alpha, beta=1.0, mcs="frozen", rounds_down=rounds_down
+        )
+        model = convert(graph, options).network
+        source = f"{path}, read as SFIC-{backbone} with α = {alpha:g},"
+    fresh = tuple(name for name in ("fc.weight", "fc.bias") if name not in renamed)
+    load(model, renamed | {name: model.state_dict()[name] for name in fresh}, source)
+    return ReleasedNetwork(model=model.eval(), backbone=backbone, alpha=alpha, dropped=dropped, fresh=fresh)
+
+
+def _alpha(state: Mapping[str, Tensor], path: Path | str) -> float:
+    """The α of which ``int(α·channels)`` is F's number of channels in every stage, in as few digits as possible."""
+    pairs = [
+        (len(tensor), len(state[spatial]))
+        for name, tensor in state.items()
+        if name.endswith(".bn_f.weight") and (spatial := name.replace(".bn_f.", ".bn_s.")) in state
+    ]
+    low = max((f / (s + f) for f, s in pairs), default=1.0)
+    high = min(((f + 1) / (s + f) for f, s in pairs), default=0.0)
+    for digits in range(1, 8):
+        alpha = float(math.ceil(round(low * 10**digits, 6)) / 10**digits)
+        if alpha < high:
+            return alpha
+    raise InvalidValue(f"{path} is no checkpoint of the released ResNets: its stages divide their channels differently")
 
 
 def _unwrapped(name: str) -> str:
     """The name of a tensor within a ResNet: ``rgb_extract_feature.4.0.…`` becomes ``layer1.0.…``."""
-    name = name.removeprefix("module.")
     if not name.startswith("rgb_extract_feature."):
         return name
     place, _, rest = name.removeprefix("rgb_extract_feature.").partition(".")

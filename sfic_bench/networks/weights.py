@@ -1,17 +1,31 @@
 """How state dicts of networks are read from files, and loaded without a leftover."""
 
+import argparse
+import codecs
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, first_line
 from sfic_bench.files import read_file
 
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
 """Keys under which checkpoints hold the state dict, beside epochs and optimisers."""
+
+PREFIXES = ("module.", "model.", "_orig_mod.")
+"""What `torch.nn.DataParallel`, wrappers and `torch.compile` put in front of all names."""
+
+_MAKE_SCALAR = np.float64(0).__reduce__()[0]
+HARMLESS = (
+    argparse.Namespace, codecs.encode, np.dtype, *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
+    (_MAKE_SCALAR, "numpy.core.multiarray.scalar"), (_MAKE_SCALAR, "numpy._core.multiarray.scalar"),
+)  # fmt: skip
+"""What may lie in a checkpoint beside tensors: options, and NumPy's numbers. Making them runs no code of the file's."""
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -21,10 +35,16 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         InvalidValue: for a file that does not exist or holds something else.
     """
     try:
-        read: object = torch.load(io.BytesIO(read_file(Path(path))), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([*HARMLESS]):
+            read: object = torch.load(io.BytesIO(read_file(Path(path))), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InvalidValue(f"cannot read {path}: there is no such file") from None
     except Exception as error:  # a damaged file makes torch and pickle raise almost anything
+        if match := re.search(r"Unsupported (?:global|class): (?:GLOBAL )?([\w.]+)", str(error)):
+            raise InvalidValue(
+                f"cannot read {path} as a checkpoint of tensors alone: it holds a {match[1]}, which only running the "
+                "file's code would make. Load it where you trust it, and save the state_dict() of its network alone"
+            ) from error
         raise InvalidValue(f"cannot read {path} as a checkpoint of tensors alone: {first_line(error)}") from error
     for key in WRAPPERS:
         if isinstance(read, Mapping) and isinstance(read.get(key), Mapping):
@@ -32,6 +52,13 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     if not isinstance(read, Mapping) or not all(isinstance(t, Tensor) for t in read.values()):
         raise InvalidValue(f"{path} holds no state dict: expected names and tensors, got {type(read).__name__}")
     return dict(read)
+
+
+def without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without the `PREFIXES` that all its names have."""
+    while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), ""):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return dict(state)
 
 
 def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

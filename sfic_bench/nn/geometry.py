@@ -16,12 +16,20 @@ class Geometry:
     (2·padding = dilation·(kernel − 1)) that gives the size of the strided convolution, ceil(n / s).
     For any other padding `fitted` adds or cuts rows and columns in front of the stride-1 convolution, so that
     it gives the strided convolution's size.
+
+    Attributes:
+        rounds_down: the pool gives floor(n / s), as in the authors' released networks, for padding that keeps the size.
     """
 
     kernel: Size
     stride: Size
     padding: Size
     dilation: Size
+    rounds_down: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rounds_down and self.growth != (0, 0):
+            raise ValueError(f"rounding down needs padding that keeps the size, got {self}")
 
     @property
     def growth(self) -> Size:

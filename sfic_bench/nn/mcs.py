@@ -21,10 +21,13 @@ class MCSConv(nn.Module):
     its orthogonal projection onto the constraint. This *subtracts* the excess instead of dividing by the
     sum, so a sum near 0 is harmless and gradients stay bounded.
 
+    Bayar and Stamm, whose constraint it is (IEEE TIFS 2018), divide after each step. Projecting and dividing both
+    satisfy Eq. (1); with the projection 23 of the 25 weights of a kernel have an effect.
+
     Args:
         channels: C.
         mode: ``"learned"``, as in the paper, or ``"frozen"``, as in the authors' released code: a
-            random kernel that satisfies the constraint and is never trained.
+            random kernel that satisfies the constraint and is never trained. It is applied as it is stored.
 
     Attributes:
         weight: ``[C, 1, 5, 5]``, 25·C parameters; use `kernel` for what the layer applies.
@@ -54,11 +57,22 @@ class MCSConv(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights as a depthwise `torch.nn.Conv2d` does: uniform in ±1/√25."""
-        nn.init.uniform_(self.weight, -1 / KERNEL_SIZE, 1 / KERNEL_SIZE)
+        """Draw the weights.
+
+        If they are learned, they are uniform in ±1/√25, as those of a depthwise `torch.nn.Conv2d`. If they are frozen,
+        they are drawn as in the released code: standard normal, divided by the sum of the 24 that are not the centre.
+        """
+        if self.mode == "learned":
+            nn.init.uniform_(self.weight, -1 / KERNEL_SIZE, 1 / KERNEL_SIZE)
+            return
+        with torch.no_grad():
+            ring = nn.init.normal_(self.weight) * self._ring
+            self.weight.copy_(ring / ring.sum(dim=(2, 3), keepdim=True) - (1 - self._ring))
 
     def kernel(self) -> Tensor:
         """The constrained kernels ``[C, 1, 5, 5]``: centre −1, the other 24 weights sum to 1."""
+        if self.mode == "frozen":
+            return self.weight
         ring = self.weight * self._ring
         excess = (ring.sum(dim=(2, 3), keepdim=True) - 1) / (KERNEL_SIZE**2 - 1)
         return ring - excess * self._ring - (1 - self._ring)

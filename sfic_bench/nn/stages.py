@@ -35,10 +35,13 @@ class ConvOptions(TypedDict, total=False):
 
     stride: default 1. A stride s becomes an s×s average pool in front of a convolution with stride 1,
         padded so that the size is the strided convolution's, see `sfic_bench.nn.geometry.Geometry`.
+    rounds_down: default ``False``; with ``True`` the pool drops the last row and column of an odd size, as in the
+        authors' released networks, and the size is not the strided convolution's.
     bias: default ``False``, as in the paper; with ``True`` each branch's output gets a bias.
     """
 
     stride: PerAxis
+    rounds_down: bool
     padding: PerAxis
     dilation: PerAxis
     groups: int
@@ -70,12 +73,13 @@ class StageBase(nn.Module):
             _two(options.get("stride", 1)),
             _two(options.get("padding", 0)),
             _two(options.get("dilation", 1)),
+            options.get("rounds_down", False),
         )
         self._bias, self._device, self._dtype = options.get("bias", False), options.get("device"), options.get("dtype")
         self.pool: nn.Module | None = None
         if self.geometry.stride != (1, 1):
             # ceil_mode, because an odd size must give what the strided convolution would have given.
-            pool = nn.AvgPool2d(self.geometry.stride, ceil_mode=True)
+            pool = nn.AvgPool2d(self.geometry.stride, ceil_mode=not self.geometry.rounds_down)
             self.pool = PerBranch(pool) if self.reads_pair else pool
 
     def _conv(self, inputs: int, outputs: int, groups: int = 1, *, has_bias: bool = True) -> nn.Conv2d | None:
@@ -94,9 +98,13 @@ class StageBase(nn.Module):
             dtype=self._dtype,
         )
 
+    def _pooled(self, x: Tensor) -> Tensor:
+        """``x``, pooled by the stride."""
+        return x if self.pool is None else self.pool(x)
+
     def _shrunk(self, x: Tensor) -> Tensor:
         """``x``, pooled by the stride and padded, as the convolutions read it."""
-        return self.geometry.fitted(x if self.pool is None else self.pool(x), size_of(x))
+        return self.geometry.fitted(self._pooled(x), size_of(x))
 
     def _shrunk_pair(self, pair: Pair) -> Pair:
         s, f = pair if self.pool is None else self.pool(pair)
@@ -117,7 +125,8 @@ class Stage1(StageBase):
     """Initial stage: ``[B, in_channels, H, W]`` to a pair with ``out`` channels.
 
     ``S = f_s(x)``, ``F = resize(f_f(MCSConv(x)), β)``. Both convolutions run at full size, and the
-    resize comes after them (Section III-B). Each uses ``gcd(groups, its outputs)`` groups.
+    resize comes after them (Section III-B). Each uses ``gcd(groups, its outputs)`` groups. The pool of a stride comes
+    before MCSConv, as in the authors' released code.
 
     Args:
         in_channels, out, kernel_size, options: the convolution that this stage stands for, see `ConvOptions`.
@@ -150,11 +159,12 @@ class Stage1(StageBase):
         self.frequency = self._conv(in_channels, f, gcd(groups, f))
 
     def forward(self, x: Tensor) -> Pair:
-        filtered = x if self.mcs is None else self.mcs(x)
-        x, filtered = self._shrunk(x), self._shrunk(filtered)
-        size = self.geometry.after(x)
+        pooled = self._pooled(x)
+        filtered = pooled if self.mcs is None else self.mcs(pooled)
+        shrunk, filtered = (self.geometry.fitted(t, size_of(x)) for t in (pooled, filtered))
+        size = self.geometry.after(shrunk)
         frequency = self._sum(x, size, (self.frequency, filtered))
-        return Pair(self._sum(x, size, (self.spatial, x)), resize(frequency, scaled_size(size, self.beta)))
+        return Pair(self._sum(x, size, (self.spatial, shrunk)), resize(frequency, scaled_size(size, self.beta)))
 
 
 class Stage2(StageBase):

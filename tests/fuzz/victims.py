@@ -60,7 +60,7 @@ def victims(folder: Path) -> Iterator[Victim]:
     tiny = ("--input-size", "48", *layer)
     for name, arguments in {
         "flops": ("flops", *few, "--format", "json"),
-        "latency": ("latency", "--backbone", "mobilenet,alexnet", *tiny, "--format", "json"),
+        "latency": ("latency", "--backbone", "mobilenet,vgg13", *tiny, "--format", "json"),
         "audit": ("audit", "--format", "json"),
         "data check": ("data", "check", manifest, "--format", "json"),
         "data import": ("data", "import", "folder", folder / "classes"),

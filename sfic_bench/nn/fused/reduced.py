@@ -109,7 +109,8 @@ class ReducedStage1(StageBase):
             kernel = self.mcs.kernel() if isinstance(self.mcs, MCSConv) else cast(Tensor, self.mcs.weight)
             filtered = F.conv2d(x, kernel, None, ratio, kernel.shape[-1] // 2, groups=x.shape[1])
             return cast(Tensor, self.frequency(filtered))
-        return reduced(self.frequency, Derived.of(self._shrunk(self.mcs(x))), size, scaled)
+        filtered = self.geometry.fitted(self.mcs(self._pooled(x)), size_of(x))
+        return reduced(self.frequency, Derived.of(filtered), size, scaled)
 
 
 def reduced(conv: nn.Conv2d, x: Derived, size: Size, target: Size) -> Tensor:
@@ -138,7 +139,9 @@ def _is_pointwise(conv: nn.Conv2d) -> bool:
 
 def _options(stage: StageBase) -> ConvOptions:
     geometry = stage.geometry
-    return ConvOptions(stride=geometry.stride, padding=geometry.padding, dilation=geometry.dilation)
+    return ConvOptions(
+        stride=geometry.stride, padding=geometry.padding, dilation=geometry.dilation, rounds_down=geometry.rounds_down
+    )
 
 
 def _integer_ratio(size: Size, smaller: Size) -> tuple[int, int] | None:
