@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from sfic_bench.choices import Initialisation, McsMode
 from sfic_bench.convert import (
     ConversionOptions,
     ExplainedOperation,
@@ -25,11 +26,11 @@ from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import UnsupportedModel, check_count, member
+from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector
 from sfic_bench.networks.variant import OnUnsupported, Variant
 from sfic_bench.networks.weights import load, read_state
-from sfic_bench.nn import McsMode
 from sfic_bench.results.cost import CostRow, LayerRow
 
 __all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
@@ -41,7 +42,8 @@ def build(
     alpha: float | None = None,
     beta: float | None = None,
     classes: int = 2,
-    mcs: McsMode = "learned",
+    mcs: McsMode | str = McsMode.LEARNED,
+    initialisation: Initialisation | str = Initialisation.RELEASED,
     on_unsupported: str = "error",
     weights: Path | str | None = None,
     input_size: int = 256,
@@ -59,6 +61,8 @@ def build(
         beta: scale of the frequency branch, in (0, 1]; 1 if only ``alpha`` is given.
         classes: number of logits.
         mcs: see `sfic_bench.nn.MCSConv`.
+        initialisation: how the first weights of the paper's own backbones are drawn: ``"released"``, as in the authors'
+            code (`sfic_bench.initialisation.draw_as_released`), or ``"torch"``, as other networks' are.
         on_unsupported: see `to_sfic`.
         weights: file with a state dict, of this network or of its vanilla form, whose weights carry
             over into the blocks. Only tensors are read from it (``weights_only``).
@@ -73,6 +77,8 @@ def build(
     if alpha is not None and beta is None:
         beta = 1.0
     choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
+    mode, initial = member(McsMode, mcs, "value of mcs"), member(Initialisation, initialisation, "initialisation")
+    is_drawn = weights is None and backbone in registry.PAPERS and initial is Initialisation.RELEASED
     Variant(backbone=backbone, alpha=alpha, beta=beta)  # checks the ratios
     vanilla = registry.build(backbone, classes=classes, input_size=input_size, device=device)
     state = None if weights is None else read_state(weights)
@@ -80,9 +86,13 @@ def build(
     if state is not None and state_is_vanilla:
         load(vanilla, state, str(weights))
     if alpha is None or beta is None:
+        if is_drawn:
+            draw_as_released(vanilla)
         return vanilla
     _check_convertible(backbone, vanilla)
-    sfic = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mcs, on_unsupported=choice)
+    sfic = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mode, on_unsupported=choice)
+    if is_drawn:
+        draw_as_released(sfic)
     if state is not None and not state_is_vanilla:
         load(sfic, state, str(weights))
     return sfic

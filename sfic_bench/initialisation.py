@@ -29,6 +29,18 @@ class Unfilled(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+def draw_as_released(model: torch.nn.Module) -> None:
+    """Draw the weights of every convolution anew, as the authors' released ResNets do.
+
+    He's normal distribution for ReLUs, by fan-out (He et al., ICCV 2015). Each convolution of a stage has the fan of
+    its own block. Biases and the classifier keep torch's first values, and so does MCSConv; BatchNorms begin with 1 and
+    0. Torch's own first weights are 2.5 to 7 times smaller.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d) and not module.weight.is_meta:
+            torch.nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
 @contextmanager
 def placed_on(device: torch.device | str | None) -> Iterator[None]:
     """Put modules that are built inside on ``device``; on ``meta`` they have shapes and no values."""

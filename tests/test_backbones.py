@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from sfic_bench import api
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.networks import registry
 from sfic_bench.networks.families import FAMILIES
@@ -110,3 +111,26 @@ def test_registering_twice_is_refused() -> None:
 def test_too_few_classes() -> None:
     with pytest.raises(InvalidValue, match="classes must be at least 1, got 0"):
         registry.build("vgg13", classes=0)
+
+
+@pytest.mark.parametrize("alpha", [None, 0.25])
+def test_first_weights_are_hes_by_default_for_the_papers_backbones(alpha: float | None) -> None:
+    """He's normal distribution, fan-out: variance 2 / (k² · outputs), of a stage's block by its own outputs."""
+    torch.manual_seed(0)
+    network = api.build("resnet26", alpha=alpha)
+    for conv in (m for m in network.modules() if isinstance(m, nn.Conv2d)):
+        expected = (2 / (conv.out_channels * conv.kernel_size[0] ** 2)) ** 0.5
+        error = 5 * expected / (2 * conv.weight.numel()) ** 0.5  # 5 standard errors of a standard deviation
+        assert abs(float(conv.weight.detach().std()) - expected) < error + 1e-3 * expected
+    head = network.get_parameter("fc.weight")
+    assert float(head.detach().abs().max()) <= 2048**-0.5
+
+
+def test_first_weights_are_torchs_where_asked_for_and_for_other_networks() -> None:
+    for name, initialisation in (("resnet26", "torch"), ("densenet121", "released")):
+        torch.manual_seed(0)
+        built = api.build(name, initialisation=initialisation)
+        torch.manual_seed(0)
+        assert torch.equal(next(built.parameters()), next(registry.build(name).parameters()))
+    with pytest.raises(UnknownName, match="did you mean 'released'"):
+        api.build("resnet26", initialisation="relased")

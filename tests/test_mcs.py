@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sfic_bench.choices import McsMode
 from sfic_bench.nn import MCSConv
-from sfic_bench.nn.mcs import McsMode
 
 
 def ring_sum_and_centre(layer: MCSConv) -> tuple[Tensor, Tensor]:
@@ -74,3 +74,15 @@ def test_wrong_arguments_are_named() -> None:
         MCSConv(2, mode=cast(McsMode, "fixed"))
     with pytest.raises(ValueError, match="at least 1 channel"):
         MCSConv(0)
+
+
+def test_frozen_is_drawn_and_applied_as_in_the_released_code() -> None:
+    """The released kernels are normal values over the sum of 24 of them: the sum is often near 0, and their norm large.
+
+    That norm's median is 1.45 in the released code, and its 99.9% quantile 963.
+    """
+    torch.manual_seed(0)
+    layer = MCSConv(20_000, mode="frozen")
+    assert layer.kernel() is layer.weight
+    norms = (layer.weight * layer._ring).flatten(1).norm(dim=1)
+    assert 1.40 < float(norms.median()) < 1.50 and 400 < float(norms.quantile(0.999)) < 2500

@@ -92,10 +92,13 @@ def test_a_run_of_an_older_version_is_read_and_goes_on(data: DataSplits, run: Ru
     (run.folder / SUMS).unlink()
     (run.folder / "result.json").unlink()
     config = json.loads((run.folder / "config.json").read_text())
-    del config["digests"], config["network_file"]
+    del config["digests"], config["network_file"], config["recipe"]["initialisation"], config["recipe"]["mcs"]
     (run.folder / "config.json").write_text(json.dumps(config | {"schema": "sfic-bench/run/1"}))
     weights = TrainedNetwork(run).model.state_dict()
-    train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+    with pytest.raises(UnusableRun, match=r"recipe\.initialisation was 'torch' and is 'released'"):
+        train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+    as_before = recipe(epochs=1, initialisation="torch")
+    train(MOBILENET, as_before, data, run, TrainingDevices(), resume=True)
     assert run.config().digests == data.digests()
     assert all(torch.equal(weights[name], tensor) for name, tensor in TrainedNetwork(run).model.state_dict().items())
 

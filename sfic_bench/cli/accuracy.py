@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfic_bench.choices import Initialisation, McsMode
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.cli.training_progress import report_finished, training_progress
@@ -36,6 +37,8 @@ def accuracy_command(
     decay: training_options.Decay = 0.5,
     input_size: options.InputSize = 256,
     precision: training_options.PrecisionOption = Precision.FP32,
+    mcs: training_options.McsOption = McsMode.LEARNED,
+    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
     device: options.DeviceOption = Device.CPU,
     devices: training_options.DeviceCount = 1,
     workers: training_options.Workers = 0,
@@ -60,7 +63,7 @@ def accuracy_command(
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         recipe = Recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
-            input_size=input_size, precision=precision,
+            input_size=input_size, precision=precision, mcs=mcs, initialisation=initialisation,
         )  # fmt: skip
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         selected = experiments(protocol, manifests)

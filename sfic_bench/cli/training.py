@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import Initialisation, McsMode
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
 from sfic_bench.cli.training_progress import training_progress
@@ -36,6 +37,8 @@ def train_command(
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of weights, order and augmentation.")] = 7,
     input_size: options.InputSize = 256,
     precision: training_options.PrecisionOption = Precision.FP32,
+    mcs: training_options.McsOption = McsMode.LEARNED,
+    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
     device: options.DeviceOption = Device.CPU,
     devices: training_options.DeviceCount = 1,
     workers: training_options.Workers = 0,
@@ -60,7 +63,7 @@ def train_command(
 
         recipe = Recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay, seed=seed,
-            input_size=input_size, precision=precision,
+            input_size=input_size, precision=precision, mcs=mcs, initialisation=initialisation,
         )  # fmt: skip
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfic_bench.choices import Initialisation, McsMode
 from sfic_bench.cli.options import parts
 from sfic_bench.cli.output import say
 from sfic_bench.errors import MissingDependency
@@ -30,6 +31,13 @@ BatchSize = Annotated[int, typer.Option(metavar="N", help="Images a step, over a
 LearningRate = Annotated[float, typer.Option(metavar="X", help="Learning rate of the first epoch.")]
 Decay = Annotated[float, typer.Option(metavar="X", help="Factor by which each epoch changes the learning rate.")]
 PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Number format of the products.")]
+McsOption = Annotated[
+    McsMode, typer.Option("--mcs", help="Train the kernels of MCSConv, or freeze them as the released code does.")
+]
+InitialisationOption = Annotated[
+    Initialisation,
+    typer.Option("--initialisation", help="First weights of the paper's backbones: as the released code, or torch's."),
+]
 DeviceCount = Annotated[
     int, typer.Option("--devices", metavar="N", help="Devices on this machine; not needed under torchrun.")
 ]

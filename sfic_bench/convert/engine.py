@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from sfic_bench.choices import McsMode
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation
 from sfic_bench.convert.options import ConversionOptions, Placement
@@ -16,7 +17,7 @@ from sfic_bench.convert.placement import placement_of
 from sfic_bench.convert.rules import rule_for
 from sfic_bench.convert.values import Paired, Value, Vector
 from sfic_bench.errors import UnsupportedModel
-from sfic_bench.nn import McsMode, Split, Stage1
+from sfic_bench.nn import Split, Stage1
 from sfic_bench.nn.fused import ReducedStage1
 from sfic_bench.nn.split import check_beta
 
@@ -27,7 +28,7 @@ def to_sfic(
     beta: float,
     *,
     placement: Placement | None = None,
-    mcs: McsMode = "learned",
+    mcs: McsMode | str = McsMode.LEARNED,
     on_unsupported: str = "error",
     share: bool = False,
 ) -> fx.GraphModule:

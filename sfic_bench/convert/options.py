@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sfic_bench.nn import McsMode
+from sfic_bench.choices import McsMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class ConversionOptions:
     placement: Placement
     alpha: float
     beta: float
-    mcs: McsMode = "learned"
+    mcs: McsMode | str = McsMode.LEARNED
     on_unsupported: str = "error"
     rounds_down: bool = False
     share: bool = False

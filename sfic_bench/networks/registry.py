@@ -59,6 +59,10 @@ def register(
     _ENTRIES[name] = _Entry(factory, input_size, sized, detector)
 
 
+PAPERS = ("mobilenet", "resnet26", "resnet50", "resnet101", "resnet152", "vgg13", "vgg16", "vgg19")
+"""The paper's own backbones, whose first weights are drawn as in its released code."""
+
+
 def names() -> tuple[str, ...]:
     """All registered backbones, in the order of registration."""
     return tuple(name for name, entry in _ENTRIES.items() if not entry.detector)

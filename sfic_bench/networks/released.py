@@ -14,6 +14,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from sfic_bench.choices import McsMode
 from sfic_bench.convert import ConversionOptions, convert, graph_of, placement_of
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.registry import build
@@ -90,7 +91,7 @@ def import_released(path: Path | str, *, rounds_down: bool = False) -> ReleasedN
         alpha = _alpha(state, path)
         graph = graph_of(model)
         options = ConversionOptions(
-            placement=placement_of(graph), alpha=alpha, beta=1.0, mcs="frozen", rounds_down=rounds_down
+            placement=placement_of(graph), alpha=alpha, beta=1.0, mcs=McsMode.FROZEN, rounds_down=rounds_down
         )
         model = convert(graph, options).network
         source = f"{path}, read as SFIC-{backbone} with α = {alpha:g},"

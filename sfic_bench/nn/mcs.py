@@ -1,15 +1,12 @@
 """Multi-channel constrained separable convolution, the high-pass filter in front of Stage 1."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KERNEL_SIZE = 5
+from sfic_bench.choices import McsMode
 
-McsMode = Literal["learned", "frozen"]
-"""Whether the kernels of MCSConv are trained, see `MCSConv`."""
+KERNEL_SIZE = 5
 
 
 class MCSConv(nn.Module):
@@ -38,7 +35,7 @@ class MCSConv(nn.Module):
     def __init__(
         self,
         channels: int,
-        mode: McsMode = "learned",
+        mode: McsMode | str = McsMode.LEARNED,
         *,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -46,11 +43,11 @@ class MCSConv(nn.Module):
         super().__init__()
         if channels < 1:
             raise ValueError(f"MCSConv needs at least 1 channel, got {channels}")
-        if mode not in ("learned", "frozen"):
+        if mode not in [*McsMode]:
             raise ValueError(f"mode must be 'learned' or 'frozen', got {mode!r}")
-        self.mode = mode
+        self.mode = McsMode(mode)
         weight = torch.empty(channels, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype)
-        self.weight = nn.Parameter(weight, requires_grad=mode == "learned")
+        self.weight = nn.Parameter(weight, requires_grad=self.mode is McsMode.LEARNED)
         ring = torch.ones(1, 1, KERNEL_SIZE, KERNEL_SIZE, device=device, dtype=dtype)
         ring[..., KERNEL_SIZE // 2, KERNEL_SIZE // 2] = 0
         self.register_buffer("_ring", ring, persistent=False)
@@ -62,7 +59,7 @@ class MCSConv(nn.Module):
         If they are learned, they are uniform in ±1/√25, as those of a depthwise `torch.nn.Conv2d`. If they are frozen,
         they are drawn as in the released code: standard normal, divided by the sum of the 24 that are not the centre.
         """
-        if self.mode == "learned":
+        if self.mode is McsMode.LEARNED:
             nn.init.uniform_(self.weight, -1 / KERNEL_SIZE, 1 / KERNEL_SIZE)
             return
         with torch.no_grad():
@@ -71,7 +68,7 @@ class MCSConv(nn.Module):
 
     def kernel(self) -> Tensor:
         """The constrained kernels ``[C, 1, 5, 5]``: centre −1, the other 24 weights sum to 1."""
-        if self.mode == "frozen":
+        if self.mode is McsMode.FROZEN:
             return self.weight
         ring = self.weight * self._ring
         excess = (ring.sum(dim=(2, 3), keepdim=True) - 1) / (KERNEL_SIZE**2 - 1)
@@ -89,4 +86,4 @@ class MCSConv(nn.Module):
         return conv.train(self.training)
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[0]}, mode={self.mode!r}"
+        return f"{self.weight.shape[0]}, mode={self.mode.value!r}"

@@ -21,8 +21,9 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.choices import McsMode
 from sfic_bench.nn.geometry import Geometry
-from sfic_bench.nn.mcs import MCSConv, McsMode
+from sfic_bench.nn.mcs import MCSConv
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.split import Pair, Size, Split, check_beta, resize, scaled_size, size_of
 
@@ -147,7 +148,7 @@ class Stage1(StageBase):
         kernel_size: PerAxis,
         *,
         beta: float,
-        mcs: McsMode = "learned",
+        mcs: McsMode | str = McsMode.LEARNED,
         **options: Unpack[ConvOptions],
     ) -> None:
         super().__init__(kernel_size, options)

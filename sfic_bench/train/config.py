@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import asdict
 
+from sfic_bench.choices import Initialisation
 from sfic_bench.networks.external import file_of
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.recipe import Recipe
@@ -18,7 +21,7 @@ CHANGED = {
 """What is said of a digest that differs, instead of the digests themselves."""
 
 
-class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/2"):
+class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/3"):
     """All that determines a run: network, recipe and data.
 
     Attributes:
@@ -52,16 +55,23 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         return {key: CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys}
 
 
-class RunConfigV1(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
-    """A run's configuration until run/1, which has no digests."""
+class RunConfigV2(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/2"):
+    """A run's configuration in run/2, when all first weights were torch's."""
 
     variant: Variant
     recipe: Recipe
     data: str
     images: dict[str, int]
+    digests: DataDigests | None = None
+    network_file: str | None = None
 
     def upgraded(self) -> RunConfig:
-        return RunConfig(variant=self.variant, recipe=self.recipe, data=self.data, images=self.images)
+        recipe = replace(self.recipe, initialisation=Initialisation.TORCH)
+        return RunConfig(**{**asdict(self), "recipe": recipe})
+
+
+class RunConfigV1(RunConfigV2, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
+    """A run's configuration in run/1, which has no digests."""
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -75,7 +75,7 @@ def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
     torch.manual_seed(recipe.seed)
     network = api.build(
         variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported,
-        input_size=recipe.input_size,
+        mcs=recipe.mcs, initialisation=recipe.initialisation, input_size=recipe.input_size,
     )  # fmt: skip
     if recipe.fused and not variant.is_vanilla:
         network = fuse(network, for_training=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sfic_bench.choices import Initialisation, McsMode
 from sfic_bench.errors import LARGEST, InvalidValue, check_count, member
 from sfic_bench.measure.conditions import Device
 
@@ -47,11 +48,13 @@ class Recipe:
         flip: probability of a horizontal flip.
         rotation: largest angle, degrees, either way.
         perspective: strength of the perspective; 0 leaves it out.
+        mcs: whether MCSConv is trained, as the paper says, or frozen, as in the released code.
+        initialisation: how first weights are drawn, see `sfic_bench.api.build`.
         fused: train the fused form, which computes the same function with less work.
 
     Raises:
         InvalidValue: for a value out of range.
-        UnknownName: for an unknown precision. The plain strings are understood too.
+        UnknownName: for an unknown precision, mode or initialisation. The plain strings are understood too.
     """
 
     epochs: int = 20
@@ -64,6 +67,8 @@ class Recipe:
     flip: float = 0.5
     rotation: float = 10.0
     perspective: float = 0.2
+    mcs: McsMode = McsMode.LEARNED
+    initialisation: Initialisation = Initialisation.RELEASED
     fused: bool = True
 
     def __post_init__(self) -> None:
@@ -79,6 +84,8 @@ class Recipe:
             if not 0 <= getattr(self, name) <= most:
                 raise InvalidValue(f"{name} must lie in [0, {most}], got {getattr(self, name)}")
         object.__setattr__(self, "precision", member(Precision, self.precision, "precision"))
+        object.__setattr__(self, "mcs", member(McsMode, self.mcs, "mode of MCSConv"))
+        object.__setattr__(self, "initialisation", member(Initialisation, self.initialisation, "initialisation"))
 
     def learning_rate_in(self, epoch: int) -> float:
         """The learning rate of an epoch, which is counted from 1."""

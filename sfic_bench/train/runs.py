@@ -41,7 +41,7 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
 from sfic_bench.results.write import to_json
-from sfic_bench.train.config import CHANGED, RunConfig, RunConfigV1
+from sfic_bench.train.config import CHANGED, RunConfig, RunConfigV1, RunConfigV2
 
 
 class UnusableRun(SficBenchError):
@@ -121,7 +121,9 @@ class Run:
 
     def config(self) -> RunConfig:
         """Network, recipe and data of the run, whichever version began it."""
-        decoder: json.Decoder[RunConfig | RunConfigV1] = json.Decoder(RunConfig | RunConfigV1)
+        decoder: json.Decoder[RunConfig | RunConfigV2 | RunConfigV1] = json.Decoder(
+            RunConfig | RunConfigV2 | RunConfigV1
+        )
         config = self._decode("config.json", decoder.decode)
         if isinstance(config, RunConfigV1):
             return config.upgraded()
@@ -129,7 +131,7 @@ class Run:
             raise UnusableRun(
                 f"{self.folder} has no {SUMS}, without which damage would not be seen; restore it from a copy"
             )
-        return config
+        return config.upgraded() if isinstance(config, RunConfigV2) else config
 
     def result(self) -> Trained:
         """The scores of a finished run, whichever version wrote them."""

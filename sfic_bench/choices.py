@@ -1,0 +1,17 @@
+"""Closed sets that several rooms name, from the layers to the command line. This module imports no torch."""
+
+from enum import StrEnum
+
+
+class McsMode(StrEnum):
+    """Whether the kernels of MCSConv are trained, see `sfic_bench.nn.MCSConv`."""
+
+    LEARNED = "learned"
+    FROZEN = "frozen"
+
+
+class Initialisation(StrEnum):
+    """How first weights are drawn, see `sfic_bench.initialisation.draw_as_released`."""
+
+    RELEASED = "released"
+    TORCH = "torch"
