@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "flops": ("flops", "--backbone", "resnet26,mobilenet", "--alpha", ".5", "--beta", ".5,1"),
     "flops-per-layer": ("flops", "--backbone", "mobilenet", "--alpha", ".5", "--beta", ".5", "--per-layer"),
     "audit": ("audit",),
+    "audit-claims": ("audit", "--claims"),
     "explain": ("explain", "--backbone", "mobilenet", "--alpha", ".5"),
     "compare": ("compare", "latency.json", "latency-avx2.json", "--ignore", "onednn_max_cpu_isa"),
     "list": ("list",),

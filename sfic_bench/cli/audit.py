@@ -1,9 +1,14 @@
 """``sfic-bench audit``: the paper's printed figures against ours."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, View, progress
+from sfic_bench.errors import InvalidValue
 from sfic_bench.networks import registry
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import CLAIMS, CountedNetwork, audit, cost_cells, printed_at, recompute, variants_needed
@@ -12,12 +17,28 @@ from sfic_bench.results.audit import AuditResult, ParityRow, UnprintedRow
 from sfic_bench.results.environment import environment
 
 
-def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
-    """Check every Param and FLOPs cell of the paper's Tables II, III and V.
+def audit_command(
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Test what the paper says in words, instead of counting networks.")
+    ] = False,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --claims: test them on these results of `accuracy`, too. Repeatable."),
+    ] = None,
+    format: FormatOption = Format.TABLE,
+    output: OutputOption = None,
+) -> None:
+    """Check every Param and FLOPs cell of the paper's Tables II, III and V, or with --claims what it says in words.
 
-    Exit status: 0 if every cell that differs and every parameter over vanilla's has a known reason, otherwise 1.
+    Exit status: 0 if every cell that differs and every parameter over vanilla's has a known reason, otherwise 1. With
+    --claims it is 0, whatever the verdicts.
     """
     out = Output(format=format, path=output)
+    if claims:
+        out.emit(_claims_view(results or []))
+        return
+    if results:
+        raise InvalidValue("--results needs --claims: claims are tested on results, counts are not")
     cells = list(cost_cells())
     needed = variants_needed(cells)
     printed = {variant.backbone for variant in needed}
@@ -61,3 +82,21 @@ def audit_command(format: FormatOption = Format.TABLE, output: OutputOption = No
     out.emit(View(result=result, tables=audit_tables(result), rows=result.rows))
     if not result.is_good:
         raise typer.Exit(1)
+
+
+def _claims_view(files: Sequence[Path]) -> View:
+    from sfic_bench.paper.claims import audit_words
+    from sfic_bench.paper.scores import measured, printed
+    from sfic_bench.paper.suspicious import suspicious
+    from sfic_bench.report.claims_tables import claims_tables
+    from sfic_bench.results.claims import ClaimsResult
+    from sfic_bench.results.read import read
+
+    rows = audit_words(printed())
+    for path in files:
+        accuracy = read(path).accuracy
+        if accuracy is None:
+            raise InvalidValue(f"{path} holds no accuracies: --results takes what `sfic-bench accuracy` writes")
+        rows += audit_words(measured(accuracy.rows), path.name)
+    result = ClaimsResult(environment=environment(), rows=rows, suspicious=list(suspicious()))
+    return View(result=result, tables=claims_tables(result), rows=rows)
