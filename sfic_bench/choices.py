@@ -10,6 +10,13 @@ class McsMode(StrEnum):
     FROZEN = "frozen"
 
 
+class Interpolation(StrEnum):
+    """How pixels of a distorted image are made of those of the original."""
+
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+
+
 class Initialisation(StrEnum):
     """How first weights are drawn, see `sfic_bench.initialisation.draw_as_released`."""
 

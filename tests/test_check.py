@@ -97,9 +97,22 @@ def test_the_papers_split_is_reported_as_leaking(tmp_path: Path) -> None:
             tmp_path / f"original_sequences/youtube/c23/frames/071/{i}.png",
             Image.fromarray(noise(4, 4, 3, seed=i)),
         )
-    frame = import_dataset("ffpp-image-level", tmp_path)
+    frame = import_dataset("ffpp", tmp_path, draw="paper")
     findings = check(Manifest(frame=frame, folder=tmp_path))
     assert [s.name for s in findings.videos] == ["youtube/c23/071"] and [s.name for s in findings.identities] == ["071"]
+    assert not findings.frames
+
+
+def test_a_frame_that_is_in_two_splits_in_two_compressions_is_named(tmp_path: Path) -> None:
+    lines = [
+        (f"youtube/{c}/{frame}.png", 0, "FF++", "", f"youtube/{c}/071", split, c)
+        for c, frame, split in (
+            ("c23", "1", "train"), ("c40", "1", "test"), ("c23", "2", "train"), ("c40", "2", "train"),
+        )
+    ]  # fmt: skip
+    findings = check(manifest_of(tmp_path, *lines), read=False)
+    assert [shared.paths for shared in findings.frames] == [("youtube/c23/1.png", "youtube/c40/1.png")]
+    assert "frame in splits" in {problem.what for problem in findings.problems}
 
 
 def test_check_command(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_nothing_heavy_is_imported() -> None:
     [
         ("FF++", "youtube/c23/071", ("FF++", ("071",))),
         ("FF++", "Deepfakes/c23/071_054", ("FF++", ("071", "054"))),
-        ("FF++ (image-level split, leaks)", "Deepfakes/c23/071_054", ("FF++", ("071", "054"))),
+        ("FF++ (paper-120k)", "Deepfakes/c23/071_054", ("FF++", ("071", "054"))),
         ("DFD", "DeepFakeDetection/c23/01_02__hugging_happy__YVGY8LOK", ("DFD", ("01", "02"))),
         ("DFD", "actors/c23/01__hugging_happy", ("DFD", ("01",))),
         ("Celeb-DF v2", "Celeb-synthesis/id1_id0_0003", ("Celeb-DF", ("id1", "id0"))),

@@ -1,6 +1,5 @@
 """The importers of FaceForensics++."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -87,25 +86,3 @@ def test_ffpp_without_splits_or_frames(ffpp: Path, tmp_path: Path) -> None:
         import_dataset("ffpp", tmp_path)
     with pytest.raises(BadLayout, match="there is no folder"):
         import_dataset("ffpp", tmp_path / "nowhere")
-
-
-def test_ffpp_image_level_is_five_to_one_marked_and_always_the_same(tmp_path: Path) -> None:
-    # 12 real images and 4 × 6 fakes: 12 / 6 = 2 and 24 / 6 = 4 to test. FaceShifter and DFD are not the paper's.
-    touch_files(tmp_path, *(f"original_sequences/youtube/c23/frames/071/{i:04}.png" for i in range(12)))
-    methods = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures", "FaceShifter", "DeepFakeDetection")
-    for method in methods:
-        touch_files(tmp_path, *(f"manipulated_sequences/{method}/c23/frames/071_054/{i:04}.png" for i in range(6)))
-    frame = import_dataset("ffpp-image-level", tmp_path)
-    manifest_rows(frame)
-    assert Counter(zip(frame["label"], frame["split"], strict=True)) == {
-        (0, "train"): 10, (0, "test"): 2, (1, "train"): 20, (1, "test"): 4,
-    }  # fmt: skip
-    assert set(frame["dataset"]) == {"FF++ (image-level split, leaks)"}
-    assert set(frame["method"]) == {"", *methods[:4]}
-    assert "leaks" in frame.attrs["notes"][0]
-    assert frame.equals(import_dataset("ffpp-image-level", tmp_path))
-    # numpy's default_rng(7).permutation(12) starts with 4 and 6; another seed or order would be other data.
-    assert [p[-8:-4] for p in frame[(frame["label"] == 0) & (frame["split"] == "test")]["path"]] == [
-        "0004",
-        "0006",
-    ]

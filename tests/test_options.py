@@ -25,8 +25,8 @@ from sfic_bench.train.recipe import Recipe, TrainingDevices
 Command = Callable[..., None]
 
 NEEDS = {"cpus", "gpus", "accelerator_type", "resources"}
-WITHOUT_OPTION = {"flip", "rotation", "perspective", "fused", "hosts"}
-"""A recipe's fields that only a sweep file or Python changes, and what torchrun is told."""
+WITHOUT_OPTION = {"fused", "hosts"}
+"""A recipe's field that only a sweep file or Python changes, and what torchrun is told."""
 
 
 def command_defaults(command: Command) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, McsMode
+from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.cli.training_progress import report_finished, training_progress
@@ -37,6 +37,10 @@ def accuracy_command(
     decay: training_options.Decay = 0.5,
     input_size: options.InputSize = 256,
     precision: training_options.PrecisionOption = Precision.FP32,
+    flip: training_options.Flip = 0.5,
+    rotation: training_options.Rotation = 10.0,
+    perspective: training_options.Perspective = 0.0,
+    interpolation: training_options.InterpolationOption = Interpolation.NEAREST,
     mcs: training_options.McsOption = McsMode.LEARNED,
     initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
     device: options.DeviceOption = Device.CPU,
@@ -63,7 +67,8 @@ def accuracy_command(
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         recipe = Recipe(
             epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
-            input_size=input_size, precision=precision, mcs=mcs, initialisation=initialisation,
+            input_size=input_size, precision=precision, flip=flip, rotation=rotation, perspective=perspective,
+            interpolation=interpolation, mcs=mcs, initialisation=initialisation,
         )  # fmt: skip
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         selected = experiments(protocol, manifests)

@@ -10,7 +10,7 @@ import typer
 
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
-from sfic_bench.data.choices import DatasetKind, ImageFormat, SplitName
+from sfic_bench.data.choices import DatasetKind, Draw, ImageFormat, SplitName
 from sfic_bench.files import check_writable
 from sfic_bench.report.columns import Cells, tabulated
 
@@ -39,6 +39,9 @@ def import_command(
     split: Annotated[
         SplitName | None, typer.Option(help="For folder: the split of its images; test if not given.")
     ] = None,
+    draw: Annotated[
+        Draw, typer.Option(help="Use all images by the official split, or 120,000 of them as the paper draws them.")
+    ] = Draw.OFFICIAL,
 ) -> None:
     """Write a manifest of a data set whose images are in DIR.
 
@@ -50,7 +53,7 @@ def import_command(
     from sfic_bench.data.manifest import Manifest, write_manifest
 
     check_writable(output)
-    frame = import_dataset(kind, folder, fake_label=fake_label, split=split)
+    frame = import_dataset(kind, folder, fake_label=fake_label, split=split, draw=draw)
     notes = frame.attrs.pop("notes", [])
     rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
     for column in {"path", "mask"} & {*frame}:

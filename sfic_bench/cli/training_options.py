@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, McsMode
+from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli.options import parts
 from sfic_bench.cli.output import say
 from sfic_bench.errors import MissingDependency
@@ -31,6 +31,14 @@ BatchSize = Annotated[int, typer.Option(metavar="N", help="Images a step, over a
 LearningRate = Annotated[float, typer.Option(metavar="X", help="Learning rate of the first epoch.")]
 Decay = Annotated[float, typer.Option(metavar="X", help="Factor by which each epoch changes the learning rate.")]
 PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Number format of the products.")]
+Flip = Annotated[float, typer.Option(metavar="P", help="Probability of a horizontal flip.")]
+Rotation = Annotated[float, typer.Option(metavar="DEGREES", help="Largest angle of a rotation, either way.")]
+Perspective = Annotated[
+    float, typer.Option(metavar="X", help="Strength of a perspective; the released code has 0.5, bilinear.")
+]
+InterpolationOption = Annotated[
+    Interpolation, typer.Option("--interpolation", help="Interpolation of the perspective.")
+]
 McsOption = Annotated[
     McsMode, typer.Option("--mcs", help="Train the kernels of MCSConv, or freeze them as the released code does.")
 ]

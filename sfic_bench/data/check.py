@@ -13,7 +13,7 @@ from msgspec import Struct
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, read_image
 from sfic_bench.data.importers import identities
-from sfic_bench.data.manifest import ON_THE_FLY, Manifest
+from sfic_bench.data.manifest import ON_THE_FLY, Manifest, frame_keys
 
 CHUNK = 1024
 """The number of images that are handed to the threads at a time."""
@@ -23,7 +23,7 @@ TASK = 16
 
 ProblemName = Literal[
     "missing file", "unreadable file", "one class", "empty split",
-    "video in splits", "identity in splits", "identical files",
+    "video in splits", "identity in splits", "identical files", "frame in splits",
 ]  # fmt: skip
 
 Place = tuple[str, str, str, str]
@@ -81,6 +81,7 @@ class Findings(Struct, frozen=True, kw_only=True):
         videos: videos in more than one split.
         identities: people in more than one split, where the names of videos say who is in them.
         identical: byte-identical files in more than one split.
+        frames: frames whose compressions are in more than one split.
         notes: remarks that are no problems.
     """
 
@@ -94,6 +95,7 @@ class Findings(Struct, frozen=True, kw_only=True):
     videos: tuple[SharedBySplits, ...]
     identities: tuple[SharedBySplits, ...]
     identical: tuple[SharedBySplits, ...]
+    frames: tuple[SharedBySplits, ...]
     notes: tuple[str, ...]
 
     @property
@@ -120,6 +122,7 @@ class Findings(Struct, frozen=True, kw_only=True):
         leaks: tuple[tuple[ProblemName, tuple[SharedBySplits, ...]], ...] = (
             ("video in splits", self.videos),
             ("identity in splits", self.identities),
+            ("frame in splits", self.frames),
         )
         for what, leaking in leaks:
             for shared in leaking:
@@ -172,6 +175,7 @@ def check(
             unreadable.append(UnreadableFile(path=path, reason=outcome.reason))
         elif outcome:
             hashes.append(("", outcome, split, path))
+    keys = frame_keys(frame) if frame["compression"].nunique() > 1 else frame["path"]
     balance = tuple(_balance(manifest, split.value) for split in SplitName)
     empty = tuple(b.split for b in balance if not b.real and not b.fake)
     rows = frame.drop_duplicates(["dataset", "video", "split"])
@@ -187,6 +191,7 @@ def check(
         videos=_in_several(places),
         identities=_in_several(_places_of_people(places)),
         identical=_in_several(hashes),
+        frames=_in_several(zip(frame["dataset"], keys, frame["split"], frame["path"], strict=True)),
         notes=_notes(manifest, empty, read),
     )
 

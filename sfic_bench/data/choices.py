@@ -15,13 +15,19 @@ class DatasetKind(StrEnum):
     """The ways in which a data set may lie in a folder; each has an importer in `sfic_bench.data.importers`."""
 
     FFPP = "ffpp"
-    FFPP_IMAGE_LEVEL = "ffpp-image-level"
     DFDC = "dfdc"
     CELEBDF = "celebdf"
     HFF = "hff"
     RELEASED = "released"
     DEEPFAKEBENCH = "deepfakebench"
     FOLDER = "folder"
+
+
+class Draw(StrEnum):
+    """Which images of a data set are used: all by its official split, or some as the paper draws them."""
+
+    OFFICIAL = "official"
+    PAPER = "paper"
 
 
 class ImageFormat(StrEnum):

@@ -4,7 +4,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -78,6 +78,24 @@ class Manifest:
                 raise UnknownName(f"compression of {self.name}", name, sorted(known))
         frame = self.where(compression=(*names, "")).reset_index(drop=True)
         return replace(self, frame=frame, name=f"{self.name} {'+'.join(names)}")
+
+
+def frame_keys(frame: pd.DataFrame) -> "pd.Series[str]":
+    """What names each image's frame whatever its compression: data set, video and file name.
+
+    Forms of one frame in several compressions have the same key. A video's name has the compression as one of its
+    parts, as in ``Deepfakes/c23/071_054``.
+    """
+    columns = (frame[name].astype(str) for name in ("dataset", "video", "compression", "path"))
+    keys = [
+        f"{dataset}:{_without(video, compression)}/{PurePosixPath(path).stem}"
+        for dataset, video, compression, path in zip(*columns, strict=True)
+    ]
+    return pd.Series(keys, index=frame.index, dtype=str)
+
+
+def _without(video: str, compression: str) -> str:
+    return "/".join(part for part in video.split("/") if part != compression) if compression else video
 
 
 def rows_digest(frame: pd.DataFrame) -> str:

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import pandas as pd
+
 from sfic_bench.data.choices import SplitName
-from sfic_bench.data.importers.ffpp import LEAKING
+from sfic_bench.data.draws import SEED, without_draw
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import InvalidValue, member
 from sfic_bench.train.recipe import EvaluationProtocol
@@ -17,12 +20,12 @@ PAPER_NAMES = {
 """The paper's names of compressions, methods and data sets, by the names in manifests."""
 
 
-def as_printed(name: str) -> str:
-    """The paper's name for the data of an experiment.
+def as_printed(name: str) -> str | None:
+    """The paper's name for the data of an experiment; ``None`` for images that were not drawn as the paper draws them.
 
-    The paper calls the image-level split of FaceForensics++ by the data set's name, and does not say that it leaks.
+    The paper calls its draw by the data set's name, and does not say that it leaks.
     """
-    return name.replace(LEAKING, "FF++")
+    return without_draw(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,17 +82,32 @@ def experiments(protocol: str, manifests: Sequence[Manifest]) -> list[Experiment
 def _domains(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
     """The rows of each data set and compression, after the paper's name for them."""
     for (dataset, compression), rows in manifest.frame.groupby(["dataset", "compression"], sort=False):
-        parts = (PAPER_NAMES.get(part, part) for part in (dataset, compression))
+        own, is_drawn, draw = dataset.partition(" (")
+        parts = (f"{PAPER_NAMES.get(own, own)}{is_drawn}{draw}", PAPER_NAMES.get(compression, compression))
         name = " ".join(part for part in parts if part)
         yield name, replace(manifest, frame=rows.reset_index(drop=True), name=name)
 
 
 def _left_out(name: str, data: DataSplits) -> Iterator[Experiment]:
-    """For each method an experiment that trains without it and tests only its fakes, beside real images."""
+    """For each method an experiment that trains without it and tests its fakes alone, beside real images.
+
+    Of images drawn as the paper draws them, fakes of the method come from the training images too, as in the paper,
+    with as many real images, which are kept out of the training. A second experiment tests the same networks on the
+    test split.
+    """
+    of_paper = as_printed(name) is not None
     for method in sorted(set(data.train["method"]) - {""}):
         short_name = PAPER_NAMES.get(method, method)
         label = f"{name} without {short_name}"
         train, val = (rows[rows["method"] != method] for rows in (data.train, data.val))
         test = data.test[data.test["method"].isin(["", method])]
-        rest = replace(data, train=train, val=val, test=test, name=label)
+        target = data.train[data.train["method"] == method] if of_paper else test
+        if of_paper:
+            real = train.index[train["label"] == 0].to_numpy()
+            kept_out = np.random.default_rng(SEED).permutation(real)[: min(len(target), len(real) // 2)]
+            target, train = pd.concat([target, train.loc[kept_out]]), train.drop(index=kept_out)
+        rest = replace(data, train=train, val=val, test=target, name=label)
         yield Experiment(train_on=label, test_on=f"{name} {short_name}", data=rest)
+        if of_paper and len(test):
+            other = Manifest(frame=test, folder=data.folder, name=f"{name} {short_name}, test split")
+            yield Experiment(train_on=label, test_on=other.name, data=rest, test_manifest=other)

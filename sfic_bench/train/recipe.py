@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sfic_bench.choices import Initialisation, McsMode
+from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.errors import LARGEST, InvalidValue, check_count, member
 from sfic_bench.measure.conditions import Device
 
@@ -38,8 +38,8 @@ class Recipe:
     """How a network is trained; the defaults are the paper's.
 
     Source: Guo et al. 2024, Section IV-A: Adam (0.9, 0.999), 1e-4 halved after each epoch, 20 epochs, batches of 64,
-    seed 7, horizontal flips, rotation (±10° in the released code), perspective, ImageNet normalisation, faces at
-    256×256. The paper gives no strength of the perspective; corners move by up to `perspective` of half the image.
+    seed 7, horizontal flips, rotation (±10° in the released code), ImageNet normalisation, faces at 256×256. The
+    released code also has a perspective, which the paper does not name: strength 0.5, bilinear.
 
     Attributes:
         batch_size: images a step, over all devices together.
@@ -47,14 +47,17 @@ class Recipe:
         input_size: height and width, pixels.
         flip: probability of a horizontal flip.
         rotation: largest angle, degrees, either way.
-        perspective: strength of the perspective; 0 leaves it out.
+        perspective: strength of the perspective, which half of the images get: corners move by up to this share of half
+            the image. 0 leaves it out.
+        interpolation: of the perspective.
         mcs: whether MCSConv is trained, as the paper says, or frozen, as in the released code.
         initialisation: how first weights are drawn, see `sfic_bench.api.build`.
         fused: train the fused form, which computes the same function with less work.
 
     Raises:
         InvalidValue: for a value out of range.
-        UnknownName: for an unknown precision, mode or initialisation. The plain strings are understood too.
+        UnknownName: for an unknown precision, interpolation, mode or initialisation. The plain strings are understood
+            too.
     """
 
     epochs: int = 20
@@ -66,7 +69,8 @@ class Recipe:
     precision: Precision = Precision.FP32
     flip: float = 0.5
     rotation: float = 10.0
-    perspective: float = 0.2
+    perspective: float = 0.0
+    interpolation: Interpolation = Interpolation.NEAREST
     mcs: McsMode = McsMode.LEARNED
     initialisation: Initialisation = Initialisation.RELEASED
     fused: bool = True
@@ -84,6 +88,7 @@ class Recipe:
             if not 0 <= getattr(self, name) <= most:
                 raise InvalidValue(f"{name} must lie in [0, {most}], got {getattr(self, name)}")
         object.__setattr__(self, "precision", member(Precision, self.precision, "precision"))
+        object.__setattr__(self, "interpolation", member(Interpolation, self.interpolation, "interpolation"))
         object.__setattr__(self, "mcs", member(McsMode, self.mcs, "mode of MCSConv"))
         object.__setattr__(self, "initialisation", member(Initialisation, self.initialisation, "initialisation"))
 

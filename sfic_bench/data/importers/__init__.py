@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sfic_bench.data.choices import DatasetKind, SplitName
+from sfic_bench.data.choices import DatasetKind, Draw, SplitName
+from sfic_bench.data.draws import PAPER_DRAWS, drawn_as_paper
 from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, lists, plain
 from sfic_bench.data.importers.layout import BadLayout, Video
 from sfic_bench.errors import InvalidValue, member
@@ -26,16 +27,19 @@ class Importer:
             folder are the options of the kind.
         videos: lists the videos that faces can be taken out of; ``None`` if the data set has only images.
         annotations: patterns of files that an import needs beside the frames.
+        load_of_paper: makes the table of all images that the paper draws from; ``load`` if not given.
     """
 
     load: Callable[..., pd.DataFrame]
     videos: Callable[[Path], list[Video]] | None = None
     annotations: tuple[str, ...] = ()
+    load_of_paper: Callable[[Path], pd.DataFrame] | None = None
 
 
 IMPORTERS: Mapping[DatasetKind, Importer] = {
-    DatasetKind.FFPP: Importer(load=ffpp.load, videos=ffpp.list_videos, annotations=ffpp.ANNOTATIONS),
-    DatasetKind.FFPP_IMAGE_LEVEL: Importer(load=ffpp.load_image_level),
+    DatasetKind.FFPP: Importer(
+        load=ffpp.load, videos=ffpp.list_videos, annotations=ffpp.ANNOTATIONS, load_of_paper=ffpp.load_of_paper
+    ),
     DatasetKind.DFDC: Importer(load=dfdc.load, videos=dfdc.list_videos, annotations=dfdc.ANNOTATIONS),
     DatasetKind.CELEBDF: Importer(load=celebdf.load, videos=celebdf.list_videos, annotations=celebdf.ANNOTATIONS),
     DatasetKind.HFF: Importer(load=lists.load_hff),
@@ -54,7 +58,9 @@ PEOPLE_IN_NAMES = {
 """By data set, a pattern for the last part of a video's name, whose groups are the people in the video."""
 
 
-def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None) -> pd.DataFrame:
+def import_dataset(
+    kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None, draw: str = Draw.OFFICIAL
+) -> pd.DataFrame:
     """The table of the data set in ``folder``; remarks for the user are in its ``attrs["notes"]``.
 
     Args:
@@ -62,23 +68,31 @@ def import_dataset(kind: str, folder: Path, *, fake_label: int | None = None, sp
         folder: the data set's folder; for ``deepfakebench`` it may be a single file.
         fake_label: the label that means fake, for ``released``.
         split: the split of all images, one of `SplitName`, for ``folder``.
+        draw: ``"official"`` for all images by the data set's own split, or ``"paper"`` for a draw as the paper's, see
+            `sfic_bench.data.draws`.
 
     Raises:
-        UnknownName: for an unknown kind or split.
+        UnknownName: for an unknown kind, split or draw.
         InvalidValue: for an option that the kind does not take.
         BadLayout: if the folder is not laid out as the kind says.
     """
     kind = member(DatasetKind, kind, "kind of data set")
-    importer = IMPORTERS[kind]
+    importer, load = IMPORTERS[kind], IMPORTERS[kind].load
+    paper = PAPER_DRAWS.get(kind) if member(Draw, draw, "draw") is Draw.PAPER else None
+    if draw == Draw.PAPER:
+        if paper is None:
+            raise InvalidValue(f"the paper draws from {', '.join(PAPER_DRAWS)}, not from {kind}: leave the draw out")
+        load = importer.load_of_paper or load
     options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
-        if name not in signature(importer.load).parameters:
+        if name not in signature(load).parameters:
             raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
     if not (folder.is_dir() or (kind is DatasetKind.DEEPFAKEBENCH and folder.is_file())):
         raise BadLayout(f"there is no folder {folder}")
     try:
-        return importer.load(folder, **given)
+        frame = load(folder, **given)
+        return frame if paper is None else drawn_as_paper(frame, paper)
     except OSError as error:  # a list may name what no file can be called
         raise BadLayout(f"{printable(str(error.filename))[:200]}: {error.strerror or error}") from None
     except UnicodeError as error:

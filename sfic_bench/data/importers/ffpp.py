@@ -1,4 +1,4 @@
-"""FaceForensics++, by its official split, or by the paper's split of single images.
+"""FaceForensics++, by its official split, or all of it for the paper's draw.
 
 Source: Rössler et al., "FaceForensics++", ICCV 2019, and the repository ondyari/FaceForensics. Its folders are
 ``original_sequences/{youtube,actors}`` and ``manipulated_sequences/METHOD``, with ``{raw,c23,c40}/{videos,frames}`` in
@@ -8,16 +8,12 @@ each. A fake has the name target_source. ``train.json``, ``val.json`` and ``test
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.importers import layout
 
 DATASET, DFD = "FF++", "DFD"
-
-LEAKING = "FF++ (image-level split, leaks)"
-"""The data set's name in a manifest with frames of one video on both sides of the split."""
 
 SEQUENCES = {"original_sequences": 0, "manipulated_sequences": 1}
 """Labels by folder, fake = 1."""
@@ -26,8 +22,8 @@ DFD_FOLDERS = ("actors", "DeepFakeDetection")
 
 PAPER_METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 
-SEED, TRAIN_TO_TEST = 7, (5, 1)
-"""The seed and the proportions of the paper's split of its 120,000 images."""
+PAPER_FOLDERS, PAPER_COMPRESSIONS = ("youtube", "actors", *PAPER_METHODS), ("c23", "c40")
+"""What the paper's data are: 1,000 videos from YouTube and 363 of actors, and 4,000 fakes, in two compressions."""
 
 ANNOTATIONS = tuple(f"{folder}{split}.json" for folder in ("", "splits/") for split in SplitName)
 """Files beside the videos that an import needs."""
@@ -57,28 +53,17 @@ def load(folder: Path) -> pd.DataFrame:
     return manifest.table("ffpp")
 
 
-def load_image_level(folder: Path) -> pd.DataFrame:
-    """The paper's data: real images and fakes by four methods, split 5:1 image by image, so that it leaks.
-
-    Frames of one video, and one face in several videos, are on both sides, so that scores on this split say little
-    about new videos. As in the paper, there are no validation images: 5 of 6 images are ``train``, and 1 is ``test``.
-    That one is drawn separately for real and for fake images, with seed 7, from the paths in order.
+def load_of_paper(folder: Path) -> pd.DataFrame:
+    """All images of the paper's data: both sources of real videos, four methods, c23 and c40; all are ``train``.
 
     Raises:
         BadLayout: without frames.
     """
-    manifest = layout.ManifestBuilder(folder, LEAKING)
+    manifest = layout.ManifestBuilder(folder, DATASET)
     for frames, label, columns in _frame_folders(folder):
-        if columns["method"] in ("youtube", *PAPER_METHODS):
+        if columns["method"] in PAPER_FOLDERS and columns["compression"] in PAPER_COMPRESSIONS:
             manifest.add_frames(frames, label, split=SplitName.TRAIN, **columns)
-    manifest.notes.append("frames of one video are on both sides of this split: it leaks")
-    frame = manifest.table("ffpp-image-level")
-    draw = np.random.default_rng(SEED)
-    for label in (0, 1):
-        places = frame.index[frame["label"] == label].to_numpy()
-        test = round(len(places) * TRAIN_TO_TEST[1] / sum(TRAIN_TO_TEST))
-        frame.loc[places[draw.permutation(len(places))[:test]], "split"] = SplitName.TEST.value
-    return frame
+    return manifest.table("ffpp")
 
 
 def list_videos(folder: Path) -> list[layout.Video]:
