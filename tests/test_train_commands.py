@@ -3,15 +3,18 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from helpers.command import run_command
 from helpers.training import SIZE, pictures, small_splits, write_splits
 from PIL import Image
 
+from sfic_bench.data.manifest import COLUMNS, Manifest
+from sfic_bench.train.attention import fakes
 from sfic_bench.train.inference import TrainedNetwork, load_input
 from sfic_bench.train.runs import Run
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.train.splits import DataSplits, UnusableData
 
 
 @pytest.fixture
@@ -91,3 +94,25 @@ def test_scores_are_compared_and_reported(tmp_path: Path) -> None:
     assert run_command("report", trained, "-o", page)[0] == 0
     text = page.read_text()
     assert "Scores of trained networks" in text and "from trained.json" in text
+
+
+def test_fakes_are_random_of_different_videos_and_all_methods(tmp_path: Path) -> None:
+    rows = []
+    for method in ("DF", "FS"):
+        for video in range(3):
+            for compression in ("c23", "c40"):
+                for frame in range(5):
+                    place = f"{method}/{compression}/{video}"
+                    path = f"{place}/{frame}.png"
+                    (tmp_path / place).mkdir(parents=True, exist_ok=True)
+                    Image.new("RGB", (SIZE, SIZE), (video, frame, method == "DF")).save(tmp_path / path)
+                    rows.append((path, 1, "FF++", method, place, "test", compression))
+    manifest = Manifest(frame=pd.DataFrame(rows, columns=list(COLUMNS)), folder=tmp_path)
+    tensors = fakes(manifest, SIZE, 4)
+    seen = [(int(t[2, 0, 0]), int(t[0, 0, 0])) for t in tensors]  # method and video
+    assert len(set(seen)) == 4 and [method for method, _ in seen] == [1, 0, 1, 0]
+    again, other = (torch.stack(fakes(manifest, SIZE, 4, seed)) for seed in (7, 8))
+    assert torch.equal(torch.stack(tensors), again) and not torch.equal(again, other)
+    with pytest.raises(UnusableData, match="has fakes of 6 videos, and 7 fakes are to be averaged: give smaller --c"):
+        fakes(manifest, SIZE, 7)
+    assert len(fakes(tmp_path / "DF/c23/0", SIZE, 5)) == 5

@@ -170,10 +170,15 @@ def attention_command(
         Path | None, typer.Option(metavar="DIR", help="A folder of fakes, instead of the data's.")
     ] = None,
     counts: Annotated[str, typer.Option(metavar="N[,N…]", help="Numbers of fakes to average over.")] = "4,8,16",
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice of fakes.")] = 7,
     device: options.DeviceOption = Device.CPU,
     trust_code: training_options.TrustCode = False,
 ) -> None:
-    """Draw average forgery attention maps (Fig. 5), which show where networks look in 4, 8 and 16 fakes."""
+    """Draw average forgery attention maps (Section IV-G, Fig. 5), which show where networks look in 4, 8 and 16 fakes.
+
+    The fakes are random, each of another video of the test split, with all methods in turns. Two runs of one backbone,
+    vanilla and SFIC, give the paper's figure.
+    """
     check_writable(output)
     numbers = options.counts("--counts", counts)
     with training_options.training_packages():
@@ -185,7 +190,7 @@ def attention_command(
         source = images or training_options.manifest_of(data, compression)
         maps = []
         for network in networks:
-            inputs = fakes(source, network.recipe.input_size, max(numbers))
+            inputs = fakes(source, network.recipe.input_size, max(numbers), seed)
             maps.append([network.attention(inputs[:count]) for count in numbers])
         write_bytes_atomically(output, picture(maps, [str(network.variant) for network in networks], numbers))
     say(f"wrote {output}")

@@ -154,7 +154,7 @@ class TrainedNetwork:
         The map is the gradient of the difference between the fake and the real logit with respect to the input, its
         absolute value, the maximum over channels, and the mean over images. It is scaled to a maximum of 1.
 
-        Source: Guo et al. 2024, Section IV-F, Fig. 5, after Wang & Deng, "Representative forgery mining for fake face
+        Source: Guo et al. 2024, Section IV-G, Fig. 5, after Wang & Deng, "Representative forgery mining for fake face
         detection", CVPR 2021.
         """
         self.model.eval()
