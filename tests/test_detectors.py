@@ -169,8 +169,17 @@ def test_training(name: str, tmp_path: Path) -> None:
     data, variant = DataSplits.of(manifest), Variant(backbone=name)
     plain = recipe(**PLAIN)
     if name == "multi-task":
+        # Without any masks it learns from labels alone; with some, a fake without one is an error.
+        assert train(variant, plain, data, Run(tmp_path / "none"), TrainingDevices()).images == 6
+        some = manifest.frame.assign(mask=["mark.png" if i == 3 else "" for i in range(len(manifest.frame))])
         with pytest.raises(BadManifest, match=r"train001.png has no mask.*column 'mask'"):
-            train(variant, plain, data, Run(tmp_path / "none"), TrainingDevices())
+            train(
+                variant,
+                plain,
+                DataSplits.of(type(manifest)(frame=some, folder=manifest.folder)),
+                Run(tmp_path / "some"),
+                TrainingDevices(),
+            )
         mark = np.zeros((SIZE, SIZE), np.uint8)
         mark[8:11, 8:11] = 255
         Image.fromarray(mark).save(tmp_path / "images" / "mark.png")

@@ -14,12 +14,13 @@ from sfic_bench.cli.data import data_app
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.main import app
+from sfic_bench.cli.table import table_command
 from sfic_bench.cli.training import train_command
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.variant import Variant
+from sfic_bench.sweep.blocks import BLOCKS
 from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.spec import BLOCKS
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 Command = Callable[..., None]
@@ -58,6 +59,7 @@ def _plain(default: object) -> object:
         (stage2_command, [Conditions], {"input_size"}),  # its --size is that of S
         (train_command, [Recipe, TrainingDevices], WITHOUT_OPTION),
         (accuracy_command, [Recipe, TrainingDevices], WITHOUT_OPTION | {"seed"}),  # it has --seeds
+        (table_command, [Recipe, TrainingDevices], WITHOUT_OPTION | {"seed"}),
     ],
 )
 def test_options_have_the_defaults_of_the_dataclasses(
@@ -77,6 +79,7 @@ def test_options_have_the_defaults_of_the_dataclasses(
         ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers"}),
         ("latency", latency_command, NEEDS, set()),
         ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs"}),
+        ("table", table_command, NEEDS | WITHOUT_OPTION | {"compression"}, {"runs", "results", "dry_run"}),
     ],
 )
 def test_a_block_has_the_names_and_defaults_of_its_command(
@@ -85,7 +88,8 @@ def test_a_block_has_the_names_and_defaults_of_its_command(
     keys, options = declared_defaults(BLOCKS[kind]), command_defaults(command)
     assert keys.keys() - options.keys() == only_in_block
     assert options.keys() - keys.keys() == only_options | {"format", "output"}
-    shared = (keys.keys() & options.keys()) - {"backbone"}  # a block must name its networks
+    # A block must name its networks or its table, and a table on the command line its data.
+    shared = (keys.keys() & options.keys()) - ({"number", "data"} if kind == "table" else {"backbone"})
     assert {name: keys[name] for name in shared} == {name: options[name] for name in shared}
 
 

@@ -38,7 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "list": ("list",),
 }
 HELP = (
-    *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "train", "evaluate", "predict"),
+    *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "table", "train", "evaluate", "predict"),
     *("attention", "explain", "export", "list", "env", "data import", "data check", "data extract"),
     *("sweep run", "sweep status"),
 )

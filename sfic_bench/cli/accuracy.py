@@ -1,7 +1,6 @@
 """``sfic-bench accuracy``: a protocol over a grid of networks and several seeds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +8,8 @@ import typer
 
 from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli import options, training_options
+from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View
-from sfic_bench.cli.training_progress import report_finished, training_progress
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.accuracy_tables import protocol_table
@@ -59,9 +58,7 @@ def accuracy_command(
     grid = options.grid(backbone, alpha, beta, on_unsupported, default_alphas=(0.5,), default_betas=(1.0,))
     seed_list = options.counts("--seeds", seeds)
     out = Output(format=format, path=output)
-    groups = []
     with training_options.training_packages():
-        from sfic_bench.train.accuracy import ExperimentRuns, predictions, run_of, train_and_test
         from sfic_bench.train.protocols import experiments
 
         used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
@@ -71,32 +68,14 @@ def accuracy_command(
             interpolation=interpolation, mcs=mcs, initialisation=initialisation,
         )  # fmt: skip
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
-        selected = experiments(protocol, manifests)
-        count, number = len(selected) * len(grid) * len(seed_list), 0
-        # Experiments with the same training data share their runs.
-        for experiment in selected:
-            for variant in grid:
-                frames = []
-                for seed in seed_list:
-                    run = run_of(runs, variant, experiment.train_on, seed)
-                    title = f"{variant}, {experiment.train_on}, seed {seed}"
-                    with training_progress(title) as listener:
-                        seeded = replace(recipe, seed=seed)
-                        unreadable = train_and_test(variant, experiment, seeded, used, run, listener)
-                    training_options.report_unreadable(unreadable)
-                    frames.append(predictions(run, experiment))
-                    number += 1
-                    if training_options.is_first_process():
-                        report_finished(f"{title}, tested on {experiment.test_on}", number, count)
-                groups.append(
-                    ExperimentRuns(
-                        variant=variant, train_on=experiment.train_on, test_on=experiment.test_on, runs=frames
-                    )
-                )
-                if training_options.is_first_process():
-                    out.keep(_view(groups, protocol, recipe, seed_list))
+        pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in grid]
+
+        def view(groups: "Sequence[ExperimentRuns]") -> View:
+            return _view(groups, protocol, recipe, seed_list)
+
+        groups = run_all(pairs, recipe, seed_list, used, runs, lambda finished: out.keep(view(finished)))
     if training_options.is_first_process():
-        out.emit(_view(groups, protocol, recipe, seed_list))
+        out.emit(view(groups))
 
 
 def _view(groups: "Sequence[ExperimentRuns]", protocol: str, recipe: Recipe, seeds: Sequence[int]) -> View:

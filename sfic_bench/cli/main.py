@@ -21,6 +21,7 @@ from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
 from sfic_bench.cli.report import report_command
 from sfic_bench.cli.sweep import sweep_app
+from sfic_bench.cli.table import table_command
 from sfic_bench.errors import SficBenchError, first_line
 from sfic_bench.version import __version__
 
@@ -44,6 +45,7 @@ app.command("compare", epilog=compare.EPILOG)(compare.compare_command)
 app.command("report")(report_command)
 app.add_typer(data_app, name="data")
 app.command("accuracy")(accuracy_command)
+app.command("table")(table_command)
 app.command("train")(training.train_command)
 app.command("evaluate")(training.evaluate_command)
 app.command("predict")(training.predict_command)

@@ -73,6 +73,13 @@ class Output:
         else:
             write_text(self.path, self._text(view))
 
+    def show(self, tables: Sequence[Table]) -> None:
+        """Print tables that are no result."""
+        if self.format is Format.TABLE and sys.stdout.isatty():
+            to_terminal(tables, Console())
+        else:
+            sys.stdout.write(to_plain(tables))
+
     def _text(self, view: View) -> str:
         match self.format:
             case Format.TABLE | Format.WIDE:  # in a file or a pipe there is no width to fit into

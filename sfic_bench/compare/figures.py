@@ -78,6 +78,8 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
         rows += [figure for row in file.accuracy.rows for figure in _scores(row.key, row.scores())]
     if file.scores is not None:
         rows += [figure for row in file.scores.rows for figure in _scores(row.key, row.scores())]
+    if file.table is not None:
+        rows += [figure for cell in file.table.rows for figure in _scores(cell.key, {"percent": cell.measured})]
     frame = pd.DataFrame(rows, columns=list(Figure._fields))
     return frame.astype({"value": object, "samples": object, "interval": object})
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from sfic_bench.data.choices import DatasetKind, SplitName
 from sfic_bench.data.manifest import frame_keys
+from sfic_bench.paper.wide import DataName
 
 SEED = 7
 """The paper's seed."""
@@ -90,6 +91,13 @@ def drawn_as_paper(frame: pd.DataFrame, draw: PaperDraw) -> pd.DataFrame:
 
 
 _DRAWN = re.compile(rf" \((?:{'|'.join({draw.name for draw in PAPER_DRAWS.values()})})\)")
+
+
+def data_name(name: str) -> DataName:
+    """What the paper calls the data of an experiment, and whether they were drawn as the paper draws them."""
+    if (papers := without_draw(name)) is not None:
+        return DataName(name=papers, is_papers=True)
+    return DataName(name=re.sub(r" \(paper-[^)]*\)", "", name), is_papers=False)
 
 
 def without_draw(name: str) -> str | None:

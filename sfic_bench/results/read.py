@@ -19,10 +19,11 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import label
 from sfic_bench.results.pytest_benchmark import PytestResult
 from sfic_bench.results.scores import ScoresResult
+from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
 
-Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult
+Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult | PaperTableResult
 """The results that can be read back, compared and shown."""
 
 
@@ -35,7 +36,8 @@ class ResultFile:
     """One result file, upgraded to this version of sfic-bench.
 
     Attributes:
-        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"`` or ``"pytest-benchmark"``.
+        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"``, ``"table"`` or
+            ``"pytest-benchmark"``.
     """
 
     path: Path
@@ -71,6 +73,11 @@ class ResultFile:
         """The scores of one trained network; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, ScoresResult) else None
 
+    @property
+    def table(self) -> PaperTableResult | None:
+        """A table of the paper; ``None`` in a file of another kind."""
+        return self.result if isinstance(self.result, PaperTableResult) else None
+
 
 class _Header(Struct):
     schema: str | None = None
@@ -84,6 +91,7 @@ WRITTEN: Mapping[str, type[Result]] = {
     "sfic-bench/accuracy/2": AccuracyResult,
     "sfic-bench/audit/1": AuditResult,
     "sfic-bench/scores/2": ScoresResult,
+    "sfic-bench/table/1": PaperTableResult,
 }
 """The schemas that this version writes and reads back."""
 

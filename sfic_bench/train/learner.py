@@ -15,11 +15,13 @@ from sfic_bench.convert import fuse
 from sfic_bench.data.loader import Batch
 from sfic_bench.errors import InvalidValue, SficBenchError
 from sfic_bench.measure.memory import lack_of_memory
+from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector, two_logits
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.augment import Augment
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 from sfic_bench.train.runs import Run
+from sfic_bench.train.splits import DataSplits
 
 WORKERS_PER_CORE = 16
 """More processes than this for each core only wait for each other."""
@@ -82,17 +84,25 @@ def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
+def lacks_masks(variant: Variant, data: DataSplits) -> bool:
+    """Whether a network would learn from masks and ``data`` have none, so that it learns from labels alone."""
+    if not variant.is_vanilla or variant.backbone not in registry.detector_names() or data.has_masks:
+        return False
+    return isinstance(registry.build(variant.backbone, device="meta"), Detector)
+
+
 class Learner:
     """A network with its optimiser and its augmentation, on the device of this process.
 
     Attributes:
         network: the network itself, whose state dict has its own names.
         model, optimiser: the network and Adam as Fabric calls them, with the gradients of all processes.
-        needs_masks: whether the loss needs to know where images were manipulated.
+        needs_masks: whether the loss needs to know where images were manipulated. A detector whose data have no masks
+            at all learns from its classification loss alone.
         finished_epochs: number of epochs that the run's checkpoint has; 0 without a checkpoint.
     """
 
-    def __init__(self, fabric: Fabric, variant: Variant, recipe: Recipe, run: Run) -> None:
+    def __init__(self, fabric: Fabric, variant: Variant, recipe: Recipe, run: Run, *, has_masks: bool) -> None:
         self.fabric, self.recipe = fabric, recipe
         self.network = new_network(variant, recipe)
         optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.999))
@@ -100,7 +110,7 @@ class Learner:
         if run.has_checkpoint:
             self.finished_epochs = run.load_checkpoint(self.network, optimiser, recipe.epochs)
         self.model, self.optimiser = fabric.setup(self.network, optimiser)
-        self.needs_masks = isinstance(self.network, Detector)
+        self.needs_masks = isinstance(self.network, Detector) and has_masks
         if self.needs_masks:
             # Fabric joins the gradients of several processes only after the forward methods that it knows.
             self.model.mark_forward_method("forward_with_labels")
@@ -129,6 +139,12 @@ class Learner:
         images, labels = batch.images.to(device), batch.labels.to(device)
         if not isinstance(self.network, Detector):
             return F.cross_entropy(two_logits(self.model(self.augment(images))), labels)
+        if not self.needs_masks:
+            detection = self.model(self.augment(images))
+            # Several processes wait for the gradients of all weights, so that the decoder's are 0 and not missing.
+            unused = 0 * (detection.mask.sum() + detection.reconstruction.sum())
+            loss: Tensor = self.network.classification_loss(detection, labels) + unused
+            return loss
         assert batch.masks is not None
         values, masks = self.augment.augmented(images, batch.masks.to(device))
         assert masks is not None

@@ -110,7 +110,8 @@ class _Training:
 
     def __post_init__(self) -> None:
         self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
-        self.learner = Learner(self.fabric, self.variant, self.recipe, self.run)
+        has_masks = self.data.has_masks
+        self.learner = Learner(self.fabric, self.variant, self.recipe, self.run, has_masks=has_masks)
         self.order = self._order(self.data.train, seed=self.recipe.seed)
         self.loader = self._loader(self.data.train, self.order, masks=self.learner.needs_masks)
 

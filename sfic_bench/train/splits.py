@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.loader import Batch
-from sfic_bench.data.manifest import Manifest, rows_digest, sizes_digest
+from sfic_bench.data.manifest import ON_THE_FLY, Manifest, rows_digest, sizes_digest
 from sfic_bench.errors import SficBenchError
 
 
@@ -63,6 +63,13 @@ class DataSplits:
     def images(self) -> dict[str, int]:
         """The number of images of each split."""
         return {split.value: len(getattr(self, split)) for split in SplitName}
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether any training fake has a mask, or is made on the fly with one."""
+        fakes = self.train[self.train["label"] == 1]
+        on_the_fly = fakes["path"].astype(str).str.startswith(ON_THE_FLY).any()
+        return bool(on_the_fly or ("mask" in fakes and (fakes["mask"] != "").any()))
 
     def digests(self) -> DataDigests:
         """What tells these images from others, whatever their manifest is called."""

@@ -35,6 +35,10 @@ class Detector(nn.Module):
         """The forward pass of a training step, for images ``[B, 3, H, W]`` whose labels ``[B]`` are known."""
 
     @abstractmethod
+    def classification_loss(self, detection: Detection, labels: Tensor) -> Tensor:
+        """The part of `loss` that needs labels alone."""
+
+    @abstractmethod
     def loss(self, detection: Detection, images: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
         """The number that training minimises, where `forward_with_labels` has given ``detection``.
 

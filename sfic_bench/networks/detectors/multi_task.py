@@ -73,8 +73,11 @@ class MultiTask(Detector):
         decoded = self.shared((halves * kept[:, :, None, None, None]).flatten(1, 2))
         return Detection(logits, self.segment(decoded), torch.tanh(self.reconstruct(decoded)))
 
-    def loss(self, detection: Detection, images: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
+    def classification_loss(self, detection: Detection, labels: Tensor) -> Tensor:
         target = F.one_hot(labels, 2).to(detection.logits.dtype)
-        activation = (detection.logits - target).abs().sum(dim=1).mean()
+        return (detection.logits - target).abs().sum(dim=1).mean()
+
+    def loss(self, detection: Detection, images: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
         segmentation = F.cross_entropy(detection.mask, masks.long())
-        return activation + segmentation + F.mse_loss(detection.reconstruction, 2 * images - 1)
+        reconstruction = F.mse_loss(detection.reconstruction, 2 * images - 1)
+        return self.classification_loss(detection, labels) + segmentation + reconstruction

@@ -9,6 +9,7 @@ from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE, scores_tab
 from sfic_bench.report.columns import tabulated
 from sfic_bench.report.page.charts import heat_maps, pareto, strips
 from sfic_bench.report.page.section import Section
+from sfic_bench.report.paper_tables import paper_tables
 from sfic_bench.report.timing_tables import NOTES, OVER_VANILLA, TIMING_COLUMNS
 from sfic_bench.results.read import ResultFile
 
@@ -37,6 +38,14 @@ def scores_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     if tables:
         lead = "One network each, trained once: other seeds give other scores, which `sfic-bench accuracy` shows."
         yield Section(name="trained", title="Scores of trained networks", lead=lead, tables=tables, first=True)
+
+
+def table_sections(files: Sequence[ResultFile]) -> Iterator[Section]:
+    """The paper's tables with measured accuracies, one for each file of ``table``."""
+    for i, table in enumerate((table for file in files if (table := file.table) is not None), 1):
+        wide, cells = paper_tables(table)
+        lead = "The paper's form, each cell with the measured figure over the printed one."
+        yield Section(name=f"table-{i}", title=wide.title, lead=lead, tables=[wide, cells], first=True)
 
 
 def slower_section(times: pd.DataFrame) -> Section:

@@ -12,7 +12,13 @@ from sfic_bench.report.columns import Cells, interval_columns, tabulated
 from sfic_bench.report.comparison_tables import comparison_tables, headline
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
 from sfic_bench.report.page.joined import side_by_side_section
-from sfic_bench.report.page.measured import accuracy_section, scores_section, slower_section, time_sections
+from sfic_bench.report.page.measured import (
+    accuracy_section,
+    scores_section,
+    slower_section,
+    table_sections,
+    time_sections,
+)
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.table import Column, Table
 from sfic_bench.results.audit import AuditRow
@@ -48,7 +54,7 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
     parts += side_by_side_section(costs, times, accuracies)
     if len(accuracies):
         parts.append(accuracy_section(accuracies))
-    parts += scores_section(files)
+    parts += [*table_sections(files), *scores_section(files)]
     if len(times):
         parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):

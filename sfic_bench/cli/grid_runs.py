@@ -1,0 +1,59 @@
+"""Training and scoring many networks one after the other, which ``accuracy`` and ``table`` share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfic_bench.cli import training_options
+from sfic_bench.cli.output import say
+from sfic_bench.cli.training_progress import report_finished, training_progress
+from sfic_bench.networks.variant import Variant
+from sfic_bench.train.recipe import Recipe, TrainingDevices
+
+if TYPE_CHECKING:
+    from sfic_bench.train.accuracy import ExperimentRuns
+    from sfic_bench.train.protocols import Experiment
+
+
+def run_all(
+    pairs: "Sequence[tuple[Variant, Experiment]]",
+    recipe: Recipe,
+    seeds: Sequence[int],
+    devices: TrainingDevices,
+    runs: Path,
+    keep: "Callable[[Sequence[ExperimentRuns]], object]",
+) -> "list[ExperimentRuns]":
+    """Train and test each network in its experiment with each seed, unless that is done.
+
+    Experiments with the same training data share their runs. ``keep`` is called with all that is finished after each
+    pair, so that an early end loses nothing.
+    """
+    from sfic_bench.train.accuracy import ExperimentRuns, predictions, run_of, train_and_test
+    from sfic_bench.train.learner import lacks_masks
+
+    groups: list[ExperimentRuns] = []
+    said: set[tuple[str, str]] = set()
+    for variant, experiment in pairs:
+        frames = []
+        if training_options.is_first_process() and lacks_masks(variant, experiment.data):
+            place = (variant.backbone, experiment.train_on)
+            if place not in said:
+                say(f"sfic-bench: no fake of {place[1]} has a mask: {place[0]} learns by its classification loss alone")
+            said.add(place)
+        for seed in seeds:
+            run = run_of(runs, variant, experiment.train_on, seed)
+            title = f"{variant}, {experiment.train_on}, seed {seed}"
+            with training_progress(title) as listener:
+                unreadable = train_and_test(variant, experiment, replace(recipe, seed=seed), devices, run, listener)
+            training_options.report_unreadable(unreadable)
+            frames.append(predictions(run, experiment))
+            if training_options.is_first_process():
+                done, count = len(groups) * len(seeds) + len(frames), len(pairs) * len(seeds)
+                report_finished(f"{title}, tested on {experiment.test_on}", done, count)
+        groups.append(
+            ExperimentRuns(variant=variant, train_on=experiment.train_on, test_on=experiment.test_on, runs=frames)
+        )
+        if training_options.is_first_process():
+            keep(groups)
+    return groups

@@ -1,0 +1,153 @@
+"""``sfic-bench table``: an accuracy table of the paper, measured and printed side by side."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfic_bench.choices import Initialisation, Interpolation, McsMode
+from sfic_bench.cli import options, training_options
+from sfic_bench.cli.grid_runs import run_all
+from sfic_bench.cli.output import Format, Output, View, progress
+from sfic_bench.errors import InvalidValue
+from sfic_bench.measure.conditions import Device
+from sfic_bench.paper.wide import PaperTable, TableNumber, filled
+from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.report.paper_tables import paper_tables
+from sfic_bench.results.environment import environment
+from sfic_bench.results.tables import PaperTableResult
+from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
+from sfic_bench.units import format_duration
+
+if TYPE_CHECKING:
+    from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
+    from sfic_bench.train.accuracy import ExperimentRuns
+    from sfic_bench.train.tables import PlannedRun, Speed
+
+
+def table_command(
+    number: Annotated[TableNumber, typer.Argument(metavar="TABLE", help="The paper's number, from II to IX.")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="MANIFEST[,…]", help="Manifests (`sfic-bench data import`).")
+    ] = "",
+    runs: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the runs; finished runs are not repeated.")
+    ] = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Fill the table with these results of `accuracy` or `sweep`. Repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and for how long, and train nothing.")
+    ] = False,
+    seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
+    epochs: training_options.Epochs = 20,
+    batch_size: training_options.BatchSize = 64,
+    learning_rate: training_options.LearningRate = 1e-4,
+    decay: training_options.Decay = 0.5,
+    input_size: options.InputSize = 256,
+    precision: training_options.PrecisionOption = Precision.FP32,
+    flip: training_options.Flip = 0.5,
+    rotation: training_options.Rotation = 10.0,
+    perspective: training_options.Perspective = 0.0,
+    interpolation: training_options.InterpolationOption = Interpolation.NEAREST,
+    mcs: training_options.McsOption = McsMode.LEARNED,
+    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
+    device: options.DeviceOption = Device.CPU,
+    devices: training_options.DeviceCount = 1,
+    workers: training_options.Workers = 0,
+    skip_unreadable: training_options.SkipUnreadable = False,
+    format: options.FormatOption = Format.TABLE,
+    output: options.OutputOption = None,
+) -> None:
+    """Train and score exactly the networks of one of the paper's tables, and show it as the paper does.
+
+    Each cell has the measured figure beside the printed one, and a verdict where the images were drawn as the paper
+    draws them. Finished runs are found again, and the same command goes on with those that were stopped.
+    """
+    out, table = Output(format=format, path=output), PaperTable.of(number)
+    seed_list = options.counts("--seeds", seeds)
+    recipe = Recipe(
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay, input_size=input_size,
+        precision=precision, flip=flip, rotation=rotation, perspective=perspective, interpolation=interpolation,
+        mcs=mcs, initialisation=initialisation,
+    )  # fmt: skip
+    if results:
+        out.emit(_view(table, [_accuracies(path) for path in results], ()))
+        return
+    if not data or runs is None:
+        raise InvalidValue("--data and --runs are needed to train; --results fills the table with what was measured")
+    with training_options.training_packages():
+        from sfic_bench.train import accuracy
+        from sfic_bench.train.learner import lacks_masks
+        from sfic_bench.train.tables import columns, experiments_of, measured_speed, planned
+
+        used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
+        manifests = [training_options.manifest_of(name, "") for name in options.parts(data)]
+        selected, without = experiments_of(table, manifests)
+        pairs = [(variant, experiment) for experiment in selected for variant in table.networks]
+        if dry_run:
+            plan = list(planned(pairs, recipe, seed_list, runs))
+            variants = [run.variant for run in plan if run.images_left]
+            with tempfile.TemporaryDirectory() as folder, progress("measuring", 1):
+                speed = measured_speed(variants, recipe, used, Path(folder)) if variants else None
+            _show_plan(table.number, plan, speed)
+            return
+        notes = [f"not measured, for want of data: {columns(without)}"] if without else []
+        if unmasked := sorted({v.backbone for v, e in pairs if lacks_masks(v, e.data)}):
+            notes.append(f"{', '.join(unmasked)} learnt by its classification loss alone: the fakes have no masks")
+
+        def view(groups: "Sequence[ExperimentRuns]") -> View:
+            return _view(table, [accuracy.result(groups, number, recipe, seed_list)], notes)
+
+        groups = run_all(pairs, recipe, seed_list, used, runs, lambda finished: out.keep(view(finished)))
+    if training_options.is_first_process():
+        out.emit(view(groups))
+
+
+def _view(table: PaperTable, accuracies: "Sequence[AccuracyResult]", notes: Sequence[str]) -> View:
+    from sfic_bench.data.draws import data_name  # imports pandas
+
+    rows: list[AccuracyRow] = [row for accuracy in accuracies for row in accuracy.rows]
+    names = {name: data_name(name) for row in rows for name in (row.train_on, row.test_on)}
+    result = PaperTableResult(
+        environment=environment(), table=table.number, recipe=accuracies[0].recipe,
+        seeds=sorted({seed for accuracy in accuracies for seed in accuracy.seeds}), notes=list(notes),
+        rows=filled(table, rows, names),
+    )  # fmt: skip
+    return View(result=result, tables=paper_tables(result), rows=result.rows)
+
+
+def _accuracies(path: Path) -> "AccuracyResult":
+    from sfic_bench.results.read import read
+
+    accuracy = read(path).accuracy
+    if accuracy is None:
+        raise InvalidValue(f"{path} holds no accuracies: --results takes what `accuracy` or `sweep` writes")
+    return accuracy
+
+
+def _show_plan(number: str, plan: "Sequence[PlannedRun]", speed: "Speed | None") -> None:
+    """Print the trainings, and how long they will take."""
+
+    def time_of(run: "PlannedRun") -> str:
+        return "" if speed is None or not run.images_left else format_duration(speed.seconds(run))
+
+    columns: tuple[Cells[PlannedRun], ...] = (
+        Cells("network", lambda run: str(run.variant), number=False),
+        Cells("trained on", lambda run: run.train_on, number=False),
+        Cells("seed", lambda run: str(run.seed)),
+        Cells("images", lambda run: f"{run.images:,}"),
+        Cells("epochs", lambda run: f"{run.epochs if run.is_finished else run.finished_epochs} of {run.epochs}"),
+        Cells("time left", time_of),
+    )
+    left = [run for run in plan if run.images_left]
+    notes = [f"{len(plan) - len(left)} of {len(plan)} trainings are finished"]
+    if speed is not None:
+        total = format_duration(sum(speed.seconds(run) for run in left))
+        measured = ", ".join(f"{variant} {rate:.3g}" for variant, rate in speed.measured.items())
+        notes.append(f"{total} left on this machine, one after the other, without decoding and scoring")
+        notes.append(f"measured now, images a second: {measured}; other networks by their MACs")
+    Output(format=Format.TABLE, path=None).show([tabulated(f"Trainings of Table {number}", columns, plan, notes=notes)])
