@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Thread
 
 STARTER = "SFIC_BENCH_STARTER"
@@ -10,15 +12,20 @@ STARTER = "SFIC_BENCH_STARTER"
 CHECKED_EVERY_S = 0.5
 
 
-def name_starter() -> None:
-    """Tell the processes that this one starts that it is the one to end with."""
+@contextmanager
+def named_starter() -> Iterator[None]:
+    """Tell the processes that this one starts within the block, and no later ones, that it is the one to end with."""
     os.environ[STARTER] = str(os.getpid())
+    try:
+        yield
+    finally:
+        os.environ.pop(STARTER, None)
 
 
 def end_with_starter() -> None:
-    """End this process when its starter has ended, perhaps already; do nothing if it has none or is the starter."""
-    starter = int(os.environ.get(STARTER) or 0)
-    if starter in (0, os.getpid()):
+    """End this process when its starter has ended, perhaps already; do nothing if none is named."""
+    starter = int(os.environ.pop(STARTER, "0"))
+    if not starter:
         return
 
     def watch() -> None:

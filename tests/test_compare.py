@@ -207,8 +207,8 @@ def test_what_the_commands_write_can_be_read(tmp_path: Path) -> None:
     for arguments in (
         ("flops", "--backbone", "mobilenet", "--alpha", ".5", "--beta", "1", "--per-layer"),
         ("latency", "--backbone", "mobilenet", "--alpha", ".5", "--beta", "1", "--input-size", "32",
-         "--batch-size", "1", "--path", "reference,cuda-graph", "--max-seconds", "5"),
-        ("stage2", "--channels", "8", "--size", "8", "--alpha", ".5", "--beta", "1", "--max-seconds", "5"),
+         "--batch-size", "1", "--path", "reference,cuda-graph", "--max-seconds", "3"),
+        ("stage2", "--channels", "8", "--size", "8", "--alpha", ".5", "--beta", "1", "--max-seconds", "3"),
     ):  # fmt: skip
         target = tmp_path / f"{arguments[0]}.json"
         assert run(*arguments, "--format", "json", "--output", target)[0] == 0

@@ -13,7 +13,7 @@ from sfic_bench.measure.limit import OutOfTime, TimeLimit
 
 def test_command_line() -> None:
     small = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--batch-size", "2")
-    done = run("latency", *small, "--input-size", "48", "--max-seconds", "5", "--format", "json")
+    done = run("latency", *small, "--input-size", "48", "--max-seconds", "3", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     document = json.loads(done.stdout)
     assert document["schema"] == "sfic-bench/measurement/2"
@@ -29,7 +29,7 @@ def test_command_line() -> None:
 
 def test_one_layer_from_the_command_line() -> None:
     cell = ("--channels", "8", "--size", "12", "--alpha", "0.5", "--beta", "0.5", "--kernel", "1")
-    done = run("stage2", *cell, "--max-seconds", "5", "--format", "json")
+    done = run("stage2", *cell, "--max-seconds", "3", "--format", "json")
     assert done.returncode == 0 and done.stderr == ""
     rows = json.loads(done.stdout)["rows"]
     assert [(r["alpha"], r["path"], r["status"]) for r in rows] == [

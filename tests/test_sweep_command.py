@@ -34,7 +34,7 @@ backbone = "mobilenet"
 path = "reference"
 batch_size = {batch_size}
 input_size = 48
-max_seconds = 5
+max_seconds = 3
 """
 
 

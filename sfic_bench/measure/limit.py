@@ -16,12 +16,13 @@ class OutOfTime(Unavailable):
 class TimeLimit(TorchDispatchMode):
     """Raise `OutOfTime` at the first operation that begins after ``seconds`` within the blocks that it guards.
 
-    It can guard several blocks one after the other, whose times add up. An operation that has begun is finished, so
-    that the limit is exceeded by the time of one layer at most. It guards what runs eagerly: ``torch.compile`` gives up
-    in such a block.
+    It can guard several blocks one after the other, whose times add up. Time is the processor time of this thread, so
+    that no computation is ended because other programs keep the processor busy. An operation that has begun is
+    finished, so that the limit is exceeded by the time of one layer at most. It guards what runs eagerly:
+    ``torch.compile`` gives up in such a block.
     """
 
-    def __init__(self, seconds: float, now_s: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, seconds: float, now_s: Callable[[], float] = time.thread_time) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.seconds, self.now_s = seconds, now_s
         self.spent, self.entered = 0.0, 0.0

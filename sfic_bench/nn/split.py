@@ -63,7 +63,11 @@ def check_beta(beta: float) -> None:
 
 
 def scaled_size(size: Size, beta: float) -> Size:
-    """Height and width of F beside an S of ``size``: ``max(1, int(beta * n))`` each."""
+    """Height and width of F beside an S of ``size``: ``max(1, int(beta * n))`` each.
+
+    It holds for Stage 1. Behind it strides halve F from F's own size and not from S's: at 224 pixels and β = 0.75 a
+    ResNet's F has 42, 21, 11 and 6 pixels, where ``int(beta * n)`` would give 42, 21, 10 and 5.
+    """
     height, width = size
     return max(1, int(beta * height)), max(1, int(beta * width))
 

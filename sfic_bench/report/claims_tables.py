@@ -1,5 +1,6 @@
 """The paper's claims in words, with their verdicts, as tables."""
 
+from sfic_bench.paper.suspicious import KNOWN_OF_PRINTED
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.table import Table
 from sfic_bench.results.claims import ClaimsResult, SuspiciousRow, WordsRow
@@ -24,8 +25,7 @@ def claims_tables(result: ClaimsResult) -> list[Table]:
     notes = [
         "holds: of the comparisons that a claim rests on; a printed figure is compared as it is, a measured one by its "
         "95% interval, which may leave a comparison undecided",
-        "printed figures are of one seed; the released training loop pools scores over all epochs and picks its best "
-        "epoch by the set that it reports",
+        f"known of every printed accuracy: {'; '.join(KNOWN_OF_PRINTED)}",
     ]
     return [
         tabulated("What the paper says in words, against its own tables", WORDS_COLUMNS, result.rows, notes=notes),

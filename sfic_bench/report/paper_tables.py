@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from sfic_bench.paper.suspicious import KNOWN_OF_PRINTED
 from sfic_bench.report.cells import bounds, estimate
 from sfic_bench.report.columns import INTERVAL, Cells, tabulated
 from sfic_bench.report.table import Column, Table
@@ -38,6 +39,7 @@ def paper_tables(result: PaperTableResult) -> list[Table]:
         "each cell: measured over printed, percent; = printed lies in the measured 95% interval, + measured is higher, "
         "− lower, ? without an interval, ~ on other data, which cannot be compared",
         verdicts,
+        f"known of every printed accuracy: {'; '.join(KNOWN_OF_PRINTED)}",
         *result.notes,
     ]
     cells = tabulated("Every cell", CELL_COLUMNS, result.rows, folded=True)

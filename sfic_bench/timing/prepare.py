@@ -56,7 +56,7 @@ def entries(
     if lack := lack or lack_of_memory(forms.least_bytes(network, conditions), torch.device(conditions.device)):
         return [Entry(row=replace(row, reason=lack)) for row in rows]
     try:
-        checked = _CheckedForms(network, conditions, machine, TimeLimit(check_seconds, machine.clock.now_s))
+        checked = _CheckedForms(network, conditions, machine, TimeLimit(check_seconds))
     except FAILURES as error:
         return [Entry(row=replace(row, reason=_reason(error))) for row in rows]
     prepared: list[Entry] = []

@@ -4,7 +4,6 @@ The same seed gives the same weights on a CPU: order, augmentation and dropout d
 a run that is resumed after epoch k equals a run that was never interrupted.
 """
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from torch.utils.data import DataLoader
 from sfic_bench.data.loader import Batch, Images, Order, batches
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.variant import Variant
-from sfic_bench.processes import end_with_starter, name_starter
+from sfic_bench.processes import end_with_starter, named_starter
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.train.config import RunConfig
@@ -80,13 +79,11 @@ def train(
             read, unless such images are skipped.
         InvalidValue: if this machine lacks what the training needs, or if the loss is no finite number.
     """
-    if "LOCAL_RANK" in os.environ:  # Fabric or torchrun has started this process
-        end_with_starter()
-    else:
-        name_starter()
+    end_with_starter()
     check_machine(variant, recipe, devices, training=True)
     fabric = new_fabric(recipe, devices)
-    fabric.launch()
+    with named_starter():
+        fabric.launch()  # which starts the other processes, unless torchrun has
     if fabric.global_rank == 0:
         run.begin(RunConfig.of(variant, recipe, data), environment(), resume=resume)
     fabric.barrier()

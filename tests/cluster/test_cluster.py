@@ -34,7 +34,7 @@ beta = [0.25, 0.5, 0.75, 1.0]
 path = "reference"
 batch_size = 1
 input_size = 48
-max_seconds = 5
+max_seconds = 3
 """
 
 
