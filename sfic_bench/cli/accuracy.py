@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,10 +13,8 @@ from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.accuracy_tables import protocol_table
+from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import EvaluationProtocol, Precision, Recipe, TrainingDevices
-
-if TYPE_CHECKING:
-    from sfic_bench.train.accuracy import ExperimentRuns
 
 
 def accuracy_command(
@@ -70,16 +68,16 @@ def accuracy_command(
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in grid]
 
-        def view(groups: "Sequence[ExperimentRuns]") -> View:
-            return _view(groups, protocol, recipe, seed_list)
+        def view(rows: Sequence[AccuracyRow]) -> View:
+            return _view(rows, protocol, recipe, seed_list)
 
-        groups = run_all(pairs, recipe, seed_list, used, runs, lambda finished: out.keep(view(finished)))
+        finished = run_all(pairs, recipe, seed_list, used, runs, lambda rows: out.keep(view(rows)))
     if training_options.is_first_process():
-        out.emit(view(groups))
+        out.emit(view(finished))
 
 
-def _view(groups: "Sequence[ExperimentRuns]", protocol: str, recipe: Recipe, seeds: Sequence[int]) -> View:
+def _view(rows: Sequence[AccuracyRow], protocol: str, recipe: Recipe, seeds: Sequence[int]) -> View:
     from sfic_bench.train.accuracy import result
 
-    accuracies = result(groups, protocol, recipe, seeds)
+    accuracies = result(rows, protocol, recipe, seeds)
     return View(result=accuracies, tables=[protocol_table(accuracies)], rows=accuracies.rows)

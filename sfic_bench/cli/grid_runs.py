@@ -9,10 +9,10 @@ from sfic_bench.cli import training_options
 from sfic_bench.cli.output import say
 from sfic_bench.cli.training_progress import report_finished, training_progress
 from sfic_bench.networks.variant import Variant
+from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 if TYPE_CHECKING:
-    from sfic_bench.train.accuracy import ExperimentRuns
     from sfic_bench.train.protocols import Experiment
 
 
@@ -22,17 +22,18 @@ def run_all(
     seeds: Sequence[int],
     devices: TrainingDevices,
     runs: Path,
-    keep: "Callable[[Sequence[ExperimentRuns]], object]",
-) -> "list[ExperimentRuns]":
-    """Train and test each network in its experiment with each seed, unless that is done.
+    keep: Callable[[Sequence[AccuracyRow]], object],
+) -> list[AccuracyRow]:
+    """Train and test each network in its experiment with each seed, unless that is done; returns a row for each pair.
 
     Experiments with the same training data share their runs. ``keep`` is called with all that is finished after each
     pair, so that an early end loses nothing.
     """
-    from sfic_bench.train.accuracy import ExperimentRuns, predictions, run_of, train_and_test
+    from sfic_bench.train.accuracy import ExperimentRuns, RowMaker, predictions, run_of, train_and_test
     from sfic_bench.train.learner import lacks_masks
 
-    groups: list[ExperimentRuns] = []
+    rows: list[AccuracyRow] = []
+    maker = RowMaker()
     said: set[tuple[str, str]] = set()
     for variant, experiment in pairs:
         frames = []
@@ -49,11 +50,11 @@ def run_all(
             training_options.report_unreadable(unreadable)
             frames.append(predictions(run, experiment))
             if training_options.is_first_process():
-                done, count = len(groups) * len(seeds) + len(frames), len(pairs) * len(seeds)
+                done, count = len(rows) * len(seeds) + len(frames), len(pairs) * len(seeds)
                 report_finished(f"{title}, tested on {experiment.test_on}", done, count)
-        groups.append(
-            ExperimentRuns(variant=variant, train_on=experiment.train_on, test_on=experiment.test_on, runs=frames)
-        )
         if training_options.is_first_process():
-            keep(groups)
-    return groups
+            train_on, test_on = experiment.train_on, experiment.test_on
+            group = ExperimentRuns(variant=variant, train_on=train_on, test_on=test_on, runs=frames)
+            rows.append(maker.row(group))
+            keep(rows)
+    return rows

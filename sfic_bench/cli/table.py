@@ -23,7 +23,6 @@ from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
     from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
-    from sfic_bench.train.accuracy import ExperimentRuns
     from sfic_bench.train.tables import PlannedRun, Speed
 
 
@@ -99,12 +98,12 @@ def table_command(
         if unmasked := sorted({v.backbone for v, e in pairs if lacks_masks(v, e.data)}):
             notes.append(f"{', '.join(unmasked)} learnt by its classification loss alone: the fakes have no masks")
 
-        def view(groups: "Sequence[ExperimentRuns]") -> View:
-            return _view(table, [accuracy.result(groups, number, recipe, seed_list)], notes)
+        def view(rows: "Sequence[AccuracyRow]") -> View:
+            return _view(table, [accuracy.result(rows, number, recipe, seed_list)], notes)
 
-        groups = run_all(pairs, recipe, seed_list, used, runs, lambda finished: out.keep(view(finished)))
+        finished = run_all(pairs, recipe, seed_list, used, runs, lambda rows: out.keep(view(rows)))
     if training_options.is_first_process():
-        out.emit(view(groups))
+        out.emit(view(finished))
 
 
 def _view(table: PaperTable, accuracies: "Sequence[AccuracyResult]", notes: Sequence[str]) -> View:

@@ -125,4 +125,4 @@ def _scored_together(group: Sequence[ScoredJob], store: Store) -> AccuracyResult
     first, result, _ = group[0]
     seeds = sorted({job.recipe.seed for job, _, _ in group})
     recipe = first.recipe_with(int(str(result.recipe["batch_size"])))
-    return accuracy.result(runs, first.protocol, replace(recipe, seed=seeds[0]), seeds)
+    return accuracy.result(accuracy.rows_of(runs), first.protocol, replace(recipe, seed=seeds[0]), seeds)

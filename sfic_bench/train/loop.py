@@ -80,7 +80,8 @@ def train(
         InvalidValue: if this machine lacks what the training needs, or if the loss is no finite number.
     """
     end_with_starter()
-    check_machine(variant, recipe, devices, training=True)
+    if not run.is_finished:
+        check_machine(variant, recipe, devices, training=True)
     fabric = new_fabric(recipe, devices)
     with named_starter():
         fabric.launch()  # which starts the other processes, unless torchrun has

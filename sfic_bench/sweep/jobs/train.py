@@ -107,7 +107,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
             )
             for e in self.experiments()
         ]
-        return accuracy.result(runs, self.protocol, self.recipe_with(batch_size), [self.recipe.seed])
+        return accuracy.result(accuracy.rows_of(runs), self.protocol, self.recipe_with(batch_size), [self.recipe.seed])
 
     def _train_with_peers(self, folder: Path, batch_size: int, workplace: Workplace) -> None:
         assert workplace.start_peers is not None, "an engine with one node runs no job on several hosts"
