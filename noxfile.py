@@ -86,9 +86,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """Run the tests that repeat for minutes what others show with fewer networks."""
+    """Run the tests that repeat for minutes what others show with fewer networks, and kill each command twice."""
     session.install(*CONSTRAINED, "-e", FOR_TESTS)
     session.run("pytest", *ON_TWO_CORES, "-m", "thorough", *session.posargs)
+    with session.chdir("tests"):
+        session.run("python", "-m", "fuzz.kills", "--kills", "40", "--seed", str(time.time_ns() % 1_000_000))
 
 
 @nox.session

@@ -34,6 +34,8 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("stage2", "--channels=4", "--size=8", "--kernel=3", "--alpha=2", "--batch-size=1", "--max-seconds=0.01"),
     ("train", "--data=none.csv", "-o", "OUT", "--epochs=1", "--decay=1", "--learning-rate=0.1", "--precision=fp32"),
     ("accuracy", "--runs=OUT", "--data=none.csv", "--seeds=1", "--protocol=intra", "--compression=c23"),
+    ("table", "V", "--data=none.csv", "--runs=OUT", "--seeds=1", "--epochs=1", "--perspective=0.5"),
+    ("audit", "--claims", "--results", "BASE", "--format=json"),
     ("evaluate", "OUT", "--data=none.csv", "--split=test", "--workers=0", "--device=cpu"),
     ("predict", "OUT", "none.png", "--backbone=x.py:y", "--format=json"),
     ("attention", "OUT", "-o", "p.png", "--counts=1,2", "--data=none.csv"),
