@@ -128,6 +128,7 @@ def test_what_is_lacking_is_named(tmp_path: Path) -> None:
     assert status == 2 and "'I' is not one of 'II', 'III'" in err
 
 
+@pytest.mark.thorough
 def test_a_killed_table_goes_on(tmp_path: Path) -> None:
     data = write_data_sets(tmp_path)
     call = ("table", "IX", "--data", data, "--runs", str(tmp_path / "runs"), *QUICK)
