@@ -145,15 +145,15 @@ def measured_speed(variants: Sequence[Variant], recipe: Recipe, devices: Trainin
 
 
 def _images_per_s(variant: Variant, recipe: Recipe, devices: TrainingDevices, folder: Path) -> float:
-    """Images a second of training steps on random images, of which there are at least three and for two seconds."""
+    """Images a second of training steps on random images: of at least two steps, and of as many as two seconds take."""
     learner = Learner(new_fabric(recipe, devices), variant, recipe, Run(folder / "none"), has_masks=False)
-    count, size = min(8, max(2, recipe.batch_size)), recipe.input_size
+    count, size = min(4, max(2, recipe.batch_size)), recipe.input_size
     images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
     batch = Batch(indices=torch.arange(count), images=images, labels=torch.arange(count) % 2, masks=None, unreadable=())
     learner.start_epoch(1)
     learner.step(batch)
     start, steps = time.perf_counter(), 0
-    while steps < 3 or (time.perf_counter() - start < 2 and steps < 100):
+    while steps < 2 or (time.perf_counter() - start < 2 and steps < 100):
         float(learner.step(batch))
         steps += 1
     return count * steps / (time.perf_counter() - start)
