@@ -32,17 +32,20 @@ def graphs_of(model: nn.Module, size: int = 64) -> int:
     return graphs
 
 
-REPEATING = {"resnet50": (), "resnet101": (), "resnet152": (0.5,), "vgg16": (), "vgg19": (0.75,)}
-"""Networks that repeat the blocks of ResNet-26 and VGG-13, and the β with which they are traced in every run.
+QUICK: dict[str, tuple[float, ...]] = {
+    "resnet50": (), "resnet101": (), "resnet152": (0.5,), "vgg16": (), "vgg19": (0.75,),
+    "densenet121": (0.75, 1.0), "efficientnet_b0": (0.5, 1.0),
+}  # fmt: skip
+"""The β with which networks are traced in every run that repeat the blocks of others, or have so many that it takes long.
 
-Tracing takes up to 40 s for each β. ``nox -s thorough`` traces all of them.
+Tracing takes up to 40 s for each β. ``nox -s thorough`` traces all networks with all β.
 """
 
 
 @pytest.mark.parametrize(
     ("name", "beta"),
     [
-        pytest.param(n, b, marks=[pytest.mark.thorough] if b not in REPEATING.get(n, PAPER_BETAS) else [])
+        pytest.param(n, b, marks=[pytest.mark.thorough] if b not in QUICK.get(n, PAPER_BETAS) else [])
         for n in registry.names()
         for b in PAPER_BETAS
     ],
