@@ -36,7 +36,7 @@ QUICK: dict[str, tuple[float, ...]] = {
     "resnet50": (), "resnet101": (), "resnet152": (0.5,), "vgg16": (), "vgg19": (0.75,),
     "densenet121": (0.75, 1.0), "efficientnet_b0": (0.5, 1.0),
 }  # fmt: skip
-"""The β with which networks are traced in every run that repeat the blocks of others, or have so many that it takes long.
+"""The β with which networks are traced in every run that repeat the blocks of others, or have very many of them.
 
 Tracing takes up to 40 s for each β. ``nox -s thorough`` traces all networks with all β.
 """
