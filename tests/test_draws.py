@@ -153,3 +153,10 @@ def test_other_data_sets_have_no_draw(tmp_path: Path) -> None:
         import_dataset("folder", tmp_path, draw="paper")
     with pytest.raises(UnknownName, match="did you mean 'paper'"):
         import_dataset("ffpp", tmp_path, draw="papr")
+
+
+def test_a_data_set_of_one_method_has_none_to_leave_out(tmp_path: Path) -> None:
+    touch_files(tmp_path, "train/real/1.png", "train/fake/2.png", "test/real/3.png", "test/fake/4.png")
+    manifest = Manifest(frame=import_dataset("folder", tmp_path), folder=tmp_path)
+    with pytest.raises(InvalidValue, match="leave-one-out has nothing to do"):
+        experiments("leave-one-out", [manifest])

@@ -148,30 +148,41 @@ def test_a_killed_table_goes_on(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs").rglob("result.json"))) == 4
 
 
-@pytest.mark.thorough
-def test_all_eight_tables_by_one_command_each_and_by_one_sweep(tmp_path: Path) -> None:
-    data = write_data_sets(tmp_path)
-    measured: dict[str, dict[str, float]] = {}
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, dict[str, dict[str, Any]]]:
+    """All tables, made by one command each, and the folder and the manifests of the data."""
+    folder = tmp_path_factory.mktemp("eight")
+    data, results = write_data_sets(folder), {}
     for number in TableNumber:
-        call = ("table", number, "--data", data, "--runs", tmp_path / "runs", *QUICK, "--format", "json")
+        call = ("table", number, "--data", data, "--runs", folder / "runs", *QUICK, "--format", "json")
         status, out, err = run_command(*call)
         assert status == 0, err
-        result = json.loads(out)
+        results[number.value] = json.loads(out)
+    return folder, data, results
+
+
+@pytest.mark.thorough
+def test_all_eight_tables_by_one_command_each(eight: tuple[Path, str, dict[str, dict[str, Any]]]) -> None:
+    for number, result in eight[2].items():
         verdicts = {cell["verdict"] for cell in result["rows"]}
         assert verdicts == {"other data", *(["quoted"] if number == "IX" else [])}, number
         is_unmasked = any("multi-task learnt by its classification loss alone" in note for note in result["notes"])
         assert is_unmasked == (number in ("IV", "V", "VI"))
-        measured[number] = _measured(result)
+
+
+@pytest.mark.thorough
+def test_all_eight_tables_by_one_sweep(eight: tuple[Path, str, dict[str, dict[str, Any]]]) -> None:
+    folder, data, results = eight
     names = ", ".join(f'"{Path(name).name}"' for name in data.split(","))
     numbers = ", ".join(f'"{number}"' for number in TableNumber)
     block = f"[[table]]\nnumber = [{numbers}]\ndata = [{names}]\nepochs = 1\ninput_size = 32\nbatch_size = 8\n"
-    status, _, err = run_sweep(tmp_path, block)
+    status, _, err = run_sweep(folder, block)
     assert status == 0, err
-    files = [argument for path in (tmp_path / "out").glob("accuracy*.json") for argument in ("--results", path)]
+    files = [argument for path in (folder / "out").glob("accuracy*.json") for argument in ("--results", path)]
     for number in TableNumber:
         status, out, err = run_command("table", number, *files, "--format", "json")
         assert status == 0, err
-        assert _measured(json.loads(out)) == measured[number], number
+        assert _measured(json.loads(out)) == _measured(results[number.value]), number
 
 
 def _measured(result: dict[str, Any]) -> dict[str, float]:

@@ -89,14 +89,15 @@ def _domains(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def _left_out(name: str, data: DataSplits) -> Iterator[Experiment]:
-    """For each method an experiment that trains without it and tests its fakes alone, beside real images.
+    """For each of several methods an experiment that trains without it and tests its fakes alone, beside real images.
 
     Of images drawn as the paper draws them, fakes of the method come from the training images too, as in the paper,
     with as many real images, which are kept out of the training. A second experiment tests the same networks on the
     test split.
     """
     of_paper = as_printed(name) is not None
-    for method in sorted(set(data.train["method"]) - {""}):
+    methods = sorted(set(data.train["method"]) - {""})
+    for method in methods if len(methods) > 1 else ():
         short_name = PAPER_NAMES.get(method, method)
         label = f"{name} without {short_name}"
         train, val = (rows[rows["method"] != method] for rows in (data.train, data.val))
