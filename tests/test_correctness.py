@@ -65,7 +65,10 @@ def rows(variants: list[Variant], conditions: Conditions, paths: tuple[str, ...]
 
 
 @pytest.mark.parametrize("dtype", [NumberFormat.BF16, NumberFormat.FP16])
-@pytest.mark.parametrize("name", SEVEN)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.thorough] if n in ("resnet101", "vgg16", "vgg19") else []) for n in SEVEN],
+)
 def test_a_correct_network_passes_in_16_bits(name: str, dtype: NumberFormat) -> None:
     conditions = Conditions(batch_size=4, input_size=96, dtype=dtype, layout=MemoryLayout.CHANNELS_LAST)
     for row in rows([Variant(backbone=name)], conditions, ("reference", "fused")):

@@ -13,8 +13,13 @@ from sfic_bench.networks import registry
 from sfic_bench.nn import MCSConv, PerBranch, Stage2, Stage3
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2
 
+REPEATING = ("resnet101", "resnet152", "vgg16", "vgg19")
+"""They repeat the blocks of smaller networks."""
 
-@pytest.mark.parametrize("name", registry.names())
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.thorough] if n in REPEATING else []) for n in registry.names()]
+)
 @pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (0.25, 0.5), (0.5, 0.75), (0.0, 0.5), (1.0, 0.5)])
 def test_whole_networks(name: str, alpha: float, beta: float) -> None:
     vanilla = randomised(registry.build(name))
