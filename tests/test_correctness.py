@@ -19,6 +19,9 @@ from sfic_bench.timing import forms
 from sfic_bench.timing.correctness import CallResult, Errors, Truth, run_eagerly
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
+REPEATING = ("resnet101", "vgg16", "vgg19")
+"""They repeat the blocks of smaller networks."""
+
 LOW = (torch.bfloat16, torch.float16)
 aten = torch.ops.aten
 

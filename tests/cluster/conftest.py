@@ -14,7 +14,7 @@ pytest.importorskip("ray")
 # Without the first variable Ray takes this machine's network address instead of 127.0.0.1.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 # Ray's workers give way to every other process, so that on a busy machine a sweep would take hours.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ |= {"RAY_worker_niceness": "0"}
 # Without this the server of Ray's client loses some of the processes it starts: https://github.com/grpc/grpc/issues/43055
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
