@@ -85,17 +85,15 @@ def build(
     state_is_vanilla = state is not None and (alpha is None or set(state) <= set(vanilla.state_dict()))
     if state is not None and state_is_vanilla:
         load(vanilla, state, str(weights))
-    if alpha is None or beta is None:
-        if is_drawn:
-            draw_as_released(vanilla)
-        return vanilla
-    _check_convertible(backbone, vanilla)
-    sfic = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mode, on_unsupported=choice)
+    network = vanilla
+    if alpha is not None and beta is not None:
+        _check_convertible(backbone, vanilla)
+        network = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mode, on_unsupported=choice)
+        if state is not None and not state_is_vanilla:
+            load(network, state, str(weights))
     if is_drawn:
-        draw_as_released(sfic)
-    if state is not None and not state_is_vanilla:
-        load(sfic, state, str(weights))
-    return sfic
+        draw_as_released(network)
+    return network
 
 
 def _check_convertible(name: str, model: nn.Module) -> None:

@@ -22,3 +22,16 @@ class Initialisation(StrEnum):
 
     RELEASED = "released"
     TORCH = "torch"
+
+
+class TableNumber(StrEnum):
+    """The paper's tables of accuracies."""
+
+    II = "II"
+    III = "III"
+    IV = "IV"
+    V = "V"
+    VI = "VI"
+    VII = "VII"
+    VIII = "VIII"
+    IX = "IX"

@@ -60,11 +60,12 @@ def test_intervals_that_overlap_leave_a_comparison_open(
     assert better(Interval(estimate=9.0), second) is None
 
 
-def test_claims_are_tested_on_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize("data_set", ["FF++", "FF++ (paper-120k)"])
+def test_claims_are_tested_on_results(tmp_path: Path, data_set: str) -> None:
     """AUC .7 [.6, .75] of ResNet-26; of its SFIC form .95 [.85, 1] in one experiment and .2 [.1, .25] in the other."""
     rows = []
     for compression, auc in (("HQ", 0.95), ("LQ", 0.2)):
-        data = {"train_on": f"FF++ {compression}", "test_on": f"FF++ {compression}"}
+        data = {"train_on": f"{data_set} {compression}", "test_on": f"{data_set} {compression}"}
         rows += [accuracy_row("resnet26", 0.7, **data), accuracy_row("resnet26", auc, **data, alpha=0.5, beta=1.0)]
     path = tmp_path / "own.json"
     path.write_text(json.dumps(accuracy_file(rows)))

@@ -13,10 +13,11 @@ from helpers.films import film, person
 
 from sfic_bench.data import draws
 from sfic_bench.data.choices import DatasetKind
+from sfic_bench.data.draws import as_printed
 from sfic_bench.data.importers import import_dataset
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.train.protocols import as_printed, experiments
+from sfic_bench.train.protocols import experiments
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 

@@ -14,8 +14,9 @@ from helpers.command import TIMEOUT_S, run_command
 from helpers.paper_data import SIZE, write_data_sets
 from helpers.sweeps import run_sweep
 
+from sfic_bench.choices import TableNumber
 from sfic_bench.data.draws import data_name
-from sfic_bench.paper.wide import DataName, PaperTable, TableNumber, filled
+from sfic_bench.paper.wide import DataName, PaperTable, filled
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.statistics.interval import Interval
 

@@ -68,17 +68,10 @@ class Output:
             write_atomically(self.path, self._text(view))
 
     def emit(self, view: View) -> None:
-        if self.path is None and self.format is Format.TABLE and sys.stdout.isatty():
-            to_terminal(view.tables, Console())
+        if self.path is None and self.format is Format.TABLE:
+            show(view.tables)
         else:
             write_text(self.path, self._text(view))
-
-    def show(self, tables: Sequence[Table]) -> None:
-        """Print tables that are no result."""
-        if self.format is Format.TABLE and sys.stdout.isatty():
-            to_terminal(tables, Console())
-        else:
-            sys.stdout.write(to_plain(tables))
 
     def _text(self, view: View) -> str:
         match self.format:
@@ -90,6 +83,14 @@ class Output:
                 return to_csv([csv_line(row) for row in view.rows])
             case Format.MARKDOWN:
                 return to_markdown(view.tables)
+
+
+def show(tables: Sequence[Table]) -> None:
+    """Print ``tables``, as wide as the terminal or, where there is none, as they are."""
+    if sys.stdout.isatty():
+        to_terminal(tables, Console())
+    else:
+        sys.stdout.write(to_plain(tables))
 
 
 def write_text(path: Path | None, text: str) -> None:

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, Interpolation, McsMode
+from sfic_bench.choices import Initialisation, Interpolation, McsMode, TableNumber
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.grid_runs import run_all
-from sfic_bench.cli.output import Format, Output, View, progress
+from sfic_bench.cli.output import Format, Output, View, progress, show
 from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Device
-from sfic_bench.paper.wide import PaperTable, TableNumber, filled
 from sfic_bench.report.columns import Cells, tabulated
-from sfic_bench.report.paper_tables import paper_tables
 from sfic_bench.results.environment import environment
-from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
 from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
+    from sfic_bench.paper.wide import PaperTable
     from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
     from sfic_bench.train.tables import PlannedRun, Speed
 
@@ -66,6 +64,9 @@ def table_command(
     Each cell has the measured figure beside the printed one, and a verdict where the images were drawn as the paper
     draws them. Finished runs are found again, and the same command goes on with those that were stopped.
     """
+    from sfic_bench.paper.wide import PaperTable
+    from sfic_bench.results.read import read_accuracies
+
     out, table = Output(format=format, path=output), PaperTable.of(number)
     seed_list = options.counts("--seeds", seeds)
     recipe = Recipe(
@@ -74,7 +75,7 @@ def table_command(
         mcs=mcs, initialisation=initialisation,
     )  # fmt: skip
     if results:
-        out.emit(_view(table, [_accuracies(path) for path in results], ()))
+        out.emit(_view(table, [read_accuracies(path) for path in results], ()))
         return
     if not data or runs is None:
         raise InvalidValue("--data and --runs are needed to train; --results fills the table with what was measured")
@@ -106,26 +107,19 @@ def table_command(
         out.emit(view(finished))
 
 
-def _view(table: PaperTable, accuracies: "Sequence[AccuracyResult]", notes: Sequence[str]) -> View:
-    from sfic_bench.data.draws import data_name  # imports pandas
+def _view(table: "PaperTable", accuracies: "Sequence[AccuracyResult]", notes: Sequence[str]) -> View:
+    from sfic_bench.data.draws import names_of  # imports pandas
+    from sfic_bench.paper.wide import filled
+    from sfic_bench.report.paper_tables import paper_tables
+    from sfic_bench.results.tables import PaperTableResult
 
-    rows: list[AccuracyRow] = [row for accuracy in accuracies for row in accuracy.rows]
-    names = {name: data_name(name) for row in rows for name in (row.train_on, row.test_on)}
+    rows = [row for accuracy in accuracies for row in accuracy.rows]
     result = PaperTableResult(
         environment=environment(), table=table.number, recipe=accuracies[0].recipe,
         seeds=sorted({seed for accuracy in accuracies for seed in accuracy.seeds}), notes=list(notes),
-        rows=filled(table, rows, names),
+        rows=filled(table, rows, names_of(rows)),
     )  # fmt: skip
     return View(result=result, tables=paper_tables(result), rows=result.rows)
-
-
-def _accuracies(path: Path) -> "AccuracyResult":
-    from sfic_bench.results.read import read
-
-    accuracy = read(path).accuracy
-    if accuracy is None:
-        raise InvalidValue(f"{path} holds no accuracies: --results takes what `accuracy` or `sweep` writes")
-    return accuracy
 
 
 def _show_plan(number: str, plan: "Sequence[PlannedRun]", speed: "Speed | None") -> None:
@@ -149,4 +143,4 @@ def _show_plan(number: str, plan: "Sequence[PlannedRun]", speed: "Speed | None")
         measured = ", ".join(f"{variant} {rate:.3g}" for variant, rate in speed.measured.items())
         notes.append(f"{total} left on this machine, one after the other, without decoding and scoring")
         notes.append(f"measured now, images a second: {measured}; other networks by their MACs")
-    Output(format=Format.TABLE, path=None).show([tabulated(f"Trainings of Table {number}", columns, plan, notes=notes)])
+    show([tabulated(f"Trainings of Table {number}", columns, plan, notes=notes)])

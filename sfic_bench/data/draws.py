@@ -7,7 +7,7 @@ Source: Guo et al., IEEE TIFS 2024, Section IV-A.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import pandas as pd
 from sfic_bench.data.choices import DatasetKind, SplitName
 from sfic_bench.data.manifest import frame_keys
 from sfic_bench.paper.wide import DataName
+from sfic_bench.results.accuracy import AccuracyRow
 
 SEED = 7
 """The paper's seed."""
@@ -95,11 +96,19 @@ _DRAWN = re.compile(rf" \((?:{'|'.join({draw.name for draw in PAPER_DRAWS.values
 
 def data_name(name: str) -> DataName:
     """What the paper calls the data of an experiment, and whether they were drawn as the paper draws them."""
-    if (papers := without_draw(name)) is not None:
+    if (papers := as_printed(name)) is not None:
         return DataName(name=papers, is_papers=True)
     return DataName(name=re.sub(r" \(paper-[^)]*\)", "", name), is_papers=False)
 
 
-def without_draw(name: str) -> str | None:
-    """The name of a data set without the paper's whole draw; ``None`` if its images were not drawn so."""
+def names_of(rows: Iterable[AccuracyRow]) -> dict[str, DataName]:
+    """The `data_name` of all data in ``rows``."""
+    return {name: data_name(name) for row in rows for name in (row.train_on, row.test_on)}
+
+
+def as_printed(name: str) -> str | None:
+    """The paper's name for the data of an experiment; ``None`` for images that were not drawn as the paper draws them.
+
+    The paper calls its draw by the data set's name, and does not say that it leaks.
+    """
     return _DRAWN.sub("", name) if _DRAWN.search(name) else None

@@ -1,9 +1,11 @@
 """Accuracies by the cells of the paper's tables: the printed ones, or measured ones in their places."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sfic_bench.paper.tables import PrintedAccuracy, accuracy_cells
+from sfic_bench.choices import TableNumber
+from sfic_bench.paper.tables import accuracy_cells
+from sfic_bench.paper.wide import DataName, PaperTable, filled
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.statistics.interval import Interval
 
@@ -40,33 +42,20 @@ Scores = Mapping[Cell, Interval]
 def printed() -> Scores:
     """Every printed accuracy, in the paper's order."""
     return {
-        _cell(p): Interval(estimate=p.percent, low=p.percent, high=p.percent)
+        Cell(p.table, p.model, p.alpha, p.beta, p.train_set, p.test_set, p.metric):
+        Interval(estimate=p.percent, low=p.percent, high=p.percent)
         for p in accuracy_cells()
     }  # fmt: skip
 
 
-def measured(rows: Iterable[AccuracyRow], as_printed: Callable[[str], str] = str) -> Scores:
-    """The scores of ``rows`` in the cells of their networks and data; cells of other networks or data are missing.
-
-    ``as_printed`` gives the paper's name for the data of a row.
-    """
-    found = {
-        (row.backbone, row.alpha, row.beta, as_printed(row.train_on), as_printed(row.test_on)): row for row in rows
+def measured(rows: Sequence[AccuracyRow], names: Mapping[str, DataName]) -> Scores:
+    """The scores of ``rows`` in the cells of all tables, see `filled`; cells of other networks or data are missing."""
+    return {
+        Cell(number, c.model, c.alpha, c.beta, c.train_on, c.test_on, c.metric): c.measured
+        for number in TableNumber
+        for c in filled(PaperTable.of(number), rows, names)
+        if c.measured is not None
     }
-    scores: dict[Cell, Interval] = {}
-    for cell in accuracy_cells():
-        if (v := cell.variant) is None:
-            continue
-        row = found.get((v.backbone, v.alpha, v.beta, cell.train_set, cell.test_set))
-        score = None if row is None else row.frame_auc if cell.metric == "AUC" else row.frame_bacc
-        if score is not None:
-            low, high = (None if x is None else 100 * x for x in (score.low, score.high))
-            scores[_cell(cell)] = Interval(estimate=100 * score.estimate, low=low, high=high)
-    return scores
-
-
-def _cell(p: PrintedAccuracy) -> Cell:
-    return Cell(p.table, p.model, p.alpha, p.beta, p.train_set, p.test_set, p.metric)
 
 
 def select(scores: Scores, *tables: str, where: Callable[[Cell], bool] = lambda _: True) -> dict[Cell, Interval]:

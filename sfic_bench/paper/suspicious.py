@@ -44,8 +44,8 @@ def suspicious() -> Iterator[SuspiciousRow]:
 
 
 KNOWN_OF_PRINTED = (
-    "one seed, without an interval",
-    "the released training loop never clears its lists of scores, so that its AUC pools all epochs",
-    "the released training loop picks the best epoch by the set that it reports",
+    "known of every printed accuracy: one seed, without an interval; the released training loop never clears its lists "
+    "of scores, so that its AUC pools all epochs; the released training loop picks the best epoch by the set that it "
+    "reports"
 )
-"""What is known of every accuracy that the paper prints for its own networks."""
+"""What is known of every accuracy that the paper prints for its own networks, as a note of a table."""

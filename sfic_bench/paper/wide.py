@@ -2,27 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper.tables import PrintedAccuracy, accuracy_cells
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.results.tables import CellVerdict, TableCell
 from sfic_bench.statistics.interval import Interval
-
-
-class TableNumber(StrEnum):
-    """The paper's tables of accuracies."""
-
-    II = "II"
-    III = "III"
-    IV = "IV"
-    V = "V"
-    VI = "VI"
-    VII = "VII"
-    VIII = "VIII"
-    IX = "IX"
-
 
 Place = tuple[str, str]
 """The data that a network is trained on and those that it is tested on, by the paper's names."""
@@ -45,7 +30,7 @@ class PaperTable:
 
     @classmethod
     def of(cls, number: str) -> "PaperTable":
-        """The table of this number, which is one of `TableNumber`."""
+        """The table of this number, which is one of `sfic_bench.choices.TableNumber`."""
         return cls(number=number, cells=[cell for cell in accuracy_cells() if cell.table == number])
 
     @property

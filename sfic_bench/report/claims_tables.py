@@ -25,7 +25,7 @@ def claims_tables(result: ClaimsResult) -> list[Table]:
     notes = [
         "holds: of the comparisons that a claim rests on; a printed figure is compared as it is, a measured one by its "
         "95% interval, which may leave a comparison undecided",
-        f"known of every printed accuracy: {'; '.join(KNOWN_OF_PRINTED)}",
+        KNOWN_OF_PRINTED,
     ]
     return [
         tabulated("What the paper says in words, against its own tables", WORDS_COLUMNS, result.rows, notes=notes),

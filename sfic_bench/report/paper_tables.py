@@ -39,7 +39,7 @@ def paper_tables(result: PaperTableResult) -> list[Table]:
         "each cell: measured over printed, percent; = printed lies in the measured 95% interval, + measured is higher, "
         "− lower, ? without an interval, ~ on other data, which cannot be compared",
         verdicts,
-        f"known of every printed accuracy: {'; '.join(KNOWN_OF_PRINTED)}",
+        KNOWN_OF_PRINTED,
         *result.notes,
     ]
     cells = tabulated("Every cell", CELL_COLUMNS, result.rows, folded=True)

@@ -131,6 +131,18 @@ def read(path: Path) -> ResultFile:
     return ResultFile(path=path, kind=kind, result=result)
 
 
+def read_accuracies(path: Path) -> AccuracyResult:
+    """Read a file of accuracies, see `read`.
+
+    Raises:
+        UnreadableResult: also for a file of another kind.
+    """
+    accuracy = read(path).accuracy
+    if accuracy is None:
+        raise UnreadableResult(f"{path} holds no accuracies: expected what `sfic-bench accuracy` or `sweep` writes")
+    return accuracy
+
+
 def _decode(data: bytes) -> tuple[str, Result]:
     """The kind of a result file, and the result in it."""
     header = json.decode(data, type=_Header)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, get_type_h
 import msgspec
 from msgspec import Meta, Struct
 
+from sfic_bench.choices import TableNumber
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.conditions import Conditions, Device
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.grid import Grid, grid_of
 from sfic_bench.networks.variant import OnUnsupported, Variant
-from sfic_bench.paper.wide import PaperTable, TableNumber
+from sfic_bench.paper.wide import PaperTable
 from sfic_bench.sweep.jobs import AnyJob, CostJob, TimingJob, TrainJob
 from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.manifests import EMBEDDED, content_name, manifests, named_by_content

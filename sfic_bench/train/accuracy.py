@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from msgspec import to_builtins
 
+from sfic_bench.data.draws import as_printed
 from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import PrintedAccuracy, accuracy_cells
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
@@ -14,7 +15,7 @@ from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Metrics
 from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.loop import ProgressListener, train
-from sfic_bench.train.protocols import Experiment, as_printed
+from sfic_bench.train.protocols import Experiment
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import over_seeds

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sfic_bench.data.choices import SplitName
-from sfic_bench.data.draws import SEED, without_draw
+from sfic_bench.data.draws import SEED, as_printed
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import InvalidValue, member
 from sfic_bench.train.recipe import EvaluationProtocol
@@ -18,14 +18,6 @@ PAPER_NAMES = {
     "Deepfakes": "DF", "Face2Face": "FF", "FaceSwap": "FS", "NeuralTextures": "NT",
 }  # fmt: skip
 """The paper's names of compressions, methods and data sets, by the names in manifests."""
-
-
-def as_printed(name: str) -> str | None:
-    """The paper's name for the data of an experiment; ``None`` for images that were not drawn as the paper draws them.
-
-    The paper calls its draw by the data set's name, and does not say that it leaks.
-    """
-    return without_draw(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -77,10 +77,10 @@ def import_dataset(
         BadLayout: if the folder is not laid out as the kind says.
     """
     kind = member(DatasetKind, kind, "kind of data set")
-    importer, load = IMPORTERS[kind], IMPORTERS[kind].load
-    paper = PAPER_DRAWS.get(kind) if member(Draw, draw, "draw") is Draw.PAPER else None
-    if draw == Draw.PAPER:
-        if paper is None:
+    importer, paper = IMPORTERS[kind], None
+    load = importer.load
+    if member(Draw, draw, "draw") is Draw.PAPER:
+        if (paper := PAPER_DRAWS.get(kind)) is None:
             raise InvalidValue(f"the paper draws from {', '.join(PAPER_DRAWS)}, not from {kind}: leave the draw out")
         load = importer.load_of_paper or load
     options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
