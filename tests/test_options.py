@@ -21,6 +21,7 @@ from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.variant import Variant
 from sfic_bench.sweep.blocks import BLOCKS
 from sfic_bench.sweep.jobs.job import Needs
+from sfic_bench.train.presets import Preset
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 Command = Callable[..., None]
@@ -35,6 +36,8 @@ def command_defaults(command: Command) -> dict[str, object]:
 
 
 def declared_defaults(declaration: type) -> dict[str, object]:
+    if declaration is Recipe:  # an option that is not given leaves what the named recipe has
+        return {"recipe": Preset.PAPER.value, **{field.name: None for field in dataclasses.fields(Recipe)}}
     if dataclasses.is_dataclass(declaration):
         return {field.name: field.default for field in dataclasses.fields(declaration)}
     info = msgspec.inspect.type_info(declaration)
@@ -98,6 +101,14 @@ def test_other_defaults_are_declared_once() -> None:
     assert command_defaults(accuracy_command)["seeds"] == str(Recipe().seed)
     assert command_defaults(flops_command)["on_unsupported"] == declared_defaults(Variant)["on_unsupported"]
     assert declared_defaults(Needs).keys() >= NEEDS
+    assert Preset.PAPER.recipe == Recipe()
+
+
+@pytest.mark.parametrize("command", ["train", "accuracy", "table"])
+def test_the_help_says_what_the_papers_recipe_has(command: str) -> None:
+    _, out, _ = run_command(command, "--help")
+    for text in ("[paper: 20]", "[paper: 0.0001]", "[paper: step]", "[paper: random]"):
+        assert text in " ".join(out.replace("│", " ").split()), text
 
 
 def test_every_output_can_be_given_as_o() -> None:

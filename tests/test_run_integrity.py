@@ -174,7 +174,7 @@ def test_a_checkpoint_without_its_optimiser(data: DataSplits, run: Run) -> None:
 
 def test_a_checkpoint_with_half_a_state(data: DataSplits, run: Run) -> None:
     rewritten(run, {"optimiser.3.exp_avg": None})
-    with pytest.raises(UnusableRun, match=r"the optimiser's exp_avg of parameter 3 has the shape \[0\]"):
+    with pytest.raises(UnusableRun, match="the optimiser's state of parameter 3 lacks exp_avg"):
         train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
 
 

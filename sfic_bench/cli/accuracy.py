@@ -6,18 +6,19 @@ from typing import Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View
-from sfic_bench.measure.conditions import Device
+from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.accuracy_tables import protocol_table
 from sfic_bench.results.accuracy import AccuracyRow
-from sfic_bench.train.recipe import EvaluationProtocol, Precision, Recipe, TrainingDevices
+from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
 
 
+@with_recipe(without=("seed",))
 def accuracy_command(
+    *,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs; finished runs are not repeated.")],
     protocol: Annotated[
         EvaluationProtocol, typer.Option(help="Which data are trained on, and which are tested.")
@@ -28,22 +29,8 @@ def accuracy_command(
     data: Annotated[str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")] = "orl",
     compression: training_options.Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
-    epochs: training_options.Epochs = 20,
-    batch_size: training_options.BatchSize = 64,
-    learning_rate: training_options.LearningRate = 1e-4,
-    decay: training_options.Decay = 0.5,
-    input_size: options.InputSize = 256,
-    precision: training_options.PrecisionOption = Precision.FP32,
-    flip: training_options.Flip = 0.5,
-    rotation: training_options.Rotation = 10.0,
-    perspective: training_options.Perspective = 0.0,
-    interpolation: training_options.InterpolationOption = Interpolation.NEAREST,
-    mcs: training_options.McsOption = McsMode.LEARNED,
-    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
-    device: options.DeviceOption = Device.CPU,
-    devices: training_options.DeviceCount = 1,
-    workers: training_options.Workers = 0,
-    skip_unreadable: training_options.SkipUnreadable = False,
+    recipe: Recipe,
+    devices: TrainingDevices,
     on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
@@ -59,19 +46,13 @@ def accuracy_command(
     with training_options.training_packages():
         from sfic_bench.train.protocols import experiments
 
-        used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
-        recipe = Recipe(
-            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay,
-            input_size=input_size, precision=precision, flip=flip, rotation=rotation, perspective=perspective,
-            interpolation=interpolation, mcs=mcs, initialisation=initialisation,
-        )  # fmt: skip
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in grid]
 
         def view(rows: Sequence[AccuracyRow]) -> View:
             return _view(rows, protocol, recipe, seed_list)
 
-        finished = run_all(pairs, recipe, seed_list, used, runs, lambda rows: out.keep(view(rows)))
+        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)))
     if training_options.is_first_process():
         out.emit(view(finished))
 

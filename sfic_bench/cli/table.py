@@ -1,21 +1,20 @@
 """``sfic-bench table``: an accuracy table of the paper, measured and printed side by side."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, Interpolation, McsMode, TableNumber
+from sfic_bench.choices import TableNumber
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View, progress, show
+from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.errors import InvalidValue
-from sfic_bench.measure.conditions import Device
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.environment import environment
-from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
+from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
     from sfic_bench.train.tables import PlannedRun, Speed
 
 
+@with_recipe(without=("seed",))
 def table_command(
+    *,
     number: Annotated[TableNumber, typer.Argument(metavar="TABLE", help="The paper's number, from II to IX.")],
     data: Annotated[
         str, typer.Option("--data", metavar="MANIFEST[,…]", help="Manifests (`sfic-bench data import`).")
@@ -40,22 +41,8 @@ def table_command(
         bool, typer.Option("--dry-run", help="Say what would be trained, and for how long, and train nothing.")
     ] = False,
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
-    epochs: training_options.Epochs = 20,
-    batch_size: training_options.BatchSize = 64,
-    learning_rate: training_options.LearningRate = 1e-4,
-    decay: training_options.Decay = 0.5,
-    input_size: options.InputSize = 256,
-    precision: training_options.PrecisionOption = Precision.FP32,
-    flip: training_options.Flip = 0.5,
-    rotation: training_options.Rotation = 10.0,
-    perspective: training_options.Perspective = 0.0,
-    interpolation: training_options.InterpolationOption = Interpolation.NEAREST,
-    mcs: training_options.McsOption = McsMode.LEARNED,
-    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
-    device: options.DeviceOption = Device.CPU,
-    devices: training_options.DeviceCount = 1,
-    workers: training_options.Workers = 0,
-    skip_unreadable: training_options.SkipUnreadable = False,
+    recipe: Recipe,
+    devices: TrainingDevices,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -69,11 +56,6 @@ def table_command(
 
     out, table = Output(format=format, path=output), PaperTable.of(number)
     seed_list = options.counts("--seeds", seeds)
-    recipe = Recipe(
-        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay, input_size=input_size,
-        precision=precision, flip=flip, rotation=rotation, perspective=perspective, interpolation=interpolation,
-        mcs=mcs, initialisation=initialisation,
-    )  # fmt: skip
     if results:
         out.emit(_view(table, [read_accuracies(path) for path in results], ()))
         return
@@ -84,15 +66,14 @@ def table_command(
         from sfic_bench.train.learner import lacks_masks
         from sfic_bench.train.tables import columns, experiments_of, measured_speed, planned
 
-        used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         manifests = [training_options.manifest_of(name, "") for name in options.parts(data)]
         selected, without = experiments_of(table, manifests)
         pairs = [(variant, experiment) for experiment in selected for variant in table.networks]
         if dry_run:
             plan = list(planned(pairs, recipe, seed_list, runs))
             variants = [run.variant for run in plan if run.images_left]
-            with tempfile.TemporaryDirectory() as folder, progress("measuring", 1):
-                speed = measured_speed(variants, recipe, used, Path(folder)) if variants else None
+            with progress("measuring", 1):
+                speed = measured_speed(variants, recipe, devices) if variants else None
             _show_plan(table.number, plan, speed)
             return
         notes = [f"not measured, for want of data: {columns(without)}"] if without else []
@@ -102,7 +83,7 @@ def table_command(
         def view(rows: "Sequence[AccuracyRow]") -> View:
             return _view(table, [accuracy.result(rows, number, recipe, seed_list)], notes)
 
-        finished = run_all(pairs, recipe, seed_list, used, runs, lambda rows: out.keep(view(rows)))
+        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)))
     if training_options.is_first_process():
         out.emit(view(finished))
 

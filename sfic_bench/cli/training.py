@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
+from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.cli.training_progress import training_progress
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
@@ -20,38 +20,25 @@ from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
-from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
+from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 
+@with_recipe()
 def train_command(
+    *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The run's folder.")],
     backbone: options.Backbone = "resnet26",
     alpha: options.Alpha = None,
     beta: options.Beta = None,
     data: training_options.DataOption = "orl",
     compression: training_options.Compression = "",
-    epochs: training_options.Epochs = 20,
-    batch_size: training_options.BatchSize = 64,
-    learning_rate: training_options.LearningRate = 1e-4,
-    decay: training_options.Decay = 0.5,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of weights, order and augmentation.")] = 7,
-    input_size: options.InputSize = 256,
-    precision: training_options.PrecisionOption = Precision.FP32,
-    flip: training_options.Flip = 0.5,
-    rotation: training_options.Rotation = 10.0,
-    perspective: training_options.Perspective = 0.0,
-    interpolation: training_options.InterpolationOption = Interpolation.NEAREST,
-    mcs: training_options.McsOption = McsMode.LEARNED,
-    initialisation: training_options.InitialisationOption = Initialisation.RELEASED,
-    device: options.DeviceOption = Device.CPU,
-    devices: training_options.DeviceCount = 1,
-    workers: training_options.Workers = 0,
+    recipe: Recipe,
+    devices: TrainingDevices,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    skip_unreadable: training_options.SkipUnreadable = False,
     on_unsupported: options.Unsupported = OnUnsupported.ERROR,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
-    """Train one network by the paper's protocol, and score it on the test split.
+    """Train one network and score it on the test split, by the paper's recipe unless --recipe names another.
 
     The same seed gives the same weights on a CPU. A run that was stopped goes on with --resume after its last
     finished epoch, and ends as if it had never been stopped.
@@ -65,16 +52,10 @@ def train_command(
         from sfic_bench.train.runs import Run
         from sfic_bench.train.splits import DataSplits
 
-        recipe = Recipe(
-            epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, decay=decay, seed=seed,
-            input_size=input_size, precision=precision, flip=flip, rotation=rotation, perspective=perspective,
-            interpolation=interpolation, mcs=mcs, initialisation=initialisation,
-        )  # fmt: skip
-        used = TrainingDevices(device=device, devices=devices, workers=workers, skip_unreadable=skip_unreadable)
         splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)
         try:
-            with training_progress(f"{variant}, seed {seed}") as listener:
-                result = train(variant, recipe, splits, run, used, resume=resume, listener=listener)
+            with training_progress(f"{variant}, seed {recipe.seed}") as listener:
+                result = train(variant, recipe, splits, run, devices, resume=resume, listener=listener)
         except KeyboardInterrupt:
             say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
             raise typer.Exit(130) from None
@@ -86,9 +67,10 @@ def train_command(
     )
     scores = ScoresResult(
         environment=environment(), run=str(output), data=data, split=SplitName.TEST.value, epochs=result.epochs,
-        images=result.images, unreadable=result.unreadable, scores=result.scores,
+        kept_epoch=result.kept_epoch, images=result.images, unreadable=result.unreadable, scores=result.scores,
     )  # fmt: skip
-    view = _view(f"{variant} after {recipe.epochs} epochs", scores, rates)
+    kept = "" if result.kept_epoch is None else f"; kept: epoch {result.kept_epoch}, with the best AUC on validation"
+    view = _view(f"{variant} after {result.epochs} epochs{kept}", scores, rates)
     Output(format=format, path=None).emit(view)
     training_options.report_unreadable(result.unreadable)
 

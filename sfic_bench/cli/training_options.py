@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.cli.options import parts
 from sfic_bench.cli.output import say
 from sfic_bench.errors import MissingDependency
-from sfic_bench.train.recipe import Precision
 
 if TYPE_CHECKING:
     from sfic_bench.data.manifest import Manifest
@@ -26,33 +24,6 @@ DataOption = Annotated[
 Compression = Annotated[
     str, typer.Option(metavar="NAME[,…]", help="Only images of these compressions; all if not given.")
 ]
-Epochs = Annotated[int, typer.Option(metavar="N", help="Passes over the images.")]
-BatchSize = Annotated[int, typer.Option(metavar="N", help="Images a step, over all devices.")]
-LearningRate = Annotated[float, typer.Option(metavar="X", help="Learning rate of the first epoch.")]
-Decay = Annotated[float, typer.Option(metavar="X", help="Factor by which each epoch changes the learning rate.")]
-PrecisionOption = Annotated[Precision, typer.Option("--precision", help="Number format of the products.")]
-Flip = Annotated[float, typer.Option(metavar="P", help="Probability of a horizontal flip.")]
-Rotation = Annotated[float, typer.Option(metavar="DEGREES", help="Largest angle of a rotation, either way.")]
-Perspective = Annotated[
-    float, typer.Option(metavar="X", help="Strength of a perspective; the released code has 0.5, bilinear.")
-]
-InterpolationOption = Annotated[
-    Interpolation, typer.Option("--interpolation", help="Interpolation of the perspective.")
-]
-McsOption = Annotated[
-    McsMode, typer.Option("--mcs", help="Train the kernels of MCSConv, or freeze them as the released code does.")
-]
-InitialisationOption = Annotated[
-    Initialisation,
-    typer.Option("--initialisation", help="First weights of the paper's backbones: as the released code, or torch's."),
-]
-DeviceCount = Annotated[
-    int, typer.Option("--devices", metavar="N", help="Devices on this machine; not needed under torchrun.")
-]
-Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
-SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Go on without images that cannot be read, and count them.")
-]
 RunCode = Annotated[
     str | None,
     typer.Option(
@@ -63,6 +34,10 @@ RunCode = Annotated[
 TrustCode = Annotated[
     bool, typer.Option("--trust-code", help="Run the Python file that a run names, although only the run names it.")
 ]
+SkipUnreadable = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Go on without images that cannot be read, and count them.")
+]
+Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 

@@ -58,10 +58,13 @@ def check_alike(base: ResultFile, head: ResultFile, ignore: Collection[str]) -> 
             f"kind is {base.kind} in {base.path} and {head.kind} in {head.path}; compare like with like"
         )
     first, second = conditions_of(base), conditions_of(head)
+    names = first | second
     for name in ignore:
-        if name not in first:
-            raise UnknownName("condition", name, first)
-    differ = [name for name in first if first[name] != second[name] and name not in ignore]
+        if name not in names:
+            raise UnknownName("condition", name, names)
+    differ = [name for name in names if first.get(name) != second.get(name) and name not in ignore]
     if differ:
-        values = (f"{name} is {first[name]} in {base.path} and {second[name]} in {head.path}" for name in differ)
+        values = (
+            f"{name} is {first.get(name)} in {base.path} and {second.get(name)} in {head.path}" for name in differ
+        )
         raise NotComparable(f"{'; '.join(values)}; measure both alike, or pass --ignore {','.join(differ)}")

@@ -1,7 +1,7 @@
 """Loading the images of a manifest in batches, in an order that seed and epoch determine."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +118,22 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def parts(self, count: int) -> list["Batch"]:
+        """The images in ``count`` batches of nearly equal size; the first has the unreadable rows."""
+        bounds = torch.arange(len(self)).tensor_split(count)
+        return [
+            Batch(
+                self.indices[part], self.images[part], self.labels[part],
+                None if self.masks is None else self.masks[part], self.unreadable if number == 0 else (),
+            )
+            for number, part in enumerate(slice(int(at[0]), int(at[-1]) + 1) for at in bounds)
+        ]  # fmt: skip
+
+    def pin_memory(self) -> "Batch":
+        """The batch in memory that a CUDA device copies from while the CPU goes on; torch's loader calls this."""
+        masks = None if self.masks is None else self.masks.pin_memory()
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory(), masks=masks)
 
 
 def _collate(items: Sequence[Item | UnreadableItem]) -> Batch:

@@ -1,9 +1,12 @@
 """Accuracies and scores as tables."""
 
+from collections.abc import Mapping
+
 from sfic_bench.report.cells import bounds, estimate, number
 from sfic_bench.report.columns import INTERVAL, Cells, interval_columns, tabulated
 from sfic_bench.report.table import Table
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
+from sfic_bench.results.fields import Value
 from sfic_bench.results.scores import ScoreRow, ScoresResult
 from sfic_bench.units import format_ratio
 
@@ -28,15 +31,31 @@ NOTE = (
 )
 
 
+DISTORTIONS = ("perspective", "resize", "blur", "brightness", "noise", "jpeg", "cutout")
+"""The fields of a recipe that are 0 where the paper's recipe has none."""
+
+
+def recipe_in_words(recipe: Mapping[str, Value]) -> str:
+    """What mattered most in a training, from the fields of its recipe, of which older files have fewer."""
+    falls = "falling as a cosine" if recipe.get("schedule") == "cosine" else f"× {recipe['decay']:g} each epoch"
+    words = [
+        f"{recipe['epochs']} epochs, {recipe['input_size']}×{recipe['input_size']}, batch {recipe['batch_size']}, "
+        f"{recipe.get('optimiser', 'adam')}, learning rate {recipe['learning_rate']:g} {falls}"
+    ]
+    if recipe.get("init", "random") != "random":
+        words.append(f"first weights from {recipe['init']}")
+    if recipe.get("ema"):
+        words.append("averaged weights")
+    if recipe.get("keep") == "best":
+        words.append("the best epoch by AUC on the validation split")
+    if used := [name for name in DISTORTIONS if recipe.get(name)]:
+        words.append(", ".join(used))
+    return "; ".join(words)
+
+
 def protocol_table(result: AccuracyResult) -> Table:
     """One row for each network and experiment, as ``accuracy`` prints them."""
-    recipe = result.recipe
-    notes = [
-        f"{recipe['epochs']} epochs, {recipe['input_size']}×{recipe['input_size']}, batch {recipe['batch_size']}, "
-        f"learning rate {recipe['learning_rate']:g} × {recipe['decay']:g} each epoch; "
-        f"seeds {', '.join(map(str, result.seeds))}",
-        NOTE,
-    ]
+    notes = [f"{recipe_in_words(result.recipe)}; seeds {', '.join(map(str, result.seeds))}", NOTE]
     if any(row.auc_printed is not None for row in result.rows):
         notes.append("printed: the paper's, without intervals; its FF++ is split image by image, which leaks")
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec import DecodeError, Struct, ValidationError, json
+from msgspec.structs import replace
 
 from sfic_bench.errors import SficBenchError
 from sfic_bench.files import read_file
@@ -21,7 +22,7 @@ from sfic_bench.results.pytest_benchmark import PytestResult
 from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.results.timing import TimingResult
-from sfic_bench.results.upgrade import AccuracyResultV1, TimingResultV1
+from sfic_bench.results.upgrade import RECIPE_BEFORE, AccuracyResultV1, TimingResultV1
 
 Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult | PaperTableResult
 """The results that can be read back, compared and shown."""
@@ -156,6 +157,8 @@ def _decode(data: bytes) -> tuple[str, Result]:
         kind, result = "pytest-benchmark", json.decode(data, type=PytestResult).upgraded()
     else:
         raise UnreadableResult(_unknown(schema))
+    if isinstance(result, AccuracyResult | PaperTableResult) and result.recipe:
+        result = replace(result, recipe={**RECIPE_BEFORE, **result.recipe})
     if not result.rows:
         raise UnreadableResult("it has no rows")
     keys = set()

@@ -19,6 +19,9 @@ class Trained(Struct, frozen=True, kw_only=True):
     """The scores of a finished run on its test split.
 
     Attributes:
+        epochs: number of epochs that were trained.
+        kept_epoch: the epoch whose weights are kept and scored, since it had the highest AUC on the validation split;
+            ``None`` if they are the last epoch's.
         images: number of images that were scored.
         unreadable: paths of images that could not be read.
         scores: metrics by level.
@@ -28,6 +31,7 @@ class Trained(Struct, frozen=True, kw_only=True):
     images: Count
     unreadable: list[str]
     scores: dict[Level, Metrics]
+    kept_epoch: Count | None = None
 
 
 class EpochRow(Struct, frozen=True, kw_only=True):
@@ -73,6 +77,7 @@ class ScoresResult(
         run: the run's folder.
         data: the manifest's name.
         epochs: number of epochs that the network was trained for.
+        kept_epoch: see `Trained`.
         images, unreadable, scores: see `Trained`.
     """
 
@@ -84,6 +89,7 @@ class ScoresResult(
     unreadable: list[str]
     scores: dict[Level, Metrics]
     epochs: Count | None = None
+    kept_epoch: Count | None = None
 
     @property
     def rows(self) -> list[ScoreRow]:

@@ -217,3 +217,13 @@ class AccuracyResultV1(Struct, frozen=True, kw_only=True):
 
     def upgraded(self) -> AccuracyResult:
         return copied(self, AccuracyResult, rows=[row.upgraded() for row in self.rows])
+
+
+RECIPE_BEFORE: dict[str, Value] = {
+    "initialisation": "torch", "interpolation": "nearest", "mcs": "learned", "init": "random", "freeze": 0,
+    "accumulate": 1, "optimiser": "adam", "schedule": "step", "warmup": 0.0, "weight_decay": 0.0, "clip": 0.0,
+    "ema": 0.0, "label_smoothing": 0.0, "keep": "last", "patience": 0, "compile": False, "draft": False,
+    "resize": 0.0, "resize_scale": 0.5, "blur": 0.0, "blur_sigma": 2.0, "brightness": 0.0, "brightness_change": 0.2,
+    "noise": 0.0, "noise_std": 0.05, "jpeg": 0.0, "jpeg_quality": 40, "cutout": 0.0, "cutout_share": 0.2,
+}  # fmt: skip
+"""How networks were trained before a recipe had these fields, so that older results can be compared with later ones."""

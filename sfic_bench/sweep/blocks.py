@@ -8,6 +8,7 @@ stands for the product of its axes; only the lists of ``path``, ``data`` and ``c
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, get_type_hints
 
@@ -25,6 +26,7 @@ from sfic_bench.paper.wide import PaperTable
 from sfic_bench.sweep.jobs import AnyJob, CostJob, TimingJob, TrainJob
 from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.manifests import EMBEDDED, content_name, manifests, named_by_content
+from sfic_bench.train.presets import Preset, recipe_of
 from sfic_bench.train.recipe import EvaluationProtocol, Recipe
 
 if TYPE_CHECKING:
@@ -131,11 +133,12 @@ class TimingKeys(GridBlock, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TrainingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What blocks that train have; the other keys are those of `Recipe`.
+    """What blocks that train have; the other keys are those of `Recipe`, which change the block's ``recipe``.
 
     Each of the ``hosts`` has ``devices``, and all that a job needs.
     """
 
+    recipe: str | list[str] = Preset.PAPER.value
     data: str | list[str] = EMBEDDED
     compression: str | list[str] = []
     seeds: int | list[int] = Recipe().seed
@@ -154,18 +157,30 @@ class TrainingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
         data, files = named_by_content(_listed(self.data), folder)
         compression = _listed(self.compression)
         chosen = dict.fromkeys(choose(manifests(data, files, compression)))
-        recipes = list(self.combinations(RECIPE))
+        recipes = [self._recipe(folder, values) for values in self.combinations(("recipe", *self._given()))]
         for (protocol, train_on, network), recipe, seed, device in itertools.product(
             chosen, recipes, _listed(self.seeds), _listed(self.device)
         ):
             gpus = self.devices if device is Device.CUDA else 0
             for needs in self.needs(1, gpus, self.hosts, self.workers):
                 yield TrainJob(
-                    network=network, recipe=msgspec.convert(recipe | {"seed": seed}, Recipe), protocol=protocol,
+                    network=network, recipe=replace(recipe, seed=seed), protocol=protocol,
                     data=data, compression=compression, train_on=train_on, device=device, devices=self.devices,
                     skip_unreadable=self.skip_unreadable, threads=needs.threads if device is Device.CPU else None,
                     needs=needs, files=files | _sources(network.backbone),
                 )  # fmt: skip
+
+    def _given(self) -> list[str]:
+        return [name for name in RECIPE if getattr(self, name) is not None]
+
+    def _recipe(self, folder: Path, values: Mapping[str, object]) -> Recipe:
+        changes = dict(values)
+        source = str(changes.pop("recipe"))
+        if source.endswith(".toml"):
+            source = str((folder / source).resolve())
+        if changes.get("init", "random") not in ("random", "imagenet"):
+            changes["init"] = str((folder / str(changes["init"])).resolve())
+        return recipe_of(source, changes)
 
 
 class TrainKeys(TrainingKeys, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -209,16 +224,17 @@ class TableKeys(TrainingKeys, frozen=True, kw_only=True, forbid_unknown_fields=T
         yield from self.trainings(folder, choose)
 
 
-def _with_axes(keys: type[Block], declaration: type, axes: Iterable[str]) -> type[Block]:
+def _with_axes(keys: type[Block], declaration: type, axes: Iterable[str], *, optional: bool = False) -> type[Block]:
     """A kind of block with ``keys``, and with the fields ``axes`` of a declaration, each a value or a list of values.
 
-    So a block has the names and defaults of the declaration, which the command line has too.
+    So a block has the names and defaults of the declaration, which the command line has too. ``optional`` fields are
+    ``None`` by default.
     """
     types, defaults = get_type_hints(declaration), declaration()
-    fields = [
-        (axis, Union[types[axis], list.__class_getitem__(types[axis])], getattr(defaults, axis))  # noqa: UP007
-        for axis in axes
-    ]
+    fields: list[tuple[str, object, object]] = []
+    for axis in axes:
+        kinds = (types[axis], list.__class_getitem__(types[axis]), *([None] if optional else []))
+        fields.append((axis, Union[kinds], None if optional else getattr(defaults, axis)))  # noqa: UP007
     block: type[Block] = msgspec.defstruct(
         f"{declaration.__name__}Block", fields, bases=(keys,), frozen=True, kw_only=True, forbid_unknown_fields=True
     )  # type: ignore[assignment]  # it makes a type out of data
@@ -228,8 +244,8 @@ def _with_axes(keys: type[Block], declaration: type, axes: Iterable[str]) -> typ
 BLOCKS: Mapping[str, type[Block]] = {
     "cost": CostBlock,
     "latency": _with_axes(TimingKeys, Conditions, CONDITIONS),
-    "accuracy": _with_axes(TrainKeys, Recipe, RECIPE),
-    "table": _with_axes(TableKeys, Recipe, RECIPE),
+    "accuracy": _with_axes(TrainKeys, Recipe, RECIPE, optional=True),
+    "table": _with_axes(TableKeys, Recipe, RECIPE, optional=True),
 }
 """The kinds of block that a sweep file can have, each as often as wanted."""
 

@@ -1,7 +1,8 @@
 """A network that learns: its first weights, its optimiser and its loss."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -17,10 +18,13 @@ from sfic_bench.errors import InvalidValue, SficBenchError
 from sfic_bench.measure.memory import lack_of_memory
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector, two_logits
+from sfic_bench.networks.head import head_parameters
 from sfic_bench.networks.variant import Variant
+from sfic_bench.networks.weights import load
 from sfic_bench.train.augment import Augment
-from sfic_bench.train.recipe import Precision, Recipe, TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.train.average import Average
+from sfic_bench.train.checkpoint import Checkpoint, Tensors, adam_state, restore_adam
+from sfic_bench.train.recipe import Optimiser, Precision, Recipe, TrainingDevices
 from sfic_bench.train.splits import DataSplits
 
 WORKERS_PER_CORE = 16
@@ -63,8 +67,11 @@ def _least_bytes(variant: Variant, recipe: Recipe, images: int, training: bool) 
 
 def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:
     """An instance of Lightning Fabric for these devices, with the recipe's precision."""
+    # Several processes wait for the gradients of all weights, and frozen ones have none.
+    waits_for_all = devices.devices * devices.hosts == 1 or not recipe.freeze
     return Fabric(
         accelerator=devices.device, devices=devices.devices, num_nodes=devices.hosts,
+        strategy="auto" if waits_for_all else "ddp_find_unused_parameters_true",
         precision=FABRIC_PRECISIONS[recipe.precision],
     )  # fmt: skip
 
@@ -97,48 +104,116 @@ class Learner:
     Attributes:
         network: the network itself, whose state dict has its own names.
         model, optimiser: the network and Adam as Fabric calls them, with the gradients of all processes.
+        average: the moving average of the weights; ``None`` if the recipe has none.
         needs_masks: whether the loss needs to know where images were manipulated. A detector whose data have no masks
             at all learns from its classification loss alone.
-        finished_epochs: number of epochs that the run's checkpoint has; 0 without a checkpoint.
+
+    Raises:
+        InvalidValue: for a setting that this network cannot be trained with.
     """
 
-    def __init__(self, fabric: Fabric, variant: Variant, recipe: Recipe, run: Run, *, has_masks: bool) -> None:
+    def __init__(self, fabric: Fabric, variant: Variant, recipe: Recipe, *, has_masks: bool) -> None:
         self.fabric, self.recipe = fabric, recipe
-        self.network = new_network(variant, recipe)
-        optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.999))
-        self.finished_epochs = 0
-        if run.has_checkpoint:
-            self.finished_epochs = run.load_checkpoint(self.network, optimiser, recipe.epochs)
-        self.model, self.optimiser = fabric.setup(self.network, optimiser)
+        self.network = new_network(variant, recipe).to(fabric.device)
         self.needs_masks = isinstance(self.network, Detector) and has_masks
+        if isinstance(self.network, Detector) and (recipe.label_smoothing or recipe.compile):
+            raise InvalidValue(f"{variant} has a loss of its own: it trains without --label-smoothing and --compile")
+        self._head = head_parameters(self.network) if recipe.freeze else frozenset[str]()
+        self._learnt = {name for name, parameter in self.network.named_parameters() if parameter.requires_grad}
+        compiled = self.network
+        if recipe.compile:
+            compiled = torch.compile(self.network, dynamic=False)  # type: ignore[assignment]  # it is a module
+        self.model, self.optimiser = fabric.setup(compiled, _new_optimiser(self.network, recipe))
+        self.average = Average(self.network, recipe.ema) if recipe.ema else None
         if self.needs_masks:
             # Fabric joins the gradients of several processes only after the forward methods that it knows.
             self.model.mark_forward_method("forward_with_labels")
         self.augment = Augment(recipe).to(fabric.device)
 
     def start_epoch(self, epoch: int) -> None:
-        """Set the learning rate, the training mode and the random numbers of an epoch, which is counted from 1."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate_in(epoch)
+        """Set the training mode and the random numbers of an epoch, which is counted from 1."""
         # Each process draws its own augmentation, and that of an epoch does not depend on earlier epochs.
         source = np.random.default_rng([self.recipe.seed, epoch, self.fabric.global_rank])
         torch.manual_seed(int(source.integers(2**62)))
         self.model.train()
         self.augment.train()
+        if self.recipe.freeze:
+            self._freeze_body(epoch <= self.recipe.freeze)
 
-    def step(self, batch: Batch) -> Tensor:
-        """Learn from one batch; returns its loss, detached."""
-        loss = self._loss(batch)
+    def _freeze_body(self, is_frozen: bool) -> None:
+        """Let only the classifier learn, or all; frozen BatchNorms use what they know of earlier images."""
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(name in self._learnt and (name in self._head or not is_frozen))
+        for path, module in self.network.named_modules():
+            if is_frozen and not any(name.startswith(f"{path}." if path else "") for name in self._head):
+                module.eval()
+
+    def step(self, batch: Batch, epochs: float) -> Tensor:
+        """Learn from one batch, ``epochs`` epochs after the beginning; returns its loss, detached."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate_at(epochs)
         self.optimiser.zero_grad()
-        self.fabric.backward(loss)
+        parts = batch.parts(max(1, min(self.recipe.accumulate, len(batch) // 2)))  # BatchNorm needs two images
+        losses = []
+        for number, part in enumerate(parts, 1):
+            with self.fabric.no_backward_sync(self.model, enabled=number < len(parts)):
+                loss = self._loss(part) * (len(part) / len(batch))
+                self.fabric.backward(loss)
+            losses.append(loss.detach())
+        if self.recipe.clip:
+            self.fabric.clip_gradients(self.model, self.optimiser, max_norm=self.recipe.clip, error_if_nonfinite=False)
         self.optimiser.step()
-        return loss.detach()
+        if self.average is not None:
+            self.average.update()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the network the averaged weights for a while, if the recipe has an average."""
+        if self.average is None:
+            yield
+            return
+        self.average.exchange()
+        try:
+            yield
+        finally:
+            self.average.exchange()
+
+    def weights(self) -> Tensors:
+        """A copy on the CPU of the weights that are scored: the average, if there is one."""
+        state = self.network.state_dict() if self.average is None else self.average.state()
+        return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+
+    def checkpoint(self, epoch: int, best: Tensors, best_epoch: int | None) -> Checkpoint:
+        """The state after ``epoch`` epochs, with the best weights so far and their epoch."""
+        average = self.average
+        return Checkpoint(
+            epoch=epoch, network=self.network.state_dict(), optimiser=adam_state(self.optimiser.optimizer),
+            average={} if average is None else average.state(), average_steps=0 if average is None else average.steps,
+            best=best, best_epoch=best_epoch, scaler=self.fabric.strategy.precision.state_dict(),
+        )  # fmt: skip
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same training.
+
+        Raises:
+            ValueError: if it does not fit.
+        """
+        load(self.network, checkpoint.network, "the checkpoint")
+        restore_adam(self.optimiser.optimizer, checkpoint.optimiser)
+        if self.average is not None:
+            if checkpoint.average.keys() != self.network.state_dict().keys():
+                raise ValueError("the checkpoint lacks the average of the weights")
+            self.average.restore(checkpoint.average, checkpoint.average_steps)
+        if checkpoint.scaler:
+            self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
 
     def _loss(self, batch: Batch) -> Tensor:
         device = self.fabric.device
-        images, labels = batch.images.to(device), batch.labels.to(device)
+        images, labels = (tensor.to(device, non_blocking=True) for tensor in (batch.images, batch.labels))
         if not isinstance(self.network, Detector):
-            return F.cross_entropy(two_logits(self.model(self.augment(images))), labels)
+            logits = two_logits(self.model(self.augment(images)))
+            return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if not self.needs_masks:
             detection = self.model(self.augment(images))
             # Several processes wait for the gradients of all weights, so that the decoder's are 0 and not missing.
@@ -146,7 +221,24 @@ class Learner:
             loss: Tensor = self.network.classification_loss(detection, labels) + unused
             return loss
         assert batch.masks is not None
-        values, masks = self.augment.augmented(images, batch.masks.to(device))
+        values, masks = self.augment.augmented(images, batch.masks.to(device, non_blocking=True))
         assert masks is not None
         detection = self.model.forward_with_labels(self.augment.normalised(values), labels)
         return self.network.loss(detection, values, labels, masks)
+
+
+def _new_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam or AdamW; only what is a matrix or a kernel has weight decay.
+
+    The fused form of a step reads and writes each weight once. It cannot clip what a scaler has scaled.
+    """
+    parameters = list(network.parameters())
+    groups: list[dict[str, object]] = [{"params": parameters}]
+    if recipe.weight_decay:
+        groups = [
+            {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
+            {"params": [p for p in parameters if p.dim() <= 1]},
+        ]
+    kind = torch.optim.AdamW if recipe.optimiser is Optimiser.ADAMW else torch.optim.Adam
+    fused = not (recipe.clip and recipe.precision is Precision.FP16)
+    return kind(groups, lr=recipe.learning_rate, betas=(0.9, 0.999), weight_decay=0.0, fused=fused)

@@ -22,16 +22,20 @@ from sfic_bench.networks.variant import Variant
 from sfic_bench.processes import end_with_starter, named_starter
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
+from sfic_bench.train.checkpoint import Tensors
 from sfic_bench.train.config import RunConfig
 from sfic_bench.train.inference import predict
 from sfic_bench.train.learner import Learner, check_machine, new_fabric
-from sfic_bench.train.recipe import Recipe, TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.train.recipe import Keep, Recipe, TrainingDevices
+from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
 from sfic_bench.train.splits import DataSplits, UnreadablePaths, UnusableData
 
 RATED_BATCHES = 8
 """The number of batches over which the loader's rate is measured."""
+
+READ_EVERY_S = 0.2
+"""How often a listener gets the loss: reading it makes the CPU wait for the device."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +43,7 @@ class TrainingProgress:
     """The state of a training after a step, and once more after the validation at the end of an epoch.
 
     Attributes:
-        epoch, step: the current epoch, and its last step, both counted from 1.
+        epoch, step: the current epoch, and its last finished step, both counted from 1.
         epochs, steps: number of epochs, and of steps in each.
         loss: loss of the last step; at the end of an epoch its mean over the epoch.
         images_per_s: images a second since the epoch began, over all devices.
@@ -75,11 +79,16 @@ def train(
 
     Raises:
         UnusableRun: see `Run.begin`.
-        UnusableData: if fewer than two training images or no test image can be read, and for any image that cannot be
-            read, unless such images are skipped.
+        UnusableData: if fewer than two training images or no test image can be read, for any image that cannot be
+            read, unless such images are skipped, and if the best epoch is to be kept and no AUC tells it.
         InvalidValue: if this machine lacks what the training needs, or if the loss is no finite number.
     """
     end_with_starter()
+    if (recipe.keep is Keep.BEST or recipe.patience) and data.val["label"].nunique() < 2:
+        raise UnusableData(
+            f"{data.name}: --keep best and --patience need a validation split with real and fake images; give the "
+            "manifest one, or use --keep last without --patience"
+        )
     if not run.is_finished:
         check_machine(variant, recipe, devices, training=True)
     fabric = new_fabric(recipe, devices)
@@ -108,37 +117,71 @@ class _Training:
 
     def __post_init__(self) -> None:
         self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
-        has_masks = self.data.has_masks
-        self.learner = Learner(self.fabric, self.variant, self.recipe, self.run, has_masks=has_masks)
+        self.learner = Learner(self.fabric, self.variant, self.recipe, has_masks=self.data.has_masks)
+        self.epochs: list[EpochRow] = []
+        self.best: Tensors = {}
+        if self.run.has_checkpoint:
+            self._resume()
         self.order = self._order(self.data.train, seed=self.recipe.seed)
         self.loader = self._loader(self.data.train, self.order, masks=self.learner.needs_masks)
 
+    def _resume(self) -> None:
+        checkpoint = self.run.checkpoint(self.recipe.epochs)
+        self.epochs = [row for row in self.run.epochs() if row.epoch <= checkpoint.epoch]
+        self.best = checkpoint.best
+        try:
+            self.learner.restore(checkpoint)
+            if len(self.epochs) != checkpoint.epoch or (self._keeps_best and checkpoint.best_epoch != self._best_epoch):
+                raise ValueError("metrics.jsonl has other epochs than the checkpoint")
+        except ValueError as error:
+            raise UnusableRun(f"{self.run.folder / 'checkpoint.safetensors'}: {error}") from None
+
+    @property
+    def _keeps_best(self) -> bool:
+        return self.recipe.keep is Keep.BEST
+
+    @property
+    def _best_epoch(self) -> int | None:
+        """The epoch with the highest AUC on the validation split so far, the first of several."""
+        aucs = [(row.val["auc"], -row.epoch) for row in self.epochs if row.val.get("auc") is not None]
+        return -max(aucs)[1] if aucs else None
+
+    @property
+    def _is_over(self) -> bool:
+        done, patience = len(self.epochs), self.recipe.patience
+        return done >= self.recipe.epochs or bool(patience and done - (self._best_epoch or 0) >= patience)
+
     def result(self) -> Trained:
         learner, run, is_first = self.learner, self.run, self.fabric.global_rank == 0
-        epochs = [epoch for epoch in run.epochs() if epoch.epoch <= learner.finished_epochs]
-        decoding_rate = self._decoding_rate() if learner.finished_epochs < self.recipe.epochs else None
-        for epoch in range(learner.finished_epochs + 1, self.recipe.epochs + 1):
-            trained = self._train_epoch(epoch, epochs[-1].val["auc"] if epochs else None)
-            scores = self._validation_scores()
+        decoding_rate = None if self._is_over else self._decoding_rate()
+        while not self._is_over:
+            epoch = len(self.epochs) + 1
+            trained = self._train_epoch(epoch, self.epochs[-1].val["auc"] if self.epochs else None)
+            with learner.averaged():
+                scores = self._validation_scores()
             row = EpochRow(
                 epoch=epoch, loss=trained.loss, images_per_s=trained.images_per_s, loader_images_per_s=decoding_rate,
                 val=scores,
             )  # fmt: skip
-            epochs.append(row)
+            self.epochs.append(row)
+            if self._keeps_best and self._best_epoch == epoch:
+                self.best = learner.weights()
             if is_first:
-                run.save_epochs(epochs)
+                run.save_epochs(self.epochs)
                 run.save_events(row)
-                run.save_checkpoint(learner.network, learner.optimiser, epoch)
+                run.save_checkpoint(learner.checkpoint(epoch, self.best, self._best_epoch))
             if self.listener is not None:
                 self.listener(replace(trained, auc=scores["auc"], is_epoch_end=True))
             self.fabric.barrier()
+        weights, kept_epoch = (self.best, self._best_epoch) if self._keeps_best else (learner.weights(), None)
+        learner.network.load_state_dict(weights)
         predictions = self._predictions(self.data.test)
         result = Trained(
-            epochs=self.recipe.epochs, images=len(predictions), unreadable=sorted(self.unreadable),
+            epochs=len(self.epochs), kept_epoch=kept_epoch, images=len(predictions), unreadable=sorted(self.unreadable),
             scores=summary(predictions),
         )  # fmt: skip
         if is_first:
-            run.save_model(learner.network, self.recipe.epochs)
+            run.save_model(weights, kept_epoch or len(self.epochs))
             run.save_predictions(predictions)
             run.finish(result)
         self.fabric.barrier()
@@ -151,11 +194,12 @@ class _Training:
         """
         self.order.epoch = epoch
         self.learner.start_epoch(epoch)
-        losses, images, started = [], 0, time.perf_counter()
+        losses, images, steps = [], 0, len(self.loader)
+        started = read = time.perf_counter()
 
         def progress(step: int, loss: float) -> TrainingProgress:
             return TrainingProgress(
-                epoch=epoch, epochs=self.recipe.epochs, step=step, steps=len(self.loader), loss=loss,
+                epoch=epoch, epochs=self.recipe.epochs, step=step, steps=steps, loss=loss,
                 images_per_s=images / (time.perf_counter() - started), auc=auc,
             )  # fmt: skip
 
@@ -163,16 +207,17 @@ class _Training:
             self.unreadable.note(batch, self.data.train)
             if len(batch) < 2:  # BatchNorm has no variance of one image
                 continue
-            losses.append(self.learner.step(batch))
+            losses.append(self.learner.step(batch, epoch - 1 + (step - 0.5) / steps))
             images += len(batch) * self.fabric.world_size
-            if self.listener is not None:
+            if self.listener is not None and (step == 1 or time.perf_counter() - read > READ_EVERY_S):
                 self.listener(progress(step, float(losses[-1])))
+                read = time.perf_counter()
         if not losses:
             raise UnusableData(f"{self.data.name}: fewer than two images of the split train can be read")
         mean_loss = float(cast(Tensor, self.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean")))
         if not np.isfinite(mean_loss):
             raise InvalidValue(f"the loss became {mean_loss} in epoch {epoch}: try a lower --learning-rate")
-        return progress(len(self.loader), mean_loss)
+        return progress(steps, mean_loss)
 
     def _decoding_rate(self) -> float:
         """Images a second that the loaders of all processes decode, measured over a few batches without training."""

@@ -2,8 +2,8 @@
 
 - ``config.json`` has network, recipe and data, and ``environment.json`` the machine and its software;
 - ``metrics.jsonl`` has a line for each epoch;
-- ``checkpoint.safetensors`` has the state of network and optimiser after the last finished epoch;
-- ``model.safetensors`` has the weights after training;
+- ``checkpoint.safetensors`` has the state of the training after the last finished epoch;
+- ``model.safetensors`` has the weights that are tested;
 - ``predictions.parquet`` has a row for each tested image;
 - ``result.json`` has the scores. It is written last: a run that has it is finished;
 - ``SHA256SUMS`` has a checksum of each of these files, which is checked whenever one of them is read;
@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
-import torch
 from msgspec import DecodeError, json
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, SficBenchError, first_line
@@ -41,6 +38,7 @@ from sfic_bench.results.environment import Environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.results.upgrade import TrainedV1
 from sfic_bench.results.write import to_json
+from sfic_bench.train.checkpoint import Checkpoint, weights_from_bytes, weights_to_bytes
 from sfic_bench.train.config import CHANGED, RunConfig, RunConfigV1, RunConfigV2
 
 
@@ -53,9 +51,6 @@ FILES = (
     "predictions*.parquet", "result.json",
 )  # fmt: skip
 """The files of a run that have checksums."""
-
-ADAM_STATE = ("step", "exp_avg", "exp_avg_sq")
-"""The names under which Adam keeps its state of a parameter: a count, and two tensors of the parameter's shape."""
 
 Content = TypeVar("Content")
 
@@ -171,50 +166,29 @@ class Run:
                 writer.add_scalar(name, value, epoch.epoch)
         writer.close()
 
-    def save_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
-        """Keep weights, buffers and the optimiser's state after ``epoch`` epochs in one file."""
-        tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-        for number, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{number}.{k}": v for k, v in state.items()}
-        self._save("checkpoint.safetensors", tensors, epoch)
+    def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep the state of a training in one file."""
+        self._write("checkpoint.safetensors", checkpoint.to_bytes())
 
-    def load_checkpoint(self, model: nn.Module, optimiser: torch.optim.Optimizer, epochs: int) -> int:
-        """Load what `save_checkpoint` kept into both; returns the number of finished epochs, at most ``epochs``."""
+    def checkpoint(self, epochs: int) -> Checkpoint:
+        """What `save_checkpoint` kept; it is of one of ``epochs`` epochs."""
         name = "checkpoint.safetensors"
-        tensors, epoch = self._tensors(name)
-        if not 1 <= epoch <= epochs:
-            raise UnusableRun(f"{self.folder / name} is of epoch {epoch}; expected 1 to {epochs}")
-        weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        self._load(model, weights, name)
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-        states = {
-            number: {key: tensors.get(f"optimiser.{number}.{key}", torch.empty(0)) for key in ADAM_STATE}
-            for number in range(len(parameters))
-            if f"optimiser.{number}.step" in tensors  # a parameter that no gradient reaches has no state
-        }
-        if not states:
-            raise UnusableRun(f"{self.folder / name} has no state of the optimiser")
-        for number, state in states.items():
-            for key in ADAM_STATE[1:]:
-                if state[key].shape != parameters[number].shape:
-                    shape = list(state[key].shape)
-                    raise UnusableRun(
-                        f"{self.folder / name}: the optimiser's {key} of parameter {number} has the shape {shape}; "
-                        f"expected {list(parameters[number].shape)}"
-                    )
-                # Steps are slow unless the state has the memory format of the parameter.
-                state[key] = torch.empty_like(parameters[number]).copy_(state[key])
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": states})
-        return epoch
+        checkpoint = self._decode(name, Checkpoint.from_bytes)
+        if not 1 <= checkpoint.epoch <= epochs:
+            raise UnusableRun(f"{self.folder / name} is of epoch {checkpoint.epoch}; expected 1 to {epochs}")
+        return checkpoint
 
-    def save_model(self, model: nn.Module, epoch: int) -> None:
-        """Keep the weights after training, which took ``epoch`` epochs."""
-        self._save("model.safetensors", model.state_dict(), epoch)
+    def save_model(self, weights: Mapping[str, Tensor], epoch: int) -> None:
+        """Keep the weights that are tested, which are those after ``epoch`` epochs."""
+        self._write("model.safetensors", weights_to_bytes(weights, epoch))
 
     def load_model(self, model: nn.Module) -> None:
-        """Load the weights after training into ``model``."""
-        self._load(model, self._tensors("model.safetensors")[0], "model.safetensors")
+        """Load the weights that were tested into ``model``."""
+        weights, _ = self._decode("model.safetensors", weights_from_bytes)
+        try:
+            load(model, weights, str(self.folder / "model.safetensors"))
+        except InvalidValue as error:
+            raise UnusableRun(str(error)) from None
 
     def save_predictions(self, predictions: pd.DataFrame, name: str = "predictions.parquet") -> None:
         """Keep the scores of tested images."""
@@ -224,21 +198,8 @@ class Run:
         """The tested rows of a manifest, with a column ``score``."""
         return self._decode(name, _read_table)
 
-    def _save(self, name: str, tensors: Mapping[str, Tensor], epoch: int) -> None:
-        data = save({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, {"epoch": str(epoch)})
-        self._write(name, data)
-
-    def _tensors(self, name: str) -> tuple[dict[str, Tensor], int]:
-        return self._decode(name, _tensors_and_epoch)
-
     def _write(self, name: str, data: bytes) -> None:
         write_with_checksum(self.folder / name, data)
-
-    def _load(self, model: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-        try:
-            load(model, weights, str(self.folder / name))
-        except InvalidValue as error:
-            raise UnusableRun(str(error)) from None
 
     def _decode(self, name: str, decoder: Callable[[bytes], Content]) -> Content:
         """What ``decoder`` makes of the undamaged content of a file."""
@@ -258,11 +219,3 @@ def _read_table(data: bytes) -> pd.DataFrame:
         return pd.read_parquet(io.BytesIO(data))
     except Exception as error:  # of a damaged file, pandas and pyarrow raise almost anything
         raise ValueError(first_line(error)) from error
-
-
-def _tensors_and_epoch(data: bytes) -> tuple[dict[str, Tensor], int]:
-    length = int.from_bytes(data[:8], "little")
-    header = json.decode(data[8 : 8 + length], type=dict[str, object])
-    metadata = header.get("__metadata__")
-    epoch = metadata.get("epoch") if isinstance(metadata, dict) else None
-    return load_tensors(data), int(str(epoch))

@@ -19,7 +19,6 @@ from sfic_bench.train.accuracy import run_of
 from sfic_bench.train.learner import Learner, new_fabric
 from sfic_bench.train.protocols import Experiment, experiments
 from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
-from sfic_bench.train.runs import Run
 
 PROTOCOLS: Mapping[str, EvaluationProtocol] = {
     **dict.fromkeys(("II", "III", "V"), EvaluationProtocol.INTRA),
@@ -121,7 +120,7 @@ class Speed:
         return run.images_left * per_image
 
 
-def measured_speed(variants: Sequence[Variant], recipe: Recipe, devices: TrainingDevices, folder: Path) -> Speed:
+def measured_speed(variants: Sequence[Variant], recipe: Recipe, devices: TrainingDevices) -> Speed:
     """Time training steps of the networks with the least, the median and the most MACs, within `MEASURING_S`.
 
     Raises:
@@ -139,21 +138,21 @@ def measured_speed(variants: Sequence[Variant], recipe: Recipe, devices: Trainin
     for variant in chosen:
         if measured and time.monotonic() > end:
             break
-        measured[variant] = _images_per_s(variant, recipe, devices, folder)
+        measured[variant] = _images_per_s(variant, recipe, devices)
     ratios = [1 / (rate * macs[variant]) for variant, rate in measured.items()]
     return Speed(seconds_per_mac=statistics.median(ratios), measured=measured, macs=macs)
 
 
-def _images_per_s(variant: Variant, recipe: Recipe, devices: TrainingDevices, folder: Path) -> float:
+def _images_per_s(variant: Variant, recipe: Recipe, devices: TrainingDevices) -> float:
     """Images a second of training steps on random images: of at least two steps, and of as many as two seconds take."""
-    learner = Learner(new_fabric(recipe, devices), variant, recipe, Run(folder / "none"), has_masks=False)
+    learner = Learner(new_fabric(recipe, devices), variant, recipe, has_masks=False)
     count, size = min(4, max(2, recipe.batch_size)), recipe.input_size
     images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8)
     batch = Batch(indices=torch.arange(count), images=images, labels=torch.arange(count) % 2, masks=None, unreadable=())
     learner.start_epoch(1)
-    learner.step(batch)
+    learner.step(batch, 0.5)
     start, steps = time.perf_counter(), 0
     while steps < 2 or (time.perf_counter() - start < 2 and steps < 100):
-        float(learner.step(batch))
+        float(learner.step(batch, 0.5))
         steps += 1
     return count * steps / (time.perf_counter() - start)
