@@ -25,12 +25,12 @@ from sfic_bench.convert import (
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.errors import UnsupportedModel, check_count, member
+from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
-from sfic_bench.networks.detectors.detection import Detector
+from sfic_bench.networks.start import build_from, check_convertible
+from sfic_bench.networks.start_sources import file_start
 from sfic_bench.networks.variant import OnUnsupported, Variant
-from sfic_bench.networks.weights import load, read_state
 from sfic_bench.results.cost import CostRow, LayerRow
 
 __all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
@@ -64,8 +64,9 @@ def build(
         initialisation: how the first weights of the paper's own backbones are drawn: ``"released"``, as in the authors'
             code (`sfic_bench.initialisation.draw_as_released`), or ``"torch"``, as other networks' are.
         on_unsupported: see `to_sfic`.
-        weights: file with a state dict, of this network or of its vanilla form, whose weights carry
-            over into the blocks. Only tensors are read from it (``weights_only``).
+        weights: file with a state dict, of this network or of its vanilla form, whose weights carry over into the
+            blocks, with all its tensors; of torch (only tensors are read, ``weights_only``) or of safetensors. To train
+            from weights with another classifier, see `sfic_bench.networks.start`.
         input_size: height and width of the input, for the detectors whose weights depend on them (``meso-inception``,
             ``f3net``, ``amtennet``, ``m2tr``); other networks take any.
         device: ``"meta"`` gives shapes without weights, in milliseconds.
@@ -78,27 +79,17 @@ def build(
         beta = 1.0
     choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
     mode, initial = member(McsMode, mcs, "value of mcs"), member(Initialisation, initialisation, "initialisation")
-    is_drawn = weights is None and backbone in registry.PAPERS and initial is Initialisation.RELEASED
-    Variant(backbone=backbone, alpha=alpha, beta=beta)  # checks the ratios
-    vanilla = registry.build(backbone, classes=classes, input_size=input_size, device=device)
-    state = None if weights is None else read_state(weights)
-    state_is_vanilla = state is not None and (alpha is None or set(state) <= set(vanilla.state_dict()))
-    if state is not None and state_is_vanilla:
-        load(vanilla, state, str(weights))
-    network = vanilla
-    if alpha is not None and beta is not None:
-        _check_convertible(backbone, vanilla)
-        network = to_sfic(vanilla, alpha=alpha, beta=beta, mcs=mode, on_unsupported=choice)
-        if state is not None and not state_is_vanilla:
-            load(network, state, str(weights))
-    if is_drawn:
-        draw_as_released(network)
-    return network
-
-
-def _check_convertible(name: str, model: nn.Module) -> None:
-    if isinstance(model, Detector):
-        raise UnsupportedModel(f"{name} has a loss of its own, which an SFIC form would lose")
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=choice)
+    start = None if weights is None else file_start(weights, backbone)
+    started = build_from(start, variant, classes=classes, mcs=mode, input_size=input_size, device=device)
+    if start is not None and started.fresh:
+        names = ", ".join(started.fresh)
+        raise InvalidValue(
+            f"{start.source} lacks or has in other shapes {names}: expected a classifier of {classes} classes"
+        )
+    if start is None and backbone in registry.PAPERS and initial is Initialisation.RELEASED:
+        draw_as_released(started.network)
+    return started.network
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +163,7 @@ def costs(
             yield Costed(variant=variant, cost=vanilla_cost, parity=None, fused=vanilla_cost if fused else None)
             continue
         if graph is None:  # not every vanilla network can be traced
-            _check_convertible(name, vanilla)
+            check_convertible(name, vanilla)
             graph = graph_of(vanilla)
         if variant.alpha != alpha:
             alpha = variant.alpha

@@ -65,25 +65,31 @@ def factory_of(name: str) -> "Callable[[int], nn.Module]":
     return _torchvision(network) if place == "torchvision" else _from_file(Path(place), network)
 
 
-def _library(name: str) -> ModuleType:
+def library(name: str, otherwise: str = "") -> ModuleType:
+    """A library of the extra ``zoo``.
+
+    Raises:
+        MissingDependency: if it is not installed, or cannot be imported; the message ends in what to do ``otherwise``.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingDependency(f"{name} cannot be imported: {error}; pip install 'sfic-bench[zoo]'") from None
+        hint = "pip install 'sfic-bench[zoo]'" + (f", or {otherwise}" if otherwise else "")
+        raise MissingDependency(f"{name} cannot be imported: {error}; {hint}") from None
     except RuntimeError as error:  # torchvision raises it beside a torch that it was not built for
         hint = "install the torchvision that goes with it"
         raise MissingDependency(f"{name} cannot be imported beside this torch: {error}; {hint}") from None
 
 
 def _timm(name: str) -> "Callable[[int], nn.Module]":
-    timm: Any = _library("timm")
+    timm: Any = library("timm")
     if not timm.is_model(name):
         raise UnknownName("timm network", name, timm.list_models())
     return lambda classes: timm.create_model(name, num_classes=classes)
 
 
 def _torchvision(name: str) -> "Callable[[int], nn.Module]":
-    models: Any = _library("torchvision").models
+    models: Any = library("torchvision").models
     names = models.list_models(module=models)
     if name not in names:
         raise UnknownName("torchvision network", name, names)

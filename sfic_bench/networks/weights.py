@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.errors import InvalidValue, first_line
+from sfic_bench.errors import InvalidValue, MissingDependency, first_line
 from sfic_bench.files import read_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
@@ -29,16 +29,22 @@ HARMLESS = (
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
-    """The state dict in a file, of which only tensors are read, never code (``weights_only``).
+    """The state dict in a file of torch or of safetensors; only tensors are read, never code (``weights_only``).
 
     Raises:
         InvalidValue: for a file that does not exist or holds something else.
+        MissingDependency: for a file in the format of safetensors, without that package.
     """
     try:
+        data = read_file(Path(path))
+        if data[8:9] == b"{":  # the header's length, then the header; what torch writes begins otherwise
+            return _from_safetensors(data)
         with torch.serialization.safe_globals([*HARMLESS]):
-            read: object = torch.load(io.BytesIO(read_file(Path(path))), map_location="cpu", weights_only=True)
+            read: object = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InvalidValue(f"cannot read {path}: there is no such file") from None
+    except MissingDependency:
+        raise
     except Exception as error:  # a damaged file makes torch and pickle raise almost anything
         if match := re.search(r"Unsupported (?:global|class): (?:GLOBAL )?([\w.]+)", str(error)):
             raise InvalidValue(
@@ -54,6 +60,14 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     return dict(read)
 
 
+def _from_safetensors(data: bytes) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load
+    except ImportError:
+        raise MissingDependency("reading .safetensors needs safetensors: pip install 'sfic-bench[train]'") from None
+    return load(data)
+
+
 def without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``state`` without the `PREFIXES` that all its names have."""
     while prefix := next((p for p in PREFIXES if state and all(name.startswith(p) for name in state)), ""):
@@ -66,13 +80,15 @@ def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
 
     Raises:
         InvalidValue: with the names that the state, which comes from ``source``, lacks, has besides, or has in other
-            shapes.
+            shapes or as integers.
     """
     needed = model.state_dict()
     missing = [n for n in needed if n not in state and not n.endswith("num_batches_tracked")]
     unknown = [n for n in state if n not in needed]
     shapes = [n for n, t in state.items() if n in needed and t.shape != needed[n].shape]
-    for problem, names in (("lacks", missing), ("has besides", unknown), ("has in other shapes", shapes)):
+    formats = [n for n, t in state.items() if n in needed and needed[n].is_floating_point() > t.is_floating_point()]
+    problems = {"lacks": missing, "has besides": unknown, "has in other shapes": shapes, "has as integers": formats}
+    for problem, names in problems.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise InvalidValue(f"{source} {problem} {', '.join(names[:3])}{more}")
