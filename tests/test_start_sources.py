@@ -71,6 +71,30 @@ def test_a_published_file_expects_its_publishers_normalisation(tmp_path: Path) -
     assert build_from(published, Variant(backbone="xception")).fresh == ("classifier.weight", "classifier.bias")
 
 
+def test_the_oldest_file_of_xception_has_matrices(tmp_path: Path) -> None:
+    state = published_names("xception", classes=1000)
+    flat = {name: t.flatten(1) if ".pointwise." in name else t for name, t in state.items()}
+    assert sum(flat[name].dim() != t.dim() for name, t in state.items()) == 34  # 2 a block, 3 in eight of 12, and 2
+    torch.save(flat, tmp_path / "xception.pth")
+    assert file_start(tmp_path / "xception.pth", "xception").digest == digest_of(renamed(state, "xception"))
+
+
+def test_a_prefix_that_is_the_networks_own_stays(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, classes):\n"
+        "        super().__init__()\n"
+        "        self.model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, classes))\n"
+        "    def forward(self, x):\n"
+        "        return self.model(x)\n"
+    )
+    backbone = f"{tmp_path}/net.py:Net"
+    torch.save(registry.build(backbone).state_dict(), tmp_path / "net.pth")
+    start = file_start(tmp_path / "net.pth", backbone)
+    assert build_from(start, Variant(backbone=backbone), classes=3).fresh == ("model.2.weight", "model.2.bias")
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [((0.5, 0.5), "three numbers"), ((0.5, math.nan, 0.5), "three numbers"), ((0.5, 0.0, 0.5), "above 0")],
@@ -130,7 +154,7 @@ def test_without_a_network_the_error_says_what_to_bring(hub: FakeHub, failure: E
     with pytest.raises(UnreachableWeights) as caught:
         imagenet_start("resnet26")
     assert str(caught.value) == (
-        "cannot fetch the weights resnet26.bt_in1k, model.safetensors of timm/resnet26.bt_in1k: "
+        "cannot fetch the weights resnet26.bt_in1k (model.safetensors of timm/resnet26.bt_in1k on huggingface.co): "
         f"{type(failure).__name__}: {failure}; download "
         "https://huggingface.co/timm/resnet26.bt_in1k/resolve/main/model.safetensors on a machine with a network, and "
         "name the file: --init FILE"

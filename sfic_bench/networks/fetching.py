@@ -67,10 +67,9 @@ def fetched(place: Place) -> Path:
     try:
         return _from_url(place.url) if hub is None else _from_hub(hub, place)
     except Exception as error:  # clients of the hub, sockets and TLS raise almost anything
-        of = f"the file {place.address}" if place.repository is None else f"{place.files[0]} of {place.repository}"
-        raise UnreachableWeights(
-            f"cannot fetch the weights {place.name}, {of}: {type(error).__name__}: {first_line(error)}; {place.by_hand}"
-        ) from None
+        of = "" if place.repository is None else f" ({place.files[0]} of {place.repository} on huggingface.co)"
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UnreachableWeights(f"cannot fetch the weights {place.name}{of}: {reason}; {place.by_hand}") from None
 
 
 def _from_hub(hub: Any, place: Place) -> Path:

@@ -58,18 +58,22 @@ def _gives_logits(module: nn.Module | None) -> bool:
 
 
 def _last_with_parameters(network: fx.GraphModule) -> tuple[str, ...]:
-    """The modules, or tensors of the network itself, that lie next to its result; empty if an operation has none."""
-    modules = dict(network.named_modules())
+    """The modules with parameters that lie next to the network's result; the empty name is the network itself."""
+    modules, parameters = dict(network.named_modules()), dict(network.named_parameters(remove_duplicate=False))
     (output,) = (node for node in network.graph.nodes if node.op == "output")
-    waiting, seen, found = list(output.all_input_nodes), set[fx.Node](), dict[str, None]()
+    waiting, seen, found = [output], set[fx.Node](), dict[str, None]()
     while waiting:
         node = waiting.pop()
         if node in seen:
             continue
         seen.add(node)
         module = modules[str(node.target)] if node.op == "call_module" else None
-        if node.op == "get_attr" or (module is not None and next(module.parameters(), None) is not None):
+        # A subclass of Linear with a forward pass of its own is traced as a function of its tensors.
+        tensors = [str(other.target) for other in node.all_input_nodes if str(other.target) in parameters]
+        if module is not None and next(module.parameters(), None) is not None:
             found[str(node.target)] = None
+        elif tensors:
+            found |= dict.fromkeys(tensor.rpartition(".")[0] for tensor in tensors)
         else:
             waiting += node.all_input_nodes
     return tuple(found)

@@ -5,7 +5,7 @@ torchvision, whose names for the same tensors both are understood, so that a dow
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -22,6 +22,10 @@ CLASSES = 1000
 
 DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """How DenseNet's layers are called in old files: ``norm.1`` instead of ``norm1``."""
+
+
+FOR_TRAINING_ALONE = {"torchvision:googlenet": ("aux1.", "aux2."), "torchvision:inception_v3": ("AuxLogits.",)}
+"""The published weights of second classifiers, which the networks are built without."""
 
 
 def _nothing() -> Names:
@@ -132,11 +136,13 @@ def published(backbone: str) -> Published:
 def renamed(state: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
     """``state`` of ``backbone`` with the names of this package, whichever of the published names it has."""
     table = PUBLISHED[backbone].names() if backbone in PUBLISHED else {}
-    return dict(_renamed(state.items(), table))
-
-
-def _renamed(tensors: Iterable[tuple[str, Tensor]], table: Names) -> Iterable[tuple[str, Tensor]]:
-    for name, tensor in tensors:
+    unused = FOR_TRAINING_ALONE.get(backbone, ())
+    here: dict[str, Tensor] = {}
+    for name, tensor in state.items():
         module, _, kind = DENSE_LAYER.sub(r"\1\2", name).rpartition(".")
-        if (new := table.get(module, module)) is not None:
-            yield f"{new}.{kind}" if new else kind, tensor
+        if (new := table.get(module, module)) is None or name.startswith(unused):
+            continue
+        # The oldest file of Xception has the 1×1 convolutions as matrices.
+        is_matrix = module.endswith(".pointwise") and tensor.dim() == 2
+        here[f"{new}.{kind}" if new else kind] = tensor[:, :, None, None] if is_matrix else tensor
+    return here

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from sfic_bench.errors import InvalidValue, UnsupportedModel, first_line
+from sfic_bench.errors import LISTED, InvalidValue, UnsupportedModel, first_line
 from sfic_bench.networks import registry
-from sfic_bench.networks.external import check_reference, file_of, is_reference, library
+from sfic_bench.networks.external import check_reference, factory_of, file_of, is_reference, library
 from sfic_bench.networks.fetching import Place, fetched
 from sfic_bench.networks.head import head_tensors
 from sfic_bench.networks.normalisation import HALF, IMAGENET, Normalisation
@@ -16,8 +16,8 @@ from sfic_bench.networks.published import CLASSES, PUBLISHED, published, renamed
 from sfic_bench.networks.start import Start
 from sfic_bench.networks.weights import read_state, without_prefixes
 
-WITH_OTHER_INPUT = {"googlenet": ("aux1.", "aux2."), "inception_v3": ("AuxLogits.",)}
-"""Networks of torchvision whose published weights have classifiers for training alone, and expect pixels in [−1, 1]."""
+IN_HALF = ("googlenet", "inception_v3")
+"""Networks of torchvision that, with published weights, themselves turn ImageNet's normalisation into `HALF`."""
 
 
 def file_start(path: Path | str, backbone: str) -> Start:
@@ -29,8 +29,25 @@ def file_start(path: Path | str, backbone: str) -> Start:
         InvalidValue: for a file that does not exist or holds something else.
         MissingDependency: for a file in the format of safetensors, without that package.
     """
-    state = renamed(without_prefixes(read_state(path)), backbone)
+    state = renamed(_unwrapped(read_state(path), backbone), backbone)
     return Start(state=state, source=str(path), normalisation=_normalisation_of(state, backbone))
+
+
+def _unwrapped(state: Mapping[str, Tensor], backbone: str) -> Mapping[str, Tensor]:
+    """``state`` without the prefixes that wrappers put in front of all names, unless they are the network's own."""
+    unwrapped = without_prefixes(state)
+    if unwrapped.keys() == state.keys():
+        return state
+    own = _new(backbone).state_dict()
+    return state if without_prefixes(own).keys() != own.keys() else unwrapped
+
+
+def _new(backbone: str) -> nn.Module:
+    """The network, of which only names and shapes are of use."""
+    try:
+        return registry.build(backbone, device="meta")
+    except (NotImplementedError, RuntimeError):  # some compute with tensors while they are built
+        return registry.build(backbone)
 
 
 def imagenet_start(backbone: str) -> Start:
@@ -45,13 +62,13 @@ def imagenet_start(backbone: str) -> Start:
     if not is_reference(backbone):
         registry.check_name(backbone)
         weights = published(backbone)
-        state = renamed(without_prefixes(_read(weights.place)), backbone)
+        state = renamed(_read(weights.place), backbone)
         return Start(state=state, source=_named(weights.place), normalisation=weights.normalisation)
     check_reference(backbone)
     if file_of(backbone) is not None:
         raise UnsupportedModel(f"no weights of ImageNet are published for {backbone}: name a file of yours")
     place, _, name = backbone.rpartition(":")
-    registry.build(backbone, device="meta")  # an unknown name is an error before anything is fetched
+    factory_of(backbone)  # an unknown name is an error before anything is fetched
     return _timm_start(name) if place == "timm" else _torchvision_start(name)
 
 
@@ -72,8 +89,9 @@ def _timm_start(name: str) -> Start:
     timm: Any = library("timm")
     config = timm.get_pretrained_cfg(name)
     if config is None or not (config.hf_hub_id or config.url):
-        known = ", ".join(timm.list_pretrained(f"{name.partition('.')[0]}*")[:20]) or "none"
-        raise UnsupportedModel(f"timm has no weights for {name}; with weights are: {known}")
+        known = timm.list_pretrained(f"{name.partition('.')[0]}*")[:LISTED]
+        others = f"there are {', '.join(known)}" if known else "nor for others whose names begin so"
+        raise UnsupportedModel(f"timm has no weights for {name}; {others}")
     files = {} if config.hf_hub_filename is None else {"files": (config.hf_hub_filename,)}
     full_name = f"{config.architecture}.{config.tag}" if config.tag else str(config.architecture)
     place = Place(name=full_name, repository=config.hf_hub_id, url=str(config.url or ""), **files)
@@ -99,13 +117,11 @@ def _torchvision_start(name: str) -> Start:
     weights = models.get_model_weights(name).DEFAULT
     place = Place(name=f"{type(weights).__name__}.{weights.name}", url=weights.url)
     state = renamed(_read(place), f"torchvision:{name}")
-    unused = WITH_OTHER_INPUT.get(name, ())
-    state = {key: tensor for key, tensor in state.items() if not key.startswith(unused)}
     return Start(state=state, source=_named(place), normalisation=_of_torchvision(name, weights))
 
 
 def _of_torchvision(name: str, weights: Any) -> Normalisation:
-    if name in WITH_OTHER_INPUT:  # there the network itself turns ImageNet's normalisation into this one
+    if name in IN_HALF:
         return HALF
     used = weights.transforms()
     return Normalisation(mean=tuple(used.mean), std=tuple(used.std))
@@ -118,8 +134,11 @@ def _normalisation_of(state: Mapping[str, Tensor], backbone: str) -> Normalisati
         expected = PUBLISHED[backbone].normalisation
     elif backbone.startswith("timm:") and (config := library("timm").get_pretrained_cfg(backbone.partition(":")[2])):
         expected, classes = _of_timm(config), config.num_classes
+    elif backbone.startswith("torchvision:"):
+        name = backbone.partition(":")[2]
+        expected = _of_torchvision(name, library("torchvision").models.get_model_weights(name).DEFAULT)
     if expected == IMAGENET:
         return IMAGENET
-    heads = head_tensors(registry.build(backbone, device="meta"))
+    heads = head_tensors(_new(backbone))
     is_published = any(name in state and len(state[name]) == classes for names in heads for name in names)
     return expected if is_published else IMAGENET

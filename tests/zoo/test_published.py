@@ -15,8 +15,10 @@ import torchvision
 from helpers.networks import randomised
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from zoo.test_zoo import CONVERTED, REFUSED
 
 from sfic_bench.networks import registry
+from sfic_bench.networks.head import head_tensors
 from sfic_bench.networks.normalisation import HALF, IMAGENET, Normalisation
 from sfic_bench.networks.published import PUBLISHED, renamed
 from sfic_bench.networks.start import Start, build_from, load_start
@@ -148,11 +150,23 @@ def test_weights_of_torchvisions_networks_come_from_its_server(
     assert start.normalisation == (HALF if name == "googlenet" else IMAGENET)
     started = build_from(start, Variant(backbone=f"torchvision:{name}"), classes=1000)
     assert started.fresh == ()
+    by_hand = file_start(tmp_path / "checkpoints" / weights.url.rpartition("/")[2], f"torchvision:{name}")
+    assert (by_hand.digest, by_hand.normalisation) == (start.digest, start.normalisation)
     pixels = torch.rand(2, 3, 96, 96, dtype=torch.float64)
     with torch.no_grad():
         expected = published(normalised(pixels, IMAGENET))
         result = started.network.double().eval()(normalised(pixels, start.normalisation))
         torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", [*CONVERTED, *REFUSED])
+def test_the_head_is_what_depends_on_the_number_of_classes(name: str) -> None:
+    # Those compute with tensors while they are built.
+    device = None if "regnet" in name else "meta"
+    five, six = (registry.build(name, classes=classes, device=device) for classes in (5, 6))
+    shapes = {n: tensor.shape for n, tensor in six.state_dict().items()}
+    expected = {n for n, tensor in five.state_dict().items() if tensor.shape != shapes[n]}
+    assert expected and {n for names in head_tensors(five) for n in names} == expected
 
 
 def normalised(pixels: Tensor, by: Normalisation) -> Tensor:
