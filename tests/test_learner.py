@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from sfic_bench.data.loader import Batch
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.head import head_parameters
+from sfic_bench.networks.normalisation import HALF
+from sfic_bench.networks.start import Start
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.average import Average
 from sfic_bench.train.checkpoint import Checkpoint
@@ -24,6 +26,7 @@ from sfic_bench.train.recipe import Recipe, TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import metrics
 from sfic_bench.train.splits import DataSplits, UnusableData
+from sfic_bench.train.starts import start_of
 
 ALL: dict[str, Any] = {
     "optimiser": "adamw", "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.5, "clip": 1.0, "ema": 0.9,
@@ -225,6 +228,55 @@ def test_a_run_of_fewer_epochs_than_its_checkpoint(tmp_path: Path) -> None:
     run.save_epochs(run.epochs()[:1])
     with pytest.raises(UnusableRun, match="other epochs than the checkpoint"):
         train(MOBILENET, recipe(epochs=3), data, run, TrainingDevices(), resume=True)
+
+
+def test_a_training_starts_from_a_run_and_goes_on_without_it(tmp_path: Path) -> None:
+    data, vanilla = small_splits(tmp_path), Run(tmp_path / "vanilla")
+    train(MOBILENET, recipe(epochs=1), data, vanilla, TrainingDevices())
+    sfic, settings = Variant(backbone="mobilenet", alpha=0.5, beta=1.0), recipe(epochs=3, init=str(vanilla.folder))
+    run = Run(tmp_path / "sfic")
+    with pytest.raises(Killed):
+        train(sfic, settings, data, run, TrainingDevices(), listener=killed_after(1))
+    start = run.config().start
+    assert start is not None and start.source == str(vanilla.folder)
+    vanilla.folder.rename(tmp_path / "gone")
+    result = train(sfic, settings, data, run, TrainingDevices(), resume=True)
+    assert train(sfic, settings, data, run, TrainingDevices(), resume=True) == result
+    with pytest.raises(InvalidValue, match="there is no such file"):
+        train(sfic, settings, data, Run(tmp_path / "new"), TrainingDevices())
+    with pytest.raises(InvalidValue, match="cannot start"):
+        resnet = Variant(backbone="resnet26")
+        train(resnet, recipe(init=str(tmp_path / "gone")), data, Run(tmp_path / "new"), TrainingDevices())
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_start_is_carried_into_the_blocks(tmp_path: Path) -> None:
+    data, vanilla = small_splits(tmp_path), Run(tmp_path / "vanilla")
+    train(MOBILENET, recipe(epochs=1), data, vanilla, TrainingDevices())
+    same = learner_with_start(MOBILENET, recipe(init=str(vanilla.folder)))
+    expected = load_file(vanilla.folder / "model.safetensors")
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in same.network.state_dict().items())
+
+
+def learner_with_start(variant: Variant, settings: Recipe) -> Learner:
+    start = start_of(settings.init, variant)
+    return Learner(new_fabric(settings, TrainingDevices()), variant, settings, start=start)
+
+
+def test_pixels_are_normalised_as_a_start_expects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, vanilla = small_splits(tmp_path), Run(tmp_path / "vanilla")
+    train(MOBILENET, recipe(epochs=1), data, vanilla, TrainingDevices())
+    half = Start(state=vanilla.weights(), source="a publisher", normalisation=HALF)
+    monkeypatch.setattr("sfic_bench.train.loop.start_of", lambda *_: half)
+    run = Run(tmp_path / "run")
+    train(MOBILENET, recipe(epochs=1, init="imagenet"), data, run, TrainingDevices())
+    assert run.config().normalisation == HALF
+    augment = TrainedNetwork(run).augment.eval()
+    assert torch.equal(augment(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)), torch.ones(1, 3, 2, 2))
+    onward = Run(tmp_path / "onward")
+    monkeypatch.undo()
+    train(MOBILENET, recipe(epochs=1, init=str(run.folder)), data, onward, TrainingDevices())
+    assert onward.config().normalisation == HALF
 
 
 @pytest.mark.thorough

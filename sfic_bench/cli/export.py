@@ -62,11 +62,10 @@ def export_command(
     batches = " and ".join(map(str, exported.batches))
     say(f"wrote {exported.path}: batches of {batches} differ from torch by {exported.max_abs_error:.1e} at most")
     if run is not None:
-        from sfic_bench.train.augment import MEAN, STD
-
+        expected = trained.normalisation
         say(
-            f"{trained.variant}: its input is RGB, {input_size}×{input_size}, in [0, 1], less {MEAN}, over {STD}; "
-            "its output is the logits of real and fake"
+            f"{trained.variant}: its input is RGB, {input_size}×{input_size}, in [0, 1], less {expected.mean}, over "
+            f"{expected.std}; its output is the logits of real and fake"
         )
 
 

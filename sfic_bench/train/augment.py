@@ -7,10 +7,8 @@ from kornia import augmentation
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sfic_bench.networks.normalisation import IMAGENET, Normalisation
 from sfic_bench.train.recipe import Augmentation
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of ImageNet by channel, for values in [0, 1]."""
 
 LEAST_SIGMA, LEAST_CUTOUT = 0.1, 0.02
 """The least standard deviation of a blur, pixels, and the least share of an image that a rectangle covers."""
@@ -25,15 +23,15 @@ class Augment(nn.Module):
 
     Args:
         settings: the distortions, usually a `Recipe`.
-        mean, std: of the images that the first weights were trained with, by channel.
+        normalisation: what the network expects of pixels.
     """
 
-    def __init__(self, settings: Augmentation, *, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> None:
+    def __init__(self, settings: Augmentation, normalisation: Normalisation = IMAGENET) -> None:
         super().__init__()
         self.moving = nn.Sequential(*_moving(settings))
         self.changing = nn.Sequential(*_changing(settings))
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.normalised(self.augmented(images, None)[0])

@@ -9,6 +9,8 @@ from msgspec.structs import asdict
 
 from sfic_bench.choices import Initialisation
 from sfic_bench.networks.external import file_of
+from sfic_bench.networks.normalisation import IMAGENET, Normalisation
+from sfic_bench.networks.start import Start
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.recipe import Recipe
 from sfic_bench.train.splits import DataDigests, DataSplits
@@ -17,8 +19,28 @@ CHANGED = {
     "digests.rows": "the images' paths or labels have changed",
     "digests.sizes": "the sizes of the image files have changed",
     "network_file": "the file that defines the network has changed",
+    "start.digest": "the weights that it starts from have changed",
 }
 """What is said of a digest that differs, instead of the digests themselves."""
+
+
+class StartRecord(Struct, frozen=True, kw_only=True):
+    """The weights that a run started from.
+
+    Attributes:
+        source: where they came from.
+        digest: the SHA-256 of names, shapes and values.
+        normalisation: what the weights expect of pixels, in training and in every later use.
+    """
+
+    source: str
+    digest: str
+    normalisation: Normalisation
+
+    @classmethod
+    def of(cls, start: Start) -> "StartRecord":
+        """The record of ``start``."""
+        return cls(source=start.source, digest=start.digest, normalisation=start.normalisation)
 
 
 class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/3"):
@@ -29,6 +51,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         images: number of images of each split.
         digests: what tells the images from others; ``None`` where an older version began the run.
         network_file: the SHA-256 of the file that a network comes from; ``None`` for one from a library.
+        start: the weights that it started from; ``None`` for random ones.
     """
 
     variant: Variant
@@ -37,14 +60,20 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
     images: dict[str, int]
     digests: DataDigests | None = None
     network_file: str | None = None
+    start: StartRecord | None = None
 
     @classmethod
-    def of(cls, variant: Variant, recipe: Recipe, data: DataSplits) -> "RunConfig":
-        """What determines the training of ``variant`` by ``recipe`` with ``data``."""
+    def of(cls, variant: Variant, recipe: Recipe, data: DataSplits, start: StartRecord | None = None) -> "RunConfig":
+        """What determines the training of ``variant`` by ``recipe`` with ``data``, from the weights ``start``."""
         return cls(
             variant=variant, recipe=recipe, data=data.name, images=data.images, digests=data.digests(),
-            network_file=network_digest(variant.backbone),
+            network_file=network_digest(variant.backbone), start=start,
         )  # fmt: skip
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What the network expects of pixels."""
+        return IMAGENET if self.start is None else self.start.normalisation
 
     def differences_from(self, old: "RunConfig") -> dict[str, str]:
         """What differs from ``old``, in words, by its key; digests count only if ``old`` has them."""

@@ -113,7 +113,8 @@ class TrainedNetwork:
         run.load_model(network)
         self.fabric = new_fabric(self.recipe, devices)
         self.model: nn.Module = self.fabric.setup(network)
-        self.augment = Augment(self.recipe).to(self.fabric.device).eval()
+        self.normalisation = config.normalisation
+        self.augment = Augment(self.recipe, config.normalisation).to(self.fabric.device).eval()
 
     def fused(self) -> nn.Module:
         """The network fused for inference on the CPU; its output is the logits of real and fake ``[B, 2]``."""

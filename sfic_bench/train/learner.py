@@ -19,6 +19,8 @@ from sfic_bench.measure.memory import lack_of_memory
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector, two_logits
 from sfic_bench.networks.head import head_parameters
+from sfic_bench.networks.normalisation import IMAGENET, Normalisation
+from sfic_bench.networks.start import Start, build_from
 from sfic_bench.networks.variant import Variant
 from sfic_bench.networks.weights import load
 from sfic_bench.train.augment import Augment
@@ -76,16 +78,20 @@ def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:
     )  # fmt: skip
 
 
-def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
-    """The network with its first weights, which follow from the recipe's seed, in the form that the recipe names.
+def new_network(variant: Variant, recipe: Recipe, start: Start | None = None) -> nn.Module:
+    """The network with the weights of ``start`` or random ones, which follow from the recipe's seed.
 
-    Its tensors are channels last, with which a training step on a CPU takes 0.7 to 0.9 of the time.
+    It has the form that the recipe names. Its tensors are channels last, with which a training step on a CPU takes 0.7
+    to 0.9 of the time.
     """
     torch.manual_seed(recipe.seed)
-    network = api.build(
-        variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported,
-        mcs=recipe.mcs, initialisation=recipe.initialisation, input_size=recipe.input_size,
-    )  # fmt: skip
+    if start is None:
+        network = api.build(
+            variant.backbone, alpha=variant.alpha, beta=variant.beta, on_unsupported=variant.on_unsupported,
+            mcs=recipe.mcs, initialisation=recipe.initialisation, input_size=recipe.input_size,
+        )  # fmt: skip
+    else:
+        network = build_from(start, variant, mcs=recipe.mcs, input_size=recipe.input_size).network
     if recipe.fused and not variant.is_vanilla:
         network = fuse(network, for_training=True)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -108,13 +114,24 @@ class Learner:
         needs_masks: whether the loss needs to know where images were manipulated. A detector whose data have no masks
             at all learns from its classification loss alone.
 
+    Args:
+        fabric: Lightning Fabric.
+        variant: the network.
+        recipe: how it learns.
+        start: the weights that it starts from; ``None`` for random ones, or those of a checkpoint.
+        normalisation: what the network expects of pixels.
+        has_masks: whether the data have masks.
+
     Raises:
-        InvalidValue: for a setting that this network cannot be trained with.
+        InvalidValue: for a setting that this network cannot be trained with, or a start that does not fit.
     """
 
-    def __init__(self, fabric: Fabric, variant: Variant, recipe: Recipe, *, has_masks: bool) -> None:
+    def __init__(
+        self, fabric: Fabric, variant: Variant, recipe: Recipe, *, start: Start | None = None,
+        normalisation: Normalisation = IMAGENET, has_masks: bool = False,
+    ) -> None:  # fmt: skip
         self.fabric, self.recipe = fabric, recipe
-        self.network = new_network(variant, recipe).to(fabric.device)
+        self.network = new_network(variant, recipe, start).to(fabric.device)
         self.needs_masks = isinstance(self.network, Detector) and has_masks
         if isinstance(self.network, Detector) and (recipe.label_smoothing or recipe.compile):
             raise InvalidValue(f"{variant} has a loss of its own: it trains without --label-smoothing and --compile")
@@ -128,7 +145,7 @@ class Learner:
         if self.needs_masks:
             # Fabric joins the gradients of several processes only after the forward methods that it knows.
             self.model.mark_forward_method("forward_with_labels")
-        self.augment = Augment(recipe).to(fabric.device)
+        self.augment = Augment(recipe, normalisation).to(fabric.device)
 
     def start_epoch(self, epoch: int) -> None:
         """Set the training mode and the random numbers of an epoch, which is counted from 1."""

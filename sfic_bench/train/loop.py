@@ -18,18 +18,20 @@ from torch.utils.data import DataLoader
 
 from sfic_bench.data.loader import Batch, Images, Order, batches
 from sfic_bench.errors import InvalidValue
+from sfic_bench.networks.start import Start
 from sfic_bench.networks.variant import Variant
 from sfic_bench.processes import end_with_starter, named_starter
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import EpochRow, Trained
 from sfic_bench.train.checkpoint import Tensors
-from sfic_bench.train.config import RunConfig
+from sfic_bench.train.config import RunConfig, StartRecord
 from sfic_bench.train.inference import predict
 from sfic_bench.train.learner import Learner, check_machine, new_fabric
 from sfic_bench.train.recipe import Keep, Recipe, TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
 from sfic_bench.train.splits import DataSplits, UnreadablePaths, UnusableData
+from sfic_bench.train.starts import start_of
 
 RATED_BATCHES = 8
 """The number of batches over which the loader's rate is measured."""
@@ -81,7 +83,8 @@ def train(
         UnusableRun: see `Run.begin`.
         UnusableData: if fewer than two training images or no test image can be read, for any image that cannot be
             read, unless such images are skipped, and if the best epoch is to be kept and no AUC tells it.
-        InvalidValue: if this machine lacks what the training needs, or if the loss is no finite number.
+        InvalidValue: if this machine lacks what the training needs, for first weights that cannot be used, or if the
+            loss is no finite number.
     """
     end_with_starter()
     if (recipe.keep is Keep.BEST or recipe.patience) and data.val["label"].nunique() < 2:
@@ -94,13 +97,17 @@ def train(
     fabric = new_fabric(recipe, devices)
     with named_starter():
         fabric.launch()  # which starts the other processes, unless torchrun has
-    if fabric.global_rank == 0:
-        run.begin(RunConfig.of(variant, recipe, data), environment(), resume=resume)
+    is_first, has_begun = fabric.global_rank == 0, run.has_checkpoint or run.is_finished
+    start = None if has_begun else start_of(recipe.init, variant)
+    fabric.barrier()  # whether the run has begun must look alike to all processes
+    if is_first:
+        # A run that has begun needs its first weights no more, and they may be gone.
+        record = run.config().start if has_begun else StartRecord.of(start) if start else None
+        run.begin(RunConfig.of(variant, recipe, data, record), environment(), resume=resume)
     fabric.barrier()
     if run.is_finished:
         return run.result()
-    first_process_listener = listener if fabric.global_rank == 0 else None
-    return _Training(fabric, variant, recipe, data, run, devices, first_process_listener).result()
+    return _Training(fabric, variant, recipe, data, run, devices, start, listener if is_first else None).result()
 
 
 @dataclass
@@ -113,11 +120,15 @@ class _Training:
     data: DataSplits
     run: Run
     devices: TrainingDevices
+    start: Start | None
     listener: ProgressListener | None
 
     def __post_init__(self) -> None:
         self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
-        self.learner = Learner(self.fabric, self.variant, self.recipe, has_masks=self.data.has_masks)
+        self.learner = Learner(
+            self.fabric, self.variant, self.recipe, start=self.start, normalisation=self.run.config().normalisation,
+            has_masks=self.data.has_masks,
+        )  # fmt: skip
         self.epochs: list[EpochRow] = []
         self.best: Tensors = {}
         if self.run.has_checkpoint:

@@ -182,11 +182,14 @@ class Run:
         """Keep the weights that are tested, which are those after ``epoch`` epochs."""
         self._write("model.safetensors", weights_to_bytes(weights, epoch))
 
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that were tested."""
+        return self._decode("model.safetensors", weights_from_bytes)[0]
+
     def load_model(self, model: nn.Module) -> None:
         """Load the weights that were tested into ``model``."""
-        weights, _ = self._decode("model.safetensors", weights_from_bytes)
         try:
-            load(model, weights, str(self.folder / "model.safetensors"))
+            load(model, self.weights(), str(self.folder / "model.safetensors"))
         except InvalidValue as error:
             raise UnusableRun(str(error)) from None
 
