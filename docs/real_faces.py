@@ -1,0 +1,60 @@
+"""Draws a balanced manifest from 95,634 face crops of the DFDC training videos: ``python docs/real_faces.py FOLDER``.
+
+FOLDER is your copy of https://github.com/i-Shreyansh/DeepFake-Detection, with ``metadata.csv`` and ``faces_224``: one
+crop of 224×224 of each video. The manifest is written into it as ``manifest.csv``.
+
+Each original video gives two images, its own crop and that of one of its fakes, drawn at random; both are in the same
+split and are resampled together (column ``group``), since they show the same person and scene. The seed determines
+the draw: 4,000 originals for training, 500 for validation and 1,500 for testing.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sfic_bench.data.manifest import Manifest, write_manifest
+
+ORIGINALS = {"train": 4000, "val": 500, "test": 1500}
+"""The number of original videos of each split, each of which gives two images."""
+
+SEED = 7
+
+
+def drawn(videos: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the manifest.
+
+    Args:
+        videos: ``metadata.csv``, with a row for each video: ``videoname``, ``label`` and ``original``.
+    """
+    real = set(videos.loc[videos["label"] == "REAL", "videoname"])
+    fakes = videos[(videos["label"] == "FAKE") & videos["original"].isin(real)]
+    by_original = fakes.sort_values("videoname").groupby("original", sort=True)["videoname"].agg(list)
+    rng = np.random.default_rng(SEED)
+    chosen = rng.permutation(len(by_original))[: sum(ORIGINALS.values())]
+    splits = np.repeat(list(ORIGINALS), list(ORIGINALS.values()))
+    rows = []
+    for index, split in zip(chosen, splits, strict=True):
+        original, of_original = by_original.index[index], by_original.iloc[index]
+        fake = of_original[rng.integers(len(of_original))]
+        for video, label, method in ((original, 0, ""), (fake, 1, "DFDC")):
+            name = video.removesuffix(".mp4")
+            rows.append((f"faces_224/{name}.jpg", label, "DFDC faces", method, name, split, "", original))
+    columns = ["path", "label", "dataset", "method", "video", "split", "compression", "group"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def main() -> None:
+    """Write the manifest and say how many images it has."""
+    (folder,) = map(Path, sys.argv[1:])
+    manifest = Manifest(frame=drawn(pd.read_csv(folder / "metadata.csv")), folder=folder, name="DFDC faces")
+    missing = [path for path in manifest.frame["path"] if not (folder / path).is_file()]
+    if missing:
+        raise SystemExit(f"{len(missing)} of {len(manifest)} crops are not in {folder}, such as {missing[0]}")
+    write_manifest(manifest, folder / "manifest.csv")
+    print(f"wrote {folder / 'manifest.csv'}: {dict(manifest.frame['split'].value_counts())} images")
+
+
+if __name__ == "__main__":
+    main()
