@@ -63,7 +63,7 @@ CHANGES: dict[str, Callable[[State], State]] = {
     "has besides teacher.weight": lambda state: state | {"teacher.weight": torch.ones(2)},
     "has in other shapes features.0.0.weight": lambda state: state | {FIRST: torch.ones(32, 1, 3, 3)},
     "has in other shapes classifier.weight": lambda state: state | {HEAD[0]: torch.ones(1000, 512)},
-    "has as integers features.0.0.weight": lambda state: state | {FIRST: state[FIRST].to(torch.int8)},
+    "has as other than real numbers features.0.0.weight": lambda state: state | {FIRST: state[FIRST].to(torch.int8)},
     "holds values in features.0.0.weight that are not finite": lambda state: state | {FIRST: state[FIRST] / 0},
     "holds values in classifier.bias that are not finite": lambda state: (
         state | {HEAD[0]: torch.ones(2, 1024), HEAD[1]: torch.tensor([math.nan, 0])}

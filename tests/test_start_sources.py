@@ -32,6 +32,31 @@ def test_a_cut_off_file_is_an_error_that_names_it(tmp_path: Path, cut: int) -> N
         file_start(path, SMALL)
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"), ("<!doctype", "a web page")],
+)
+def test_what_a_download_gives_instead_of_the_file_is_named(tmp_path: Path, text: str, kind: str) -> None:
+    (tmp_path / "model.safetensors").write_text(text)
+    with pytest.raises(InvalidValue, match=f"it is {kind}; download the file itself"):
+        file_start(tmp_path / "model.safetensors", SMALL)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.eye(3).to_sparse(),
+        torch.empty(3, device="meta"),
+        torch.zeros(1).expand(2**40, 2**10),
+    ],
+    ids=["sparse", "without values", "larger than its file"],
+)
+def test_tensors_that_are_not_plain_are_an_error(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({"classifier.weight": tensor}, tmp_path / "odd.pth")
+    with pytest.raises(InvalidValue, match=r"odd\.pth (holds no plain values of classifier\.weight|as a checkpoint)"):
+        file_start(tmp_path / "odd.pth", SMALL)
+
+
 @pytest.mark.parametrize("length", [2**63, 2**40, 10])
 def test_a_file_that_lies_about_its_header_is_an_error(tmp_path: Path, length: int) -> None:
     path = tmp_path / "lying.safetensors"

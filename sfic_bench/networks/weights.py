@@ -20,6 +20,9 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weight
 PREFIXES = ("module.", "model.", "_orig_mod.")
 """What `torch.nn.DataParallel`, wrappers and `torch.compile` put in front of all names."""
 
+NO_WEIGHTS = {b"version https://git-lfs": "a pointer of Git LFS", b"<": "a web page"}
+"""What a download often gives instead of the file, by how it begins."""
+
 _MAKE_SCALAR = np.float64(0).__reduce__()[0]
 HARMLESS = (
     argparse.Namespace, codecs.encode, np.dtype, *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
@@ -37,6 +40,8 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     """
     try:
         data = read_file(Path(path))
+        if instead := next((kind for beginning, kind in NO_WEIGHTS.items() if data.startswith(beginning)), ""):
+            raise ValueError(f"it is {instead}; download the file itself")
         if data[8:9] == b"{":  # the header's length, then the header; what torch writes begins otherwise
             return _from_safetensors(data)
         with torch.serialization.safe_globals([*HARMLESS]):
@@ -57,6 +62,9 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
             read = read[key]
     if not isinstance(read, Mapping) or not all(isinstance(t, Tensor) for t in read.values()):
         raise InvalidValue(f"{path} holds no state dict: expected names and tensors, got {type(read).__name__}")
+    for name, tensor in read.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta or tensor.nbytes > len(data):
+            raise InvalidValue(f"{path} holds no plain values of {name}: expected a dense tensor with all its values")
     return dict(read)
 
 
@@ -80,14 +88,19 @@ def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
 
     Raises:
         InvalidValue: with the names that the state, which comes from ``source``, lacks, has besides, or has in other
-            shapes or as integers.
+            shapes or as other than real numbers.
     """
     needed = model.state_dict()
     missing = [n for n in needed if n not in state and not n.endswith("num_batches_tracked")]
     unknown = [n for n in state if n not in needed]
     shapes = [n for n, t in state.items() if n in needed and t.shape != needed[n].shape]
     formats = [n for n, t in state.items() if n in needed and needed[n].is_floating_point() > t.is_floating_point()]
-    problems = {"lacks": missing, "has besides": unknown, "has in other shapes": shapes, "has as integers": formats}
+    problems = {
+        "lacks": missing,
+        "has besides": unknown,
+        "has in other shapes": shapes,
+        "has as other than real numbers": formats,
+    }
     for problem, names in problems.items():
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
