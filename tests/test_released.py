@@ -13,6 +13,9 @@ from torch import Tensor
 from sfic_bench.convert import fuse
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks.released import import_released
+from sfic_bench.networks.start import build_from
+from sfic_bench.networks.start_sources import file_start
+from sfic_bench.networks.variant import Variant
 
 PREFIX = "rgb_extract_feature."
 Branches = tuple[Tensor, Tensor]
@@ -194,6 +197,23 @@ def test_a_fused_import_rounds_as_the_imported_network(tmp_path: Path) -> None:
     x = torch.randn(1, 3, 75, 75, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(fuse(model)(x), Released(state)(x), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("has_classifier", [True, False])
+def test_a_training_can_start_from_a_released_checkpoint(tmp_path: Path, has_classifier: bool) -> None:
+    path, state = tmp_path / "released.pth", checkpoint(alpha=0.25)
+    torch.save({n: t for n, t in state.items() if has_classifier or not n.startswith("fc.")}, path)
+    start = file_start(path, "resnet26")
+    started = build_from(start, Variant(backbone="resnet26", alpha=0.25, beta=1.0))
+    assert started.fresh == (() if has_classifier else ("fc.weight", "fc.bias"))
+    if has_classifier:
+        x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+        with torch.no_grad():
+            torch.testing.assert_close(started.network.double().eval()(x), Released(state)(x), rtol=1e-5, atol=1e-6)
+    with pytest.raises(InvalidValue, match="has in other shapes"):
+        build_from(start, Variant(backbone="resnet26", alpha=0.5, beta=1.0))
+    with pytest.raises(InvalidValue, match="is a released checkpoint of resnet26, which cannot start resnet50"):
+        file_start(path, "resnet50")
 
 
 WRAPPED: dict[str, dict[str, object]] = {

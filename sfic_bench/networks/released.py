@@ -100,6 +100,11 @@ def import_released(path: Path | str, *, rounds_down: bool = False) -> ReleasedN
     return ReleasedNetwork(model=model.eval(), backbone=backbone, alpha=alpha, dropped=dropped, fresh=fresh)
 
 
+def is_released(state: Mapping[str, Tensor]) -> bool:
+    """Whether ``state`` has the names that the released code gives to its tensors."""
+    return any("rgb_extract_feature." in name for name in state)
+
+
 def _alpha(state: Mapping[str, Tensor], path: Path | str) -> float:
     """The α of which ``int(α·channels)`` is F's number of channels in every stage, in as few digits as possible."""
     pairs = [

@@ -13,6 +13,7 @@ from sfic_bench.networks.fetching import Place, fetched
 from sfic_bench.networks.head import head_tensors
 from sfic_bench.networks.normalisation import HALF, IMAGENET, Normalisation
 from sfic_bench.networks.published import CLASSES, PUBLISHED, published, renamed
+from sfic_bench.networks.released import import_released, is_released
 from sfic_bench.networks.start import Start
 from sfic_bench.networks.weights import read_state, without_prefixes
 
@@ -23,14 +24,25 @@ IN_HALF = ("googlenet", "inception_v3")
 def file_start(path: Path | str, backbone: str) -> Start:
     """The weights in a file, of ``backbone`` or of one of its SFIC forms, by the names here or by the publisher's.
 
-    The published file of a network expects the publisher's normalisation; it is known by its 1,000 classes.
+    The published file of a network expects the publisher's normalisation; it is known by its 1,000 classes. Checkpoints
+    of the authors' released code are understood too, see `sfic_bench.networks.released`.
 
     Raises:
         InvalidValue: for a file that does not exist or holds something else.
         MissingDependency: for a file in the format of safetensors, without that package.
     """
-    state = renamed(_unwrapped(read_state(path), backbone), backbone)
+    read = read_state(path)
+    if is_released(read):
+        return Start(state=_of_released(path, backbone), source=str(path))
+    state = renamed(_unwrapped(read, backbone), backbone)
     return Start(state=state, source=str(path), normalisation=_normalisation_of(state, backbone))
+
+
+def _of_released(path: Path | str, backbone: str) -> dict[str, Tensor]:
+    released = import_released(path)
+    if released.backbone != backbone:
+        raise InvalidValue(f"{path} is a released checkpoint of {released.backbone}, which cannot start {backbone}")
+    return {name: tensor for name, tensor in released.model.state_dict().items() if name not in released.fresh}
 
 
 def _unwrapped(state: Mapping[str, Tensor], backbone: str) -> Mapping[str, Tensor]:

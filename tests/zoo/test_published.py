@@ -186,7 +186,7 @@ except SficBenchError as error:
 """
 
 
-@pytest.mark.parametrize("name", ["resnet26", "timm:resnet50", "alexnet"])
+@pytest.mark.parametrize("name", ["timm:resnet50", "alexnet"])
 def test_without_a_network_there_is_one_clear_message_within_seconds(name: str, tmp_path: Path) -> None:
     nobody = "http://127.0.0.1:9"
     env = os.environ | dict.fromkeys(("HF_ENDPOINT", "http_proxy", "https_proxy", "all_proxy"), nobody)
