@@ -35,3 +35,22 @@ class TableNumber(StrEnum):
     VII = "VII"
     VIII = "VIII"
     IX = "IX"
+
+
+class ThresholdRule(StrEnum):
+    """How a threshold of the probability of fake is chosen on a run's validation images."""
+
+    EER = "eer"
+    FPR_5 = "fpr-5"
+    FPR_1 = "fpr-1"
+    YOUDEN = "youden"
+
+    @property
+    def description(self) -> str:
+        """What the threshold does on the validation images."""
+        return {
+            ThresholdRule.EER: "misses and false alarms are equally frequent",
+            ThresholdRule.FPR_5: "at most 5% of real images are called fake",
+            ThresholdRule.FPR_1: "at most 1% of real images are called fake",
+            ThresholdRule.YOUDEN: "TPR − FPR is largest (Youden's J)",
+        }[self]

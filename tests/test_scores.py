@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
+from torchmetrics.functional.classification import binary_calibration_error
 
 from sfic_bench.results.scores import Metrics
 from sfic_bench.statistics.interval import Interval
-from sfic_bench.train.scores import metrics, over_seeds, summary
+from sfic_bench.train.clustered import ClusteredScores
+from sfic_bench.train.scores import calibration_error, metrics, over_seeds, reliability, summary
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=60))
@@ -23,16 +26,46 @@ def test_metrics_are_scikit_learns(pairs: list[tuple[int, bool]]) -> None:
     assert scores["auc"] == pytest.approx(sklearn_metrics.roc_auc_score(label, score), abs=1e-6)
     assert scores["ap"] == pytest.approx(sklearn_metrics.average_precision_score(label, score), abs=1e-6)
     assert scores["bacc"] == pytest.approx(sklearn_metrics.balanced_accuracy_score(label, score > 0.5), abs=1e-6)
+    assert scores["acc"] == pytest.approx(sklearn_metrics.accuracy_score(label, score > 0.5), abs=1e-12)
+    assert scores["f1"] == pytest.approx(sklearn_metrics.f1_score(label, score > 0.5, zero_division=0), abs=1e-12)
     fpr, tpr, _ = sklearn_metrics.roc_curve(label, score, drop_intermediate=False)
-    assert scores["tpr_at_fpr_1e-2"] == pytest.approx(max(tpr[fpr <= 0.01]), abs=1e-6)
+    for rate in ("5e-2", "1e-2", "1e-3"):
+        assert scores[f"tpr_at_fpr_{rate}"] == pytest.approx(max(tpr[fpr <= float(rate)]), abs=1e-6)
     curve = np.linspace(0, 1, 100_001)
     misses = 1 - np.interp(curve, fpr, tpr)
     assert scores["eer"] is not None
     assert min(abs(misses - curve)[abs(curve - scores["eer"]) < 2e-5], default=0) < 0.6  # on the curve
-    # The bootstrap's own AUC and balanced accuracy are the same.
+    # The bootstrap's own scores are the same.
     frame = pd.DataFrame({"score": score, "label": label, "dataset": "x", "video": np.arange(len(score))})
-    assert interval(over_seeds([frame]), "auc").estimate == pytest.approx(scores["auc"], abs=1e-6)
-    assert interval(over_seeds([frame]), "bacc").estimate == pytest.approx(scores["bacc"], abs=1e-6)
+    for name, mean in ClusteredScores([frame]).means("frame").items():
+        assert mean == pytest.approx(scores[name], abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1) | st.integers(0, 30).map(lambda i: i / 30), st.booleans()), min_size=1))
+def test_calibration_is_that_of_an_independent_binning(pairs: list[tuple[float, bool]]) -> None:
+    score, label = (np.array(column, dtype=float) for column in zip(*pairs, strict=True))
+    edges = [i / 15 for i in range(16)]  # NumPy's bins have their lower edge, and the last one both
+    images, sums, fakes = (np.histogram(score, edges, weights=w)[0] for w in (np.ones(len(score)), score, label))
+    bins = reliability(pd.DataFrame({"score": score, "label": label}))
+    kept = images > 0
+    assert [of.images for of in bins] == images[kept].tolist()
+    assert [of.mean for of in bins] == pytest.approx(sums[kept] / images[kept])
+    assert [of.fakes for of in bins] == pytest.approx(fakes[kept] / images[kept])
+    assert [(of.low, of.high) for of in bins] == [(edges[i], edges[i + 1]) for i in np.flatnonzero(kept)]
+    error = float(abs(fakes - sums).sum() / len(score))
+    assert calibration_error(bins) == pytest.approx(error, abs=1e-12)
+    if 0 < label.sum() < len(label):
+        assert metrics(score, label)["ece"] == pytest.approx(error, abs=1e-12)
+
+
+def test_calibration_is_torchmetrics_off_the_edges_and_whole_at_probabilities_of_one() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.random(500)
+    label = (rng.random(500) < score**2).astype(float)
+    torchs = binary_calibration_error(torch.tensor(score), torch.tensor(label).long(), n_bins=15)
+    assert metrics(score, label)["ece"] == pytest.approx(float(torchs), abs=1e-6)
+    # One bin has 0.95 (fake) and 1 (real), off by |1/2 − 0.975|; torchmetrics' two bins are off by 0.05 and by 1.
+    assert metrics(np.array([0.95, 1.0, 0.0]), np.array([1.0, 0.0, 0.0]))["ece"] == pytest.approx(0.95 / 3)
 
 
 def interval(scores: Metrics, name: str) -> Interval:

@@ -1,5 +1,6 @@
 """The commands that train networks and use trained ones."""
 
+import io
 import json
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from helpers.command import run_command
 from helpers.training import SIZE, pictures, small_splits, write_splits
 from PIL import Image
 
+from sfic_bench.choices import ThresholdRule
 from sfic_bench.data.manifest import COLUMNS, Manifest
+from sfic_bench.results.checksums import write_with_checksum
 from sfic_bench.train.attention import fakes
 from sfic_bench.train.inference import TrainedNetwork, load_input
-from sfic_bench.train.runs import Run
+from sfic_bench.train.runs import VALIDATION, Run
 from sfic_bench.train.splits import DataSplits, UnusableData
+from sfic_bench.train.thresholds import NoThreshold, chosen_thresholds
 
 
 @pytest.fixture
@@ -94,6 +98,46 @@ def test_scores_are_compared_and_reported(tmp_path: Path) -> None:
     assert run_command("report", trained, "-o", page)[0] == 0
     text = page.read_text()
     assert "Scores of trained networks" in text and "from trained.json" in text
+
+
+def test_thresholds_are_chosen_on_validation_and_used(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "images", {"train": 8, "val": 30, "test": 64})
+    manifest, run = write_splits(DataSplits.of(images)), Run(tmp_path / "run")
+    options = ("--backbone", "mobilenet", "--epochs", "1", "--input-size", str(SIZE), "--data", manifest)
+    status, out, _ = run_command("train", *options, "-o", run.folder)
+    stored = run.result().thresholds
+    assert status == 0 and stored is not None and stored == chosen_thresholds(run.predictions(VALIDATION))
+    youden = stored.values[ThresholdRule.YOUDEN]
+    assert stored.images == 30 and youden is not None and f"youden {youden:.4f}" in out
+    network = TrainedNetwork(run)
+    assert network.threshold("youden") == ("youden", youden) and network.threshold("0.25") == ("0.25", 0.25)
+    again, _ = network.predictions(images.where(split="val"), images.folder)
+    assert again["score"].to_numpy() == pytest.approx(run.predictions(VALIDATION)["score"].to_numpy(), abs=1e-6)
+    evaluate = ("evaluate", run.folder, "--data", manifest, "--format")
+    document = json.loads(run_command(*evaluate, "json")[1])
+    tested = run.predictions()
+    false_alarms = (tested.query("label == 0")["score"] > youden).mean()
+    assert document["at_thresholds"]["youden"]["frame"]["fpr"]["estimate"] == pytest.approx(false_alarms)
+    assert sum(of["images"] for of in document["reliability"]) == 64 and "groups" not in document
+    lines = pd.read_csv(io.StringIO(run_command(*evaluate, "csv")[1])).set_index(["by", "group", "metric"])
+    assert lines.loc[("threshold", "youden", "fpr"), "frame"] == pytest.approx(false_alarms)
+    # A run of an older version has none.
+    older = json.loads((run.folder / "result.json").read_text())
+    del older["thresholds"]
+    write_with_checksum(run.folder / "result.json", json.dumps(older).encode())
+    document = json.loads(run_command(*evaluate, "json")[1])
+    assert "at_thresholds" not in document and document["scores"]["frame"]["ece"]["estimate"] is not None
+    with pytest.raises(NoThreshold, match="or by an older version"):
+        network.threshold("eer")
+
+
+def test_without_validation_images_there_are_no_thresholds(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "images", {"train": 8, "test": 8})
+    manifest, run = write_splits(DataSplits.of(images)), Run(tmp_path / "run")
+    options = ("--backbone", "mobilenet", "--epochs", "1", "--input-size", str(SIZE), "--data", manifest)
+    status, out, _ = run_command("train", *options, "-o", run.folder)
+    assert status == 0 and "thresholds" not in out and run.result().thresholds is None
+    assert len(run.predictions(VALIDATION)) == 0
 
 
 def test_fakes_are_random_of_different_videos_and_all_methods(tmp_path: Path) -> None:

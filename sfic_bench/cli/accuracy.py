@@ -11,7 +11,7 @@ from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.networks.variant import OnUnsupported
-from sfic_bench.report.accuracy_tables import protocol_table
+from sfic_bench.report.accuracy_tables import matrix_tables, protocol_table
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
 
@@ -61,4 +61,4 @@ def _view(rows: Sequence[AccuracyRow], protocol: str, recipe: Recipe, seeds: Seq
     from sfic_bench.train.accuracy import result
 
     accuracies = result(rows, protocol, recipe, seeds)
-    return View(result=accuracies, tables=[protocol_table(accuracies)], rows=accuracies.rows)
+    return View(result=accuracies, tables=[protocol_table(accuracies), *matrix_tables(rows)], rows=accuracies.rows)

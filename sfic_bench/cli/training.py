@@ -15,9 +15,9 @@ from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks import registry
 from sfic_bench.networks.variant import OnUnsupported, Variant
-from sfic_bench.report.accuracy_tables import scores_table
 from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
+from sfic_bench.report.score_tables import score_tables, thresholds_remark
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
 from sfic_bench.train.recipe import Recipe, TrainingDevices
@@ -68,9 +68,11 @@ def train_command(
     scores = ScoresResult(
         environment=environment(), run=str(output), data=data, split=SplitName.TEST.value, epochs=result.epochs,
         kept_epoch=result.kept_epoch, images=result.images, unreadable=result.unreadable, scores=result.scores,
+        thresholds=result.thresholds,
     )  # fmt: skip
     kept = "" if result.kept_epoch is None else f"; kept: epoch {result.kept_epoch}, with the best AUC on validation"
-    view = _view(f"{variant} after {result.epochs} epochs{kept}", scores, rates)
+    remarks = [rates] if result.thresholds is None else [rates, thresholds_remark(result.thresholds)]
+    view = _view(f"{variant} after {result.epochs} epochs{kept}", scores, *remarks)
     Output(format=format, path=None).emit(view)
     training_options.report_unreadable(result.unreadable)
 
@@ -88,12 +90,17 @@ def evaluate_command(
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
-    """Score a trained network on any manifest, per image and per video, with intervals."""
+    """Score a trained network on any manifest, per image and per video, with intervals.
+
+    Also at the thresholds that the run's validation images gave, and for each method, compression and data set.
+    """
     out = Output(format=format, path=output)
     with training_options.training_packages():
+        from sfic_bench.train.groups import score_groups
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.runs import Run
-        from sfic_bench.train.scores import summary
+        from sfic_bench.train.scores import reliability, summary
+        from sfic_bench.train.thresholds import at_thresholds
 
         manifest = training_options.manifest_of(data, compression)
         rows = manifest.where(split=split)
@@ -103,11 +110,13 @@ def evaluate_command(
         predictions, unreadable = trained.predictions(
             rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
         )
-        scores = summary(predictions)
-    result = ScoresResult(
-        environment=environment(), run=str(run), data=manifest.name, split=split.value,
-        images=len(predictions), unreadable=unreadable, scores=scores,
-    )  # fmt: skip
+        thresholds = trained.run.result().thresholds
+        result = ScoresResult(
+            environment=environment(), run=str(run), data=manifest.name, split=split.value,
+            images=len(predictions), unreadable=unreadable, scores=summary(predictions),
+            thresholds=thresholds, at_thresholds=at_thresholds(predictions, thresholds),
+            groups=score_groups(predictions), reliability=reliability(predictions),
+        )  # fmt: skip
     out.emit(_view(f"{trained.variant} on {manifest.name}, {split}", result))
     training_options.report_unreadable(unreadable)
 
@@ -179,4 +188,4 @@ def attention_command(
 
 
 def _view(title: str, result: ScoresResult, *remarks: str) -> View:
-    return View(result=result, tables=[scores_table(title, result, *remarks)], rows=result.rows)
+    return View(result=result, tables=score_tables(title, result, *remarks), rows=result.lines)

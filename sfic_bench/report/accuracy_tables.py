@@ -1,13 +1,12 @@
-"""Accuracies and scores as tables."""
+"""Accuracies by a protocol as tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from sfic_bench.report.cells import bounds, estimate, number
-from sfic_bench.report.columns import INTERVAL, Cells, interval_columns, tabulated
-from sfic_bench.report.table import Table
+from sfic_bench.report.cells import estimate, number
+from sfic_bench.report.columns import Cells, interval_columns, tabulated
+from sfic_bench.report.table import Column, Table
 from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
 from sfic_bench.results.fields import Value
-from sfic_bench.results.scores import ScoreRow, ScoresResult
 from sfic_bench.units import format_ratio
 
 ACCURACY_COLUMNS: list[Cells[AccuracyRow]] = [
@@ -66,24 +65,25 @@ def protocol_table(result: AccuracyResult) -> Table:
     )
 
 
-SCORE_COLUMNS: list[Cells[ScoreRow]] = [
-    Cells("metric", lambda row: row.metric, number=False),
-    Cells("per image", lambda row: estimate(row.frame, ".4f") or "one class"),
-    Cells(INTERVAL, lambda row: bounds(row.frame, ".4f")),
-    Cells("per video", lambda row: estimate(row.video, ".4f") or "one class"),
-    Cells(INTERVAL, lambda row: bounds(row.video, ".4f")),
-]
+def matrix_tables(rows: Sequence[AccuracyRow]) -> list[Table]:
+    """For each network a table of AUC with a row for what it was trained on and a column for what it was tested on.
 
-RESAMPLED = ("auc", "bacc")
-"""The metrics whose intervals are computed."""
+    A network has one only if some training was tested on several data, since `protocol_table` shows the rest as well.
+    """
+    networks: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for row in rows:
+        cells = networks.setdefault(row.network, {})
+        cells.setdefault((row.train_on, row.test_on), []).append(estimate(row.frame_auc, scale=100))
+    return [table for network, cells in networks.items() if (table := _matrix(network, cells)) is not None]
 
 
-def scores_table(title: str, result: ScoresResult, *remarks: str) -> Table:
-    """One row for each metric, with the scores per image and per video side by side."""
-    notes = [
-        "intervals of auc and bacc resample videos, the other metrics have none; bacc: mean accuracy of both classes "
-        "at 0.5; a video's score is the mean of its images' scores"
-    ]
-    if any(s is not None and s.low is None for r in result.rows if r.metric in RESAMPLED for s in r.scores().values()):
-        notes.append("no interval: there are so few videos of a class that many resamples have none of it")
-    return tabulated(title, SCORE_COLUMNS, result.rows, notes=[*notes, *remarks])
+def _matrix(network: str, cells: dict[tuple[str, str], list[str]]) -> Table | None:
+    trained, tested = (list(dict.fromkeys(place[i] for place in cells)) for i in (0, 1))
+    if len(trained) < 2 or len(tested) < 2 or len(cells) == len(trained):
+        return None
+    return Table(
+        title=f"{network}: AUC % by training and test data",
+        columns=[Column(name="trained on"), *(Column(name=f"on {name}", number=True) for name in tested)],
+        rows=[[name, *(", ".join(cells.get((name, other), [])) for other in tested)] for name in trained],
+        notes=["per image, means over seeds; several figures of one cell are of several files"],
+    )

@@ -15,6 +15,7 @@ from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.cost import CostRow
 from sfic_bench.results.fields import label
 from sfic_bench.results.read import ResultFile
+from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.statistics.interval import Interval
 
@@ -200,6 +201,15 @@ def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
         for file in files
         if file.accuracy is not None
         for row in file.accuracy.rows
+    ]
+    return pd.DataFrame(rows)
+
+
+def reliability(scores: ScoresResult) -> pd.DataFrame:
+    """One row for each range of the probability of fake that has images."""
+    rows = [
+        {"range": f"{of.low:.3f}–{of.high:.3f}", "mean": of.mean, "fakes": of.fakes, "images": of.images}
+        for of in scores.reliability
     ]
     return pd.DataFrame(rows)
 

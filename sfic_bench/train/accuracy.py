@@ -17,7 +17,7 @@ from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.loop import ProgressListener, train
 from sfic_bench.train.protocols import Experiment
 from sfic_bench.train.recipe import Recipe, TrainingDevices
-from sfic_bench.train.runs import Run, UnusableRun
+from sfic_bench.train.runs import VALIDATION, Run, UnusableRun
 from sfic_bench.train.scores import over_seeds
 from sfic_bench.train.splits import DataDigests
 
@@ -81,7 +81,8 @@ def predictions(run: Run, experiment: Experiment) -> pd.DataFrame:
 def _predictions_name(experiment: Experiment) -> str:
     if experiment.test_manifest is None:
         return "predictions.parquet"
-    return f"predictions-{slug(experiment.test_on)}.parquet"
+    name = f"predictions-{slug(experiment.test_on)}.parquet"
+    return name if name.lower() != VALIDATION else "predictions-val-tested.parquet"
 
 
 def slug(name: str) -> str:

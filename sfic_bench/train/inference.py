@@ -24,6 +24,7 @@ from sfic_bench.train.learner import check_machine, new_fabric, new_network
 from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.splits import UnreadablePaths
+from sfic_bench.train.thresholds import named_threshold
 
 
 def load_input(path: Path, size: int) -> Tensor:
@@ -115,6 +116,19 @@ class TrainedNetwork:
         self.model: nn.Module = self.fabric.setup(network)
         self.normalisation = config.normalisation
         self.augment = Augment(self.recipe, config.normalisation).to(self.fabric.device).eval()
+
+    def threshold(self, wanted: str | float) -> tuple[str, float]:
+        """Name and value of a threshold: a number by itself, or what a rule chose on the run's validation images.
+
+        Args:
+            wanted: a number in [0, 1], or the name of a `sfic_bench.choices.ThresholdRule`.
+
+        Raises:
+            InvalidValue: for a number out of range.
+            UnknownName: for a name that is none of a rule.
+            NoThreshold: if the run has no such threshold.
+        """
+        return named_threshold(self.run.result().thresholds, wanted, str(self.run.folder))
 
     def fused(self) -> nn.Module:
         """The network fused for inference on the CPU; its output is the logits of real and fake ``[B, 2]``."""

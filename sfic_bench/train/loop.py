@@ -28,10 +28,11 @@ from sfic_bench.train.config import RunConfig, StartRecord
 from sfic_bench.train.inference import predict
 from sfic_bench.train.learner import Learner, check_machine, new_fabric
 from sfic_bench.train.recipe import Keep, Recipe, TrainingDevices
-from sfic_bench.train.runs import Run, UnusableRun
+from sfic_bench.train.runs import VALIDATION, Run, UnusableRun
 from sfic_bench.train.scores import METRIC_NAMES, metrics, summary
 from sfic_bench.train.splits import DataSplits, UnreadablePaths, UnusableData
 from sfic_bench.train.starts import start_of
+from sfic_bench.train.thresholds import chosen_thresholds
 
 RATED_BATCHES = 8
 """The number of batches over which the loader's rate is measured."""
@@ -186,14 +187,15 @@ class _Training:
             self.fabric.barrier()
         weights, kept_epoch = (self.best, self._best_epoch) if self._keeps_best else (learner.weights(), None)
         learner.network.load_state_dict(weights)
-        predictions = self._predictions(self.data.test)
+        predictions, validated = self._predictions(self.data.test), self._predictions(self.data.val)
         result = Trained(
             epochs=len(self.epochs), kept_epoch=kept_epoch, images=len(predictions), unreadable=sorted(self.unreadable),
-            scores=summary(predictions),
+            scores=summary(predictions), thresholds=chosen_thresholds(validated),
         )  # fmt: skip
         if is_first:
             run.save_model(weights, kept_epoch or len(self.epochs))
             run.save_predictions(predictions)
+            run.save_predictions(validated, VALIDATION)
             run.finish(result)
         self.fabric.barrier()
         return result

@@ -5,6 +5,7 @@
 - ``checkpoint.safetensors`` has the state of the training after the last finished epoch;
 - ``model.safetensors`` has the weights that are tested;
 - ``predictions.parquet`` has a row for each tested image;
+- ``predictions-val.parquet`` has a row for each validation image, by which thresholds are chosen;
 - ``result.json`` has the scores. It is written last: a run that has it is finished;
 - ``SHA256SUMS`` has a checksum of each of these files, which is checked whenever one of them is read;
 - ``events/`` has files for TensorBoard, which sfic-bench never reads.
@@ -51,6 +52,9 @@ FILES = (
     "predictions*.parquet", "result.json",
 )  # fmt: skip
 """The files of a run that have checksums."""
+
+VALIDATION = "predictions-val.parquet"
+"""The file with the scores of the validation images, by which thresholds were chosen."""
 
 Content = TypeVar("Content")
 
@@ -194,11 +198,11 @@ class Run:
             raise UnusableRun(str(error)) from None
 
     def save_predictions(self, predictions: pd.DataFrame, name: str = "predictions.parquet") -> None:
-        """Keep the scores of tested images."""
+        """Keep the scores of tested or validation images."""
         self._write(name, predictions.to_parquet(index=False))
 
     def predictions(self, name: str = "predictions.parquet") -> pd.DataFrame:
-        """The tested rows of a manifest, with a column ``score``."""
+        """The scored rows of a manifest, with a column ``score``."""
         return self._decode(name, _read_table)
 
     def _write(self, name: str, data: bytes) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import nn
 
 from fuzz.mutate import Mutate, mutated_bytes, mutated_json
+from sfic_bench.choices import ThresholdRule
 from sfic_bench.data.importers import IMPORTERS, import_dataset
 from sfic_bench.data.manifest import Manifest, read_manifest
 from sfic_bench.networks.weights import load, read_state
@@ -22,7 +23,7 @@ from sfic_bench.results.audit import AuditResult, AuditRow, ClaimRow, ParityRow,
 from sfic_bench.results.checksums import SUMS, write_with_checksum
 from sfic_bench.results.environment import environment
 from sfic_bench.results.read import read
-from sfic_bench.results.scores import ScoresResult
+from sfic_bench.results.scores import ReliabilityBin, ScoreGroup, ScoresResult, Thresholds
 from sfic_bench.results.tables import PaperTableResult, TableCell
 from sfic_bench.results.write import to_json
 from sfic_bench.statistics.interval import Interval
@@ -87,6 +88,10 @@ SCORES = ScoresResult(
         "frame": {"auc": Interval(estimate=0.9, low=0.8, high=0.95), "eer": Interval(estimate=0.1)},
         "video": {"auc": Interval(estimate=0.9), "eer": None},
     },
+    thresholds=Thresholds(images=5, values={ThresholdRule.EER: 0.5, ThresholdRule.FPR_1: None}),
+    at_thresholds={ThresholdRule.EER: {"frame": {"acc": Interval(estimate=0.9, low=0.8, high=0.95)}}},
+    groups=[ScoreGroup(by="method", name="n", images=4, scores={"frame": {"auc": Interval(estimate=0.9)}})],
+    reliability=[ReliabilityBin(low=0.4, high=0.5, images=9, mean=0.45, fakes=0.4)],
 )  # fmt: skip
 
 

@@ -1,16 +1,37 @@
 """Result files of every kind, for a report."""
 
+import json
 from typing import Any
 
 import numpy as np
 
 from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
+from helpers.scored import scored
+from sfic_bench.results.environment import environment
+from sfic_bench.results.scores import ScoresResult
+from sfic_bench.results.write import to_json
+from sfic_bench.train.groups import score_groups
+from sfic_bench.train.scores import reliability, summary
+from sfic_bench.train.thresholds import at_thresholds, chosen_thresholds
 
 EVIL = "<script>window.pwned = 1</script><b>net"
 
 
 def interval(median: float) -> dict[str, Any]:
     return {"median": median, "ci95": [0.95 * median, 1.05 * median]}
+
+
+def scores_file() -> dict[str, Any]:
+    """A file of ``evaluate`` with all that it can have, by images that `scored` makes."""
+    predictions, validated = scored(900, 60), scored(300, 60, seed=1)
+    thresholds = chosen_thresholds(validated)
+    result = ScoresResult(
+        environment=environment(), run="runs/net", data="faces.csv", split="test", images=900, unreadable=[],
+        scores=summary(predictions), thresholds=thresholds, at_thresholds=at_thresholds(predictions, thresholds),
+        groups=score_groups(predictions), reliability=reliability(predictions),
+    )  # fmt: skip
+    document: dict[str, Any] = json.loads(to_json(result))
+    return document
 
 
 def documents() -> dict[str, Any]:
@@ -38,5 +59,6 @@ def documents() -> dict[str, Any]:
             accuracy_row("resnet26", 0.7),
             accuracy_row("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
         ]),
+        "scores.json": scores_file(),
         "bench.json": bench_file({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
     }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from helpers.command import run_command as run
 from helpers.mangled_files import mangled
 from helpers.report_files import documents
-from helpers.result_files import timing_file, timing_row
+from helpers.result_files import accuracy_file, accuracy_row, timing_file, timing_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,8 @@ from sfic_bench.errors import SficBenchError
 from sfic_bench.report.overview import front
 from sfic_bench.report.page import sections, to_markdown
 from sfic_bench.results.read import read
+from sfic_bench.results.write import to_json
+from sfic_bench.train.scores import METRIC_NAMES
 
 REPORTS = Path(__file__).parents[2] / "reports"
 
@@ -56,6 +58,40 @@ def test_networks_side_by_side(tmp_path: Path) -> None:
         "resnet26 0.5 1 256×256, 2 classes 0.00 0.00 0.00 80.0 70.0–85.0 3",
     ]
     assert not [s for s in sections([read(tmp_path / "times.json")]) if s.name == "networks"]
+
+
+def test_scores_of_a_trained_network(page: Path) -> None:
+    (section,) = (s for s in sections([read(page.parent / "scores.json")]) if s.name == "trained")
+    every, thresholds, groups, calibration = section.tables
+    document = documents()["scores.json"]
+    assert [row[0] for row in every.rows] == list(METRIC_NAMES)
+    fpr = document["at_thresholds"]["eer"]["frame"]["fpr"]
+    (at_eer,) = (row for row in thresholds.rows if row[0] == "eer")
+    assert (
+        f"{100 * fpr['estimate']:.1f}" in at_eer and "chosen on the run's 300 validation images" in thresholds.notes[0]
+    )
+    assert ["method", "swap"] in [row[:2] for row in groups.rows] and len(groups.sections) == 2
+    assert sum(int(row[1]) for row in calibration.rows) == 900
+    ((caption, draw),) = section.charts.items()
+    assert "runs/net" in caption
+    points = json.dumps(draw())
+    assert all(f'"images": {of["images"]}' in points for of in document["reliability"])
+    assert json.loads(json.dumps(document)) == json.loads(to_json(read(page.parent / "scores.json").result))
+
+
+def test_a_matrix_of_training_and_test_data(tmp_path: Path) -> None:
+    rows = [accuracy_row("net", auc, train_on=t, test_on=o) for (t, o), auc in
+            {("A", "B"): 0.6, ("A", "C"): 0.7, ("B", "A"): 0.8, ("B", "C"): 0.9}.items()]  # fmt: skip
+    rows += [accuracy_row("other", 0.5, train_on=name, test_on=name) for name in "AB"]  # the diagonal tells no more
+    rows += [accuracy_row("third", 0.5, train_on="A", test_on=name) for name in "AB"]
+    for name, part in (("cross", rows), ("intra", [accuracy_row("net", 0.95, train_on="A", test_on="A")])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(accuracy_file(part)))
+    files = [read(tmp_path / f"{name}.json") for name in ("cross", "intra")]
+    (section,) = (s for s in sections(files) if s.name == "scores")
+    matrix, _ = section.tables
+    assert matrix.title == "net: AUC % by training and test data"
+    assert [column.name for column in matrix.columns] == ["trained on", "on B", "on C", "on A"]
+    assert matrix.rows == [["A", "60.00", "70.00", "95.00"], ["B", "", "90.00", "80.00"]]
 
 
 def test_a_whole_grid_is_small_enough(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ TITLES = {
     "params": "parameters",
     "mmacs": "MMac",
     "remark": "remark",
+    "range": "probability of fake",
+    "mean": "mean probability of fake",
+    "fakes": "share of fakes",
+    "images": "images",
 }
 """The title of each column of a data frame that a tooltip or an axis shows."""
 
@@ -123,6 +127,23 @@ def strips(frame: pd.DataFrame) -> Spec:
         x=alt.X("median(ms):Q", title=TITLES["ms"]), y=y
     )
     return _spec(alt.layer(ticks, medians).properties(width="container", height=alt.Step(22)))
+
+
+def reliability_diagram(frame: pd.DataFrame) -> Spec:
+    """The share of fakes over the mean probability of fake of each range; a larger point stands for more images."""
+    import altair as alt
+
+    unit = alt.Scale(domain=[0, 1])
+    x, y = alt.X("mean:Q", title=TITLES["mean"], scale=unit), alt.Y("fakes:Q", title=TITLES["fakes"], scale=unit)
+    base = alt.Chart(frame)
+    line = base.mark_line(opacity=0.6, tooltip=None).encode(x=x, y=y)
+    points = base.mark_point(filled=True, opacity=0.9).encode(
+        x=x, y=y, size=alt.Size("images:Q", title=TITLES["images"], scale=alt.Scale(range=[30, 400])),
+        tooltip=_tooltip(frame),
+    )  # fmt: skip
+    ends = pd.DataFrame({"mean": [0.0, 1.0], "fakes": [0.0, 1.0]})
+    calibrated = alt.Chart(ends).mark_line(strokeDash=[4, 3], color="gray", tooltip=None).encode(x=x, y=y)
+    return _spec(alt.layer(calibrated, line, points).properties(width="container", height=HEIGHT))
 
 
 def layer_bars(frame: pd.DataFrame) -> Spec:

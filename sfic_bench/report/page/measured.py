@@ -5,11 +5,13 @@ from functools import partial
 
 import pandas as pd
 
-from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE, scores_table
+from sfic_bench.report import overview
+from sfic_bench.report.accuracy_tables import ACCURACY_COLUMNS, NOTE, matrix_tables
 from sfic_bench.report.columns import tabulated
-from sfic_bench.report.page.charts import heat_maps, pareto, strips
+from sfic_bench.report.page.charts import heat_maps, pareto, reliability_diagram, strips
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.paper_tables import paper_tables
+from sfic_bench.report.score_tables import reliability_table, score_tables
 from sfic_bench.report.timing_tables import NOTES, OVER_VANILLA, TIMING_COLUMNS
 from sfic_bench.results.read import ResultFile
 
@@ -19,25 +21,34 @@ def accuracy_section(accuracies: pd.DataFrame) -> Section:
     drawn = accuracies.drop(columns="line").dropna(subset=["gmacs", "auc"])
     chart = partial(pareto, drawn, "gmacs", "auc", highest=True, choose="task")
     caption = "AUC against MACs; no point beats those on the dashed front in both"
+    lines = list(accuracies["line"])
+    every = tabulated("Every experiment", ACCURACY_COLUMNS, lines, notes=[NOTE], folded=True)
     return Section(
         name="scores",
         title="Measured accuracy",
         lead="Means over seeds. MACs are those of one image at 256×256, in the paper's convention.",
-        tables=[tabulated("Every experiment", ACCURACY_COLUMNS, list(accuracies["line"]), notes=[NOTE], folded=True)],
+        tables=[*matrix_tables(lines), every],
         charts={caption: chart} if len(drawn) else {},
     )
 
 
 def scores_section(files: Sequence[ResultFile]) -> Iterator[Section]:
     """The scores of single trained networks, a table for each file of ``train`` or ``evaluate``."""
-    tables = [
-        scores_table(f"{s.run} on {s.data}, {s.split}: {s.images:,} images", s, f"from {file.path.name}")
-        for file in files
-        if (s := file.scores) is not None
-    ]
+    tables, charts = [], {}
+    for file in files:
+        if (s := file.scores) is None:
+            continue
+        name = f"{s.run} on {s.data}, {s.split}: {s.images:,} images"
+        tables += score_tables(name, s, f"from {file.path.name}")
+        if s.reliability:
+            tables.append(reliability_table(f"Calibration of {name}", s.reliability))
+            caption = f"Reliability of {s.run}, from {file.path}: on the dashed line probabilities are calibrated"
+            charts[caption] = partial(reliability_diagram, overview.reliability(s))
     if tables:
         lead = "One network each, trained once: other seeds give other scores, which `sfic-bench accuracy` shows."
-        yield Section(name="trained", title="Scores of trained networks", lead=lead, tables=tables, first=True)
+        yield Section(
+            name="trained", title="Scores of trained networks", lead=lead, tables=tables, charts=charts, first=True
+        )
 
 
 def table_sections(files: Sequence[ResultFile]) -> Iterator[Section]:
