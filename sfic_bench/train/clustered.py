@@ -105,11 +105,11 @@ class ClusteredScores:
         step = max(1, AT_ONCE // videos)
         for start in range(0, RESAMPLES, step):
             draws = min(step, RESAMPLES - start)
-            counts, chosen = np.empty((videos, draws), np.float32), np.empty((draws, runs), np.int64)
+            counts, chosen = np.empty((draws, videos), np.float32), np.empty((draws, runs), np.int64)
             for i in range(draws):
-                counts[:, i] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
+                counts[i] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
                 chosen[i] = rng.integers(runs, size=runs)
-            yield counts, chosen
+            yield np.ascontiguousarray(counts.T), chosen
 
     def _resampled(self, level: Level, counts: Counts) -> dict[str, Array]:
         """AUC, and accuracy, balanced accuracy and F1 at 0.5, of each run in each draw: runs × draws."""

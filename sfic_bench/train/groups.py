@@ -23,7 +23,7 @@ def score_groups(predictions: pd.DataFrame) -> list[ScoreGroup]:
     """
     columns: tuple[By, ...] = ("dataset", "compression", "method")
     return [
-        ScoreGroup(by=by, name=printable(name), images=len(rows), scores=summary(rows))
+        ScoreGroup(by=by, name=printable(name)[:1000], images=len(rows), scores=summary(rows))
         for by in columns
         for name, rows in _parts(predictions, by)
     ]

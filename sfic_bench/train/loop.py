@@ -249,6 +249,8 @@ class _Training:
 
     def _predictions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The readable rows of ``frame`` with a column ``score``, the probability of fake."""
+        if not len(frame):  # so that no process waits for others over nothing
+            return frame.assign(score=0.0)
         loader = self._loader(frame, self._order(frame, seed=None), masks=False)
         return predict(self.fabric, self.learner.model, self.learner.augment, frame, loader, self.unreadable.note)
 
