@@ -53,7 +53,8 @@ def main() -> None:
     if missing:
         raise SystemExit(f"{len(missing)} of {len(manifest)} crops are not in {folder}, such as {missing[0]}")
     write_manifest(manifest, folder / "manifest.csv")
-    print(f"wrote {folder / 'manifest.csv'}: {dict(manifest.frame['split'].value_counts())} images")
+    counts = ", ".join(f"{count} {split}" for split, count in manifest.frame["split"].value_counts().items())
+    sys.stderr.write(f"wrote {folder / 'manifest.csv'}: {counts} images\n")
 
 
 if __name__ == "__main__":

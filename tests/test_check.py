@@ -154,3 +154,11 @@ def test_a_table_is_checked_without_its_images(tmp_path: Path) -> None:
     document = json.loads(out)
     assert status == 1 and document["counts"] == {"empty split": 2}
     assert "no image was read" in document["findings"]["notes"][0]
+
+
+def test_a_group_in_two_splits_is_named(tmp_path: Path) -> None:
+    rows = [("a.png", 0, "x", "", "a", "train", "", "g"), ("b.png", 1, "x", "m", "b", "test", "", "g")]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, "group"])
+    findings = check(Manifest(frame=frame, folder=tmp_path), read=False)
+    assert [(shared.name, shared.dataset) for shared in findings.identities] == [("g", "x")]
+    assert not check(Manifest(frame=frame.assign(group=["g", ""]), folder=tmp_path), read=False).identities

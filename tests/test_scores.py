@@ -108,3 +108,22 @@ def test_seeds_and_a_baseline() -> None:
     assert gain.low is not None and gain.low > 0
     same = interval(over_seeds(worse, worse), "auc")
     assert same.estimate == 0 and same.low == same.high == 0
+
+
+def test_groups_are_resampled_whole() -> None:
+    rng = np.random.default_rng(3)
+    count = 300
+    difficulty = np.repeat(rng.normal(size=count), 2)  # of an original and its fake alike
+    label = np.tile([0, 1], count)
+    frame = pd.DataFrame({
+        "dataset": "x", "video": [f"v{i}" for i in range(2 * count)], "label": label,
+        "score": 1 / (1 + np.exp(-(difficulty + 0.5 * label + 0.1 * rng.normal(size=2 * count)))),
+    })  # fmt: skip
+    grouped = frame.assign(group=[f"g{i // 2}" for i in range(2 * count)])
+    assert ClusteredScores([grouped]).clusters == count
+    alone, together = (summary(rows)["video"]["auc"] for rows in (frame, grouped))
+    assert alone and together and alone.estimate == together.estimate
+    # An original and its fake come together, so that what they have in common does not widen the interval.
+    assert together.low is not None and together.high is not None and alone.low is not None and alone.high is not None
+    assert together.high - together.low < 0.6 * (alone.high - alone.low)
+    assert summary(frame.assign(group="")) == summary(frame)

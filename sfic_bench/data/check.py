@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import pandas as pd
 from msgspec import Struct
 
 from sfic_bench.data.choices import SplitName
@@ -79,7 +80,7 @@ class Findings(Struct, frozen=True, kw_only=True):
         missing: paths without a file.
         one_class: splits with only real or only fake images, on which no AUC exists.
         videos: videos in more than one split.
-        identities: people in more than one split, where the names of videos say who is in them.
+        identities: people in more than one split, where the names of videos say who is in them, and groups of videos.
         identical: byte-identical files in more than one split.
         frames: frames whose compressions are in more than one split.
         notes: remarks that are no problems.
@@ -189,7 +190,7 @@ def check(
         one_class=tuple(b.split for b in balance if bool(b.real) != bool(b.fake)),
         empty=empty,
         videos=_in_several(places),
-        identities=_in_several(_places_of_people(places)),
+        identities=_in_several((*_places_of_people(places), *_places_of_groups(frame))),
         identical=_in_several(hashes),
         frames=_in_several(zip(frame["dataset"], keys, frame["split"], frame["path"], strict=True)),
         notes=_notes(manifest, empty, read),
@@ -241,6 +242,12 @@ def _places_of_people(places: Iterable[Place]) -> Iterator[Place]:
     for dataset, video, split, path in places:
         original_dataset, people = identities(dataset, video)
         yield from ((original_dataset, person, split, path) for person in people)
+
+
+def _places_of_groups(frame: pd.DataFrame) -> Iterator[Place]:
+    if "group" in frame:
+        rows = frame[frame["group"].fillna("") != ""].drop_duplicates(["dataset", "group", "split"])
+        yield from zip(rows["dataset"], rows["group"].astype(str), rows["split"], rows["path"], strict=True)
 
 
 def _in_several(places: Iterable[Place]) -> tuple[SharedBySplits, ...]:

@@ -25,9 +25,13 @@ where two methods give their videos the same names.
 ``compression``: such as ``c23``; empty where a data set has only one.
 """
 
-OPTIONAL_COLUMNS = ("mask",)
-"""Columns that may follow. ``mask``: an image that is white where a fake was manipulated, for networks that learn from
-it."""
+OPTIONAL_COLUMNS = ("mask", "group")
+"""Columns that may follow.
+
+``mask``: an image that is white where a fake was manipulated, for networks that learn from it.
+``group``: videos of one group show the same person or scene, such as a fake and its original. Intervals resample whole
+groups, and `sfic-bench data check` says which groups are in two splits. Without it each video is a group.
+"""
 
 ON_THE_FLY = "orl:"
 """The start of the path of an image that is made on the fly and has no file."""

@@ -1,4 +1,4 @@
-"""Scores of the same images by one run or several, and what resampling their videos makes of them."""
+"""Scores of the same images by one run or several, and what resampling their clusters makes of them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,14 +12,14 @@ RESAMPLES = 1000
 """The number of draws of a bootstrap."""
 
 AT_ONCE = 20_000_000
-"""The most counts of videos in draws that are in memory at a time."""
+"""The most counts of clusters in draws that are in memory at a time."""
 
 STRETCH = 64
 """The most images, next to each other in the order of scores, that are compared pair by pair."""
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.float32]
-"""How often each video is in each draw, videos × draws. Sums of as few small counts are exact in this format."""
+"""How often each cluster is in each draw, clusters × draws. Sums of as few small counts are exact in this format."""
 
 
 def rates(tp: Array, fp: Array, fake: Array, real: Array) -> dict[str, Array]:
@@ -43,41 +43,42 @@ def rates(tp: Array, fp: Array, fake: Array, real: Array) -> dict[str, Array]:
 
 
 class ClusteredScores:
-    """The scores of the same images by one run or several, resampled by video.
+    """The scores of the same images by one run or several, resampled by video, or by group where the images have any.
 
     The images of a video resemble each other. Resampling single images would make intervals too narrow, as if there
     were more independent images (Field & Welsh, "Bootstrapping clustered data", J. R. Stat. Soc. B 2007).
 
     Attributes:
-        codes: by level, the number of each score's video.
-        videos: the number of videos.
+        codes: by level, the number of each score's cluster: of its video, or of its group.
+        clusters: the number of clusters.
         levels: by level, the scores of each run, R×N, and the labels, N.
     """
 
     def __init__(self, runs: Sequence[pd.DataFrame]) -> None:
         first = runs[0]
-        codes = first.groupby(["dataset", "video", "label"], sort=True).ngroup().to_numpy()
+        videos = first.groupby(["dataset", "video", "label"], sort=True).ngroup().to_numpy()
+        clusters = _clusters(first, videos)
         scores = np.stack([run["score"].to_numpy(dtype=float) for run in runs])
         label = first["label"].to_numpy(dtype=float)
-        images = np.bincount(codes)
-        of_video = np.stack([np.bincount(codes, weights=score) / images for score in scores])
-        self.videos = len(images)
-        self.codes: dict[Level, NDArray[np.int64]] = {"frame": codes, "video": np.arange(self.videos)}
+        images, one_of_each = np.bincount(videos), np.unique(videos, return_index=True)[1]
+        of_video = np.stack([np.bincount(videos, weights=score) / images for score in scores])
+        self.clusters = int(clusters.max()) + 1
+        self.codes: dict[Level, NDArray[np.int64]] = {"frame": clusters, "video": clusters[one_of_each]}
         self.levels: dict[Level, tuple[Array, Array]] = {
             "frame": (scores, label),
-            "video": (of_video, (np.bincount(codes, weights=label) > 0).astype(float)),
+            "video": (of_video, label[one_of_each]),
         }
 
     def means(self, level: Level) -> dict[str, float | None]:
         """The mean over the runs of what `bootstrap` resamples; ``None`` if only one class is present."""
-        of_runs = self._resampled(level, np.ones((self.videos, 1), np.float32))
+        of_runs = self._resampled(level, np.ones((self.clusters, 1), np.float32))
         known = {name: values.mean() for name, values in of_runs.items()}
         return {name: None if np.isnan(mean) else float(mean) for name, mean in known.items()}
 
     def bootstrap(self, level: Level) -> dict[str, Array]:
         """`RESAMPLES` values of AUC, and of accuracy, balanced accuracy and F1 at 0.5, drawn with a fixed seed.
 
-        A draw takes as many videos and as many runs as there are, with replacement; it is NaN if it has only one class.
+        A draw takes as many clusters and runs as there are, with replacement; it is NaN if it has only one class.
         """
         parts = []
         for counts, runs in self._draws():
@@ -95,19 +96,19 @@ class ClusteredScores:
 
     def rates_at(self, level: Level, threshold: float) -> dict[str, float]:
         """The `rates` of the first run; NaN if only one class is present."""
-        whole = self._rates(level, np.ones((self.videos, 1), np.float32), 0, threshold)
+        whole = self._rates(level, np.ones((self.clusters, 1), np.float32), 0, threshold)
         return {name: float(value[0]) for name, value in whole.items()}
 
     def _draws(self) -> Iterator[tuple[Counts, NDArray[np.int64]]]:
-        """The draws, some at a time: how often each has each video, videos × draws, and its runs, draws × runs."""
-        videos, runs = self.videos, len(self.levels["frame"][0])
+        """The draws, some at a time: how often each has each cluster, clusters × draws, and its runs, draws × runs."""
+        clusters, runs = self.clusters, len(self.levels["frame"][0])
         rng = np.random.default_rng(0)
-        step = max(1, AT_ONCE // videos)
+        step = max(1, AT_ONCE // clusters)
         for start in range(0, RESAMPLES, step):
             draws = min(step, RESAMPLES - start)
-            counts, chosen = np.empty((draws, videos), np.float32), np.empty((draws, runs), np.int64)
+            counts, chosen = np.empty((draws, clusters), np.float32), np.empty((draws, runs), np.int64)
             for i in range(draws):
-                counts[i] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
+                counts[i] = np.bincount(rng.integers(clusters, size=clusters), minlength=clusters)
                 chosen[i] = rng.integers(runs, size=runs)
             yield np.ascontiguousarray(counts.T), chosen
 
@@ -126,8 +127,8 @@ class ClusteredScores:
         return rates(*self._sums(counts, *(self.codes[level][images] for images in chosen)))
 
     def _sums(self, counts: Counts, *codes: NDArray[np.int64]) -> Array:
-        """How many images are in each draw, for each of several lists of images' videos: lists × draws."""
-        sums: Array = np.stack([np.bincount(of, minlength=self.videos) for of in codes]) @ counts.astype(float)
+        """How many images are in each draw, for each of several lists of images' clusters: lists × draws."""
+        sums: Array = np.stack([np.bincount(of, minlength=self.clusters) for of in codes]) @ counts.astype(float)
         return sums
 
     def _auc(self, level: Level, counts: Counts, run: int) -> Array:
@@ -156,6 +157,16 @@ class ClusteredScores:
         with np.errstate(invalid="ignore", divide="ignore"):
             auc: Array = won / (fakes * before)
         return auc
+
+
+def _clusters(frame: pd.DataFrame, videos: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The number of each image's cluster: of its group, or of its video if it has no group."""
+    groups = pd.Series("", index=frame.index) if "group" not in frame else frame["group"].fillna("").astype(str)
+    has_group = (groups != "").to_numpy()
+    if not has_group.any():
+        return videos
+    names = np.where(has_group, frame["dataset"].astype(str) + "/" + groups, [str(number) for number in videos])
+    return np.unique(names, return_inverse=True)[1]
 
 
 def _stretches(score: Array) -> Iterator[slice]:

@@ -11,7 +11,7 @@ from msgspec import DecodeError, ValidationError, json
 
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import IMAGE_SUFFIXES
-from sfic_bench.data.manifest import COLUMNS, OPTIONAL_COLUMNS
+from sfic_bench.data.manifest import COLUMNS
 from sfic_bench.errors import SficBenchError
 from sfic_bench.files import read_file
 
@@ -98,7 +98,7 @@ class ManifestBuilder:
             raise BadLayout(f"{self.folder} has no images where {kind} keeps them")
         if missing := self._videos_without_frames:
             self.notes.append(f"{len(missing):,} videos have no frames, the first {missing[0]}")
-        frame = pd.DataFrame(self._rows, columns=[*COLUMNS, *OPTIONAL_COLUMNS]).sort_values("path", ignore_index=True)
+        frame = pd.DataFrame(self._rows, columns=[*COLUMNS, "mask"]).sort_values("path", ignore_index=True)
         frame = frame[[c for c in frame if c in COLUMNS or frame[c].any()]]
         frame.attrs["notes"] = list(self.notes)
         return frame
