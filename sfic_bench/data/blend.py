@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from sfic_bench.data.images import Pixels
+from sfic_bench.data.images import Pixels, to_pixels
 
 WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 """The values from which the largest share of the changed image in the result is drawn."""
@@ -24,7 +24,7 @@ def _tone(image: Pixels, rng: np.random.Generator) -> Pixels:
     values = image / 255.0
     gain, shift, gamma = rng.uniform(0.8, 1.25), rng.uniform(-0.08, 0.08), np.exp(rng.uniform(-0.3, 0.3))
     mean = values.mean()
-    return _bytes(255 * np.clip((values - mean) * gain + mean + shift, 0, 1) ** gamma)
+    return to_pixels(255 * np.clip((values - mean) * gain + mean + shift, 0, 1) ** gamma)
 
 
 def _filter(image: Pixels, rng: np.random.Generator) -> Pixels:
@@ -62,7 +62,7 @@ def self_blended(image: Pixels, method: str, rng: np.random.Generator) -> tuple[
     source = _displaced(METHODS[method](image, rng), rng)
     soft = _mask(image.shape[0], image.shape[1], rng)
     mask = (soft * rng.choice(WEIGHTS))[:, :, None]
-    return _bytes(mask * source + (1 - mask) * image), (soft > 0.5).astype(np.uint8)
+    return to_pixels(mask * source + (1 - mask) * image), (soft > 0.5).astype(np.uint8)
 
 
 def jpeg(image: Pixels, quality: int) -> Pixels:
@@ -99,7 +99,3 @@ def _smooth(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
     coarse = Image.fromarray(rng.normal(size=(7, 6)).astype(np.float32))
     noise = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), dtype=float)
     return np.asarray(noise / (np.abs(noise).max() + 1e-12) * 0.06 * min(height, width))
-
-
-def _bytes(values: NDArray[np.floating]) -> Pixels:
-    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

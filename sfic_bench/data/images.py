@@ -115,3 +115,8 @@ def _rgb(image: "PillowImage", path: Path) -> Pixels:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return np.array(image.convert("RGB"))
+
+
+def to_pixels(values: NDArray[np.floating]) -> Pixels:
+    """``values`` rounded to bytes; those below 0 or above 255 become 0 or 255."""
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

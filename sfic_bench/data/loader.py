@@ -1,6 +1,6 @@
 """Loading the images of a manifest in batches, in an order that seed and epoch determine."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from sfic_bench.data.corruptions import UncorruptibleImage
 from sfic_bench.data.images import Pixels, UnreadableImage, load_image
 from sfic_bench.data.manifest import ON_THE_FLY, BadManifest
 from sfic_bench.data.orl import load_orl
@@ -47,14 +48,25 @@ ItemKey = tuple[int, int]
 class Images(Dataset[Item | UnreadableItem]):
     """Rows of a manifest, each as an `Item` or an `UnreadableItem`. Nothing is cached.
 
+    Args:
+        frame: the rows.
+        folder: where relative paths start.
+        size: height and width of the images, to which they are resized.
+        masks: whether masks are loaded.
+        corrupt: changes each image as it is stored, given the image and the number of its row; see
+            `sfic_bench.data.corruptions.Corruption.at`.
+
     Raises:
         BadManifest: if masks are to be loaded and a fake has none.
     """
 
-    def __init__(self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False) -> None:
+    def __init__(
+        self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False,
+        corrupt: Callable[[Pixels, int], Pixels] | None = None,
+    ) -> None:  # fmt: skip
         self.paths: list[str] = frame["path"].tolist()
         self.labels: list[int] = frame["label"].astype(int).tolist()
-        self.folder, self.size = folder, size
+        self.folder, self.size, self.corrupt = folder, size, corrupt
         self.masks: list[str] | None = None
         if masks:
             self.masks = frame["mask"].tolist() if "mask" in frame else [""] * len(frame)
@@ -72,8 +84,12 @@ class Images(Dataset[Item | UnreadableItem]):
         index, take = key
         try:
             image, mask = self._load(index, take)
+            if self.corrupt is not None:
+                image = self.corrupt(image, index)
         except UnreadableImage as error:
             return UnreadableItem(index, str(error))
+        except UncorruptibleImage as error:
+            return UnreadableItem(index, f"the image {self.folder / self.paths[index]} {error}")
         tensor = torch.from_numpy(resized(image, self.size)).permute(2, 0, 1).contiguous()
         if mask is None:
             return Item(index, tensor, self.labels[index], None)
@@ -95,7 +111,7 @@ class Images(Dataset[Item | UnreadableItem]):
 def resized(image: Pixels, size: int, *, nearest: bool = False) -> Pixels:
     """``image``, H×W×3 or H×W, resized bilinearly or by nearest neighbour to ``size`` × ``size``."""
     if image.shape[:2] == (size, size):
-        return np.ascontiguousarray(image)
+        return np.require(image, requirements=("C", "W"))  # torch takes no array that cannot be written
     resampling = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
     return np.array(Image.fromarray(image).resize((size, size), resampling))
 
