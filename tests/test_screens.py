@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,10 +17,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers.command import run_command
+from helpers.robustness import robustness_result
 from rich.console import Console
 
-from sfic_bench.report import to_terminal
+from sfic_bench.cli.robustness import HIDDEN
+from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
+from sfic_bench.report.robustness_tables import robustness_tables
 from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.read import read
 
@@ -39,7 +42,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 HELP = (
     *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "table", "train", "evaluate", "predict"),
-    *("attention", "explain", "export", "list", "env", "data import", "data check", "data extract"),
+    *("attention", "robustness", "explain", "export", "list", "env", "data import", "data check", "data extract"),
     *("sweep run", "sweep status"),
 )
 
@@ -77,6 +80,11 @@ def table_of_file(name: str, width: int = WIDTH) -> str:
     """A file's result as the command that wrote it shows it."""
     file = read(OLD / f"{name}.json")
     tables = [protocol_table(file.accuracy)] if file.accuracy else timing_tables(file.timing) if file.timing else []
+    return on_terminal(tables, width)
+
+
+def on_terminal(tables: Sequence[Table], width: int = WIDTH) -> str:
+    """The tables of a result as its command shows them."""
     out = io.StringIO()
     with terminal(width):
         to_terminal(tables, Console(file=out, width=width))
@@ -88,6 +96,7 @@ def screens() -> dict[str, Callable[[], str]]:
     return {
         **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
         **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy")},
+        "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
         "help": partial(shown, "--help"),
         **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
     }

@@ -20,6 +20,7 @@ from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
 from sfic_bench.cli.report import report_command
+from sfic_bench.cli.robustness import robustness_command
 from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.cli.table import table_command
 from sfic_bench.errors import SficBenchError, first_line
@@ -48,6 +49,7 @@ app.command("accuracy")(accuracy_command)
 app.command("table")(table_command)
 app.command("train")(training.train_command)
 app.command("evaluate")(training.evaluate_command)
+app.command("robustness")(robustness_command)
 app.command("predict")(training.predict_command)
 app.command("attention")(training.attention_command)
 app.add_typer(sweep_app, name="sweep")

@@ -178,8 +178,8 @@ def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...] | N
     Raises:
         InvalidValue: for text that is no number.
     """
-    alpha_values = () if alphas == "none" else None if alphas is None else _numbers("--alpha", alphas)
-    return alpha_values, None if betas is None else _numbers("--beta", betas)
+    alpha_values = () if alphas == "none" else None if alphas is None else decimals("--alpha", alphas)
+    return alpha_values, None if betas is None else decimals("--beta", betas)
 
 
 def parts(text: str) -> list[str]:
@@ -187,7 +187,12 @@ def parts(text: str) -> list[str]:
     return [part for part in (p.strip() for p in text.split(",")) if part]
 
 
-def _numbers(option: str, text: str) -> tuple[float, ...]:
+def decimals(option: str, text: str) -> tuple[float, ...]:
+    """Numbers that an option lists.
+
+    Raises:
+        InvalidValue: for anything else.
+    """
     try:
         if numbers := tuple(map(float, parts(text))):
             return numbers

@@ -21,6 +21,8 @@ def conditions_of(file: ResultFile) -> dict[str, object]:
     """
     if file.scores is not None:
         return {"data": file.scores.data, "split": file.scores.split, "images": file.scores.images}
+    if file.robustness is not None:
+        return {"data": file.robustness.data, "split": file.robustness.split, "images": file.robustness.images}
     if file.table is not None:
         return {"table": file.table.table, **file.table.recipe}
     if file.accuracy is not None:

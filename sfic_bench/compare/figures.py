@@ -74,10 +74,9 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
             rows += _readings(timed)
     if file.audit is not None:
         rows += [Figure(label(row.key), *row.key, "counted", "exact", row.measured) for row in file.audit.rows]
-    if file.accuracy is not None:
-        rows += [figure for row in file.accuracy.rows for figure in _scores(row.key, row.scores())]
-    if file.scores is not None:
-        rows += [figure for row in file.scores.rows for figure in _scores(row.key, row.scores())]
+    for scored in (file.accuracy, file.scores, file.robustness):
+        if scored is not None:
+            rows += [figure for row in scored.rows for figure in _scores(row.key, row.scores())]
     if file.table is not None:
         rows += [figure for cell in file.table.rows for figure in _scores(cell.key, {"percent": cell.measured})]
     frame = pd.DataFrame(rows, columns=list(Figure._fields))

@@ -74,8 +74,8 @@ def times(files: Sequence[ResultFile]) -> pd.DataFrame:
             "beta": line.row.beta,
             "path": line.row.key[3],
             "row": label(line.row.key),
-            **_interval("ms", line.row.latency_ms),
-            **_interval("ratio", line.row.ratio_to_vanilla),
+            **interval_values("ms", line.row.latency_ms),
+            **interval_values("ratio", line.row.ratio_to_vanilla),
             "interval": bounds(line.row.latency_ms, ".4g"),
             "ratio_interval": bounds(line.row.ratio_to_vanilla, ".3f"),
             "gmacs": _scaled(line.row.macs, 1e9),
@@ -193,7 +193,7 @@ def accuracies(files: Sequence[ResultFile]) -> pd.DataFrame:
             "beta": row.beta,
             "row": row.network,
             "task": row.key[3],
-            **_interval("auc", row.frame_auc, 100),
+            **interval_values("auc", row.frame_auc, 100),
             "auc_interval": bounds(row.frame_auc, scale=100),
             "gmacs": gmacs.get(row.network),
             "line": row,
@@ -236,7 +236,7 @@ def _scaled(count: int | None, unit: float) -> float | None:
     return None if count is None else count / unit
 
 
-def _interval(name: str, interval: Interval | None, scale: float = 1) -> dict[str, float | None]:
+def interval_values(name: str, interval: Interval | None, scale: float = 1) -> dict[str, float | None]:
     """The columns ``name``, ``name_low`` and ``name_high``."""
     values = (None, None, None) if interval is None else (interval.estimate, interval.low, interval.high)
     scaled = (None if value is None else scale * value for value in values)

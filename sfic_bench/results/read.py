@@ -19,12 +19,13 @@ from sfic_bench.results.cost import CostResult
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import label
 from sfic_bench.results.pytest_benchmark import PytestResult
+from sfic_bench.results.robustness import RobustnessResult
 from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import RECIPE_BEFORE, AccuracyResultV1, TimingResultV1
 
-Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult | PaperTableResult
+Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult | PaperTableResult | RobustnessResult
 """The results that can be read back, compared and shown."""
 
 
@@ -37,8 +38,8 @@ class ResultFile:
     """One result file, upgraded to this version of sfic-bench.
 
     Attributes:
-        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"``, ``"table"`` or
-            ``"pytest-benchmark"``.
+        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"``, ``"table"``, ``"robustness"``
+            or ``"pytest-benchmark"``.
     """
 
     path: Path
@@ -79,6 +80,11 @@ class ResultFile:
         """A table of the paper; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, PaperTableResult) else None
 
+    @property
+    def robustness(self) -> RobustnessResult | None:
+        """Scores on corrupted images; ``None`` in a file of another kind."""
+        return self.result if isinstance(self.result, RobustnessResult) else None
+
 
 class _Header(Struct):
     schema: str | None = None
@@ -93,6 +99,7 @@ WRITTEN: Mapping[str, type[Result]] = {
     "sfic-bench/audit/1": AuditResult,
     "sfic-bench/scores/2": ScoresResult,
     "sfic-bench/table/1": PaperTableResult,
+    "sfic-bench/robustness/1": RobustnessResult,
 }
 """The schemas that this version writes and reads back."""
 

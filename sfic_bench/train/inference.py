@@ -136,6 +136,13 @@ class TrainedNetwork:
         self.run.load_model(network)
         return TwoLogits(fuse(network.eval())).eval()
 
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """The probability of fake of each of B images, bytes B×3×S×S of the recipe's input size, in float64."""
+        self.model.eval()
+        logits = two_logits(self.model(self.augment(images.to(self.fabric.device))))
+        return logits.double().softmax(dim=1)[:, 1].cpu()
+
     def predictions(
         self, frame: pd.DataFrame, folder: Path, *, workers: int = 0, skip_unreadable: bool = False
     ) -> tuple[pd.DataFrame, list[str]]:
@@ -152,16 +159,13 @@ class TrainedNetwork:
 
     def scores(self, paths: Sequence[Path]) -> Iterator[tuple[Path, float | None, str]]:
         """For each image its path, its probability of fake or ``None``, and the reason why it could not be read."""
-        self.model.eval()
         for path in paths:
             try:
                 image = load_input(path, self.recipe.input_size)
             except UnreadableImage as error:
                 yield path, None, str(error)
                 continue
-            with torch.no_grad():
-                logits = two_logits(self.model(self.augment(image[None].to(self.fabric.device))))
-            yield path, float(logits.double().softmax(dim=1)[0, 1]), ""
+            yield path, float(self.probabilities(image[None])), ""
 
     def attention(self, images: Sequence[Tensor]) -> Tensor:
         """The average forgery attention map of ``images``, bytes 3×S×S each: S×S, between 0 and 1.

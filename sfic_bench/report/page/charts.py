@@ -34,6 +34,11 @@ TITLES = {
     "peak_mb": "peak MB",
     "auc": "AUC %",
     "auc_interval": "95% interval, AUC",
+    "severity": "severity",
+    "clean": "AUC % of clean images",
+    "images": "images",
+    "over": "AUC % − vanilla's",
+    "over_interval": "95% interval, AUC − vanilla's",
     "task": "trained on → tested on",
     "layer": "layer",
     "kind": "operation",
@@ -111,6 +116,49 @@ def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
     )
     chart = alt.layer(cells, numbers).properties(width=alt.Step(44), height=alt.Step(28))
     return _spec(chart.facet(facet=alt.Facet(f"{facet}:N", title=None, sort=None), columns=3))
+
+
+def curves(frame: pd.DataFrame, unit: str, least: float, most: float) -> Spec:
+    """A line for each row through its AUC by severity, with a band for the intervals and a dashed line at clean images.
+
+    The horizontal axis runs the way in which ``frame`` has its severities, and the other from ``least`` to ``most``.
+    """
+    import altair as alt
+
+    severities = list(dict.fromkeys(frame["severity"]))
+    scale = alt.Scale(zero=False, nice=False, padding=12, reverse=severities[0] > severities[-1])
+    colour = _colour("row").title(None).legend(symbolOpacity=1)
+    base = alt.Chart(frame)
+    x = alt.X("severity:Q", title=unit, scale=scale, axis=alt.Axis(values=severities, format=".4~g"))
+    y_scale = alt.Scale(domain=[least, most], zero=False, padding=12)
+    y = alt.Y("auc:Q", title=TITLES["auc"], scale=y_scale)
+    bands = base.mark_area(opacity=0.16, tooltip=None).encode(
+        x=x, y=alt.Y("auc_low:Q", title=TITLES["auc"], scale=y_scale), y2="auc_high:Q", color=colour
+    )
+    clean = base.mark_rule(strokeDash=[4, 3], opacity=0.7, tooltip=None).encode(
+        y=alt.Y("mean(clean):Q", title=TITLES["auc"], scale=y_scale), color=colour
+    )
+    lines = base.mark_line(tooltip=None).encode(x=x, y=y, color=colour)
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=colour, tooltip=_tooltip(frame))
+    return _spec(alt.layer(bands, clean, lines, points).properties(width="container", height=HEIGHT - 80))
+
+
+def differences(frame: pd.DataFrame) -> Spec:
+    """The differences from vanilla with their intervals, a line for each kind of images, of the network from a menu."""
+    import altair as alt
+
+    base = alt.Chart(frame)
+    y = alt.Y("images:N", title=None, sort=None, axis=alt.Axis(labelLimit=200))
+    x = alt.X("over:Q", title=TITLES["over"])
+    zero = base.mark_rule(color="gray", strokeDash=[4, 3], tooltip=None).encode(x=alt.datum(0))
+    bars = base.mark_rule(opacity=0.6, strokeWidth=2, tooltip=None).encode(
+        x=alt.X("over_low:Q", title=TITLES["over"]), x2="over_high:Q", y=y, color=_colour("corruption").legend(None)
+    )
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x=x, y=y, color=_colour("corruption").legend(None), tooltip=_tooltip(frame)
+    )
+    chart = alt.layer(zero, bars, points).properties(width="container", height=16 * frame["images"].nunique())
+    return _spec(chart if frame["row"].nunique() == 1 else _with_menu(chart, frame, "row"))
 
 
 def strips(frame: pd.DataFrame) -> Spec:

@@ -19,6 +19,7 @@ from sfic_bench.report.page.measured import (
     table_sections,
     time_sections,
 )
+from sfic_bench.report.page.robust import robustness_sections, robustness_verdict
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.table import Column, Table
 from sfic_bench.results.audit import AuditRow
@@ -39,7 +40,7 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
     """The sections of a report of ``files``, the verdict first."""
     costs, times, accuracies = overview.costs(files), overview.times(files), overview.accuracies(files)
     audited = overview.audited(files)
-    parts: list[Section] = [_verdict(costs, times, audited, comparison)]
+    parts: list[Section] = [_verdict(files, costs, times, audited, comparison)]
     if comparison is not None:
         head, base = (Path(source.path).name for source in (comparison.head, comparison.base))
         parts.append(
@@ -54,7 +55,7 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
     parts += side_by_side_section(costs, times, accuracies)
     if len(accuracies):
         parts.append(accuracy_section(accuracies))
-    parts += [*table_sections(files), *scores_section(files)]
+    parts += [*table_sections(files), *scores_section(files), *robustness_sections(files)]
     if len(times):
         parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):
@@ -68,7 +69,11 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
 
 
 def _verdict(
-    costs: pd.DataFrame, times: pd.DataFrame, audited: Sequence[AuditRow], comparison: ComparisonResult | None
+    files: Sequence[ResultFile],
+    costs: pd.DataFrame,
+    times: pd.DataFrame,
+    audited: Sequence[AuditRow],
+    comparison: ComparisonResult | None,
 ) -> Section:
     """One line for each check, with its outcome."""
     rows = []
@@ -90,6 +95,7 @@ def _verdict(
         wrong = int((times["status"] == "wrong").sum())
         finding = f"{wrong} of {len(times)} paths differ from the float64 reference, and have no time"
         rows.append(["differs" if wrong else "ok", "correct before timed", finding])
+    rows += robustness_verdict(files)
     table = Table(title="Checks", columns=[Column(name=n) for n in ("outcome", "of", "finding")], rows=rows)
     return Section(
         name="verdict",

@@ -1,0 +1,215 @@
+"""The scores of trained networks on images that are corrupted more and more.
+
+Every network sees the same pixels, so that differences between networks are of the same images. Each severity reads
+and corrupts every image once, for all networks that take images of one size in batches of one size.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from sfic_bench.data.corruptions import Corruption
+from sfic_bench.data.images import Pixels
+from sfic_bench.data.loader import Images, Order, batches
+from sfic_bench.errors import InvalidValue
+from sfic_bench.networks.variant import Variant
+from sfic_bench.results.robustness import CLEAN, CorruptionScale, RobustnessRow
+from sfic_bench.train.config import RunConfig
+from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.runs import UnusableRun
+from sfic_bench.train.scores import over_seeds
+from sfic_bench.train.splits import UnreadablePaths, UnusableData
+
+Seeds = Sequence[TrainedNetwork]
+"""The runs of one network, which differ only in their seed, by seed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Damaged:
+    """Images corrupted with one severity, or as they are if there is no corruption.
+
+    Raises:
+        InvalidValue: for a severity out of range.
+    """
+
+    corruption: Corruption | None = None
+    severity: float | None = None
+
+    def __post_init__(self) -> None:
+        self.function()
+
+    def __str__(self) -> str:
+        return CLEAN if self.corruption is None else f"{self.corruption.name} {self.severity:g}"
+
+    def function(self) -> Callable[[Pixels, int], Pixels] | None:
+        """What is done to an image, given its number; see `Corruption.at`."""
+        return None if self.corruption is None or self.severity is None else self.corruption.at(self.severity)
+
+
+def all_damaged(chosen: Mapping[Corruption, Sequence[float]]) -> list[Damaged]:
+    """The images as they are, then each corruption with each of its severities but that which changes nothing."""
+    return [
+        Damaged(),
+        *(
+            Damaged(corruption=corruption, severity=severity)
+            for corruption, severities in chosen.items()
+            for severity in severities
+            if severity != corruption.untouched
+        ),
+    ]
+
+
+def scales(damaged: Sequence[Damaged]) -> list[CorruptionScale]:
+    """The corruptions among ``damaged`` with their severities, as a result has them."""
+    found = groupby((d for d in damaged if d.corruption is not None), lambda d: d.corruption)
+    return [
+        CorruptionScale(
+            name=corruption.name, title=corruption.title, unit=corruption.unit, untouched=corruption.untouched,
+            severities=[d.severity for d in group if d.severity is not None],
+        )
+        for corruption, group in found
+        if corruption is not None
+    ]  # fmt: skip
+
+
+def by_variant(networks: Sequence[TrainedNetwork]) -> list[Seeds]:
+    """The runs of each network together, by seed; networks in the order of their first runs.
+
+    Raises:
+        UnusableRun: if two runs of a network differ in more than their seed, or not even in that.
+    """
+    groups: dict[Variant, list[TrainedNetwork]] = {}
+    for network in networks:
+        groups.setdefault(network.variant, []).append(network)
+    for variant, runs in groups.items():
+        first = runs[0]
+        for other in runs[1:]:
+            if words := "; ".join(_with_seed(other, first.recipe.seed).differences_from(first.run.config()).values()):
+                raise UnusableRun(
+                    f"{first.run.folder} and {other.run.folder} both have {variant}, and {words}; runs of a network "
+                    "may differ only in their seed: score these by a command each"
+                )
+        runs.sort(key=lambda network: network.recipe.seed)
+        for one, another in pairwise(runs):
+            if one.recipe.seed == another.recipe.seed:
+                raise UnusableRun(
+                    f"{one.run.folder} and {another.run.folder} are the same run, {variant} with the seed "
+                    f"{one.recipe.seed}: name it once"
+                )
+    return list(groups.values())
+
+
+def _with_seed(network: TrainedNetwork, seed: int) -> RunConfig:
+    config = network.run.config()
+    return msgspec.structs.replace(config, recipe=replace(config.recipe, seed=seed))
+
+
+def notes_of(groups: Sequence[Seeds]) -> list[str]:
+    """What a reader must know of networks that are compared with vanilla ones."""
+    notes = []
+    vanilla = {seeds[0].variant.backbone: seeds for seeds in groups if seeds[0].variant.is_vanilla}
+    for seeds in groups:
+        variant = seeds[0].variant
+        base = vanilla.get(variant.backbone)
+        if variant.is_vanilla or base is None:
+            continue
+        if len(base) != len(seeds):
+            notes.append(f"{variant} has {len(seeds)} runs and vanilla {len(base)}: a difference needs as many of both")
+        config = msgspec.structs.replace(
+            _with_seed(seeds[0], base[0].recipe.seed), variant=base[0].run.config().variant
+        )
+        if words := "; ".join(config.differences_from(base[0].run.config()).values()):
+            notes.append(f"{variant} was trained in another way than vanilla: {words}")
+    return notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """Networks, and the images that they are scored on.
+
+    Attributes:
+        groups: the runs of each network, see `by_variant`.
+        frame: rows of a manifest, of both classes.
+        folder: where relative paths start.
+        workers: number of processes that read and corrupt images.
+        unreadable: the paths of images that could not be read or corrupted.
+
+    Raises:
+        InvalidValue: if the images are of one class, so that there is no AUC.
+    """
+
+    groups: Sequence[Seeds]
+    frame: pd.DataFrame
+    folder: Path
+    workers: int
+    unreadable: UnreadablePaths
+
+    def __post_init__(self) -> None:
+        if self.frame["label"].nunique() < 2:
+            only = "fake" if self.frame["label"].iat[0] else "real"
+            raise InvalidValue(f"an AUC needs real and fake images, and all {len(self.frame):,} are {only}")
+
+    def rows(self, damaged: Damaged, advance: Callable[[int], object]) -> list[RobustnessRow]:
+        """A row for each network; ``advance`` is called with the number of images of each batch and kind of loading.
+
+        Raises:
+            UnusableData: for an image that cannot be read or corrupted unless such images are skipped, and if none
+                can.
+            UnusableRun: if a network gives scores that are no numbers.
+        """
+        scored = self._scored(damaged, advance)
+        vanilla = {s[0].variant.backbone: scored[i] for i, s in enumerate(self.groups) if s[0].variant.is_vanilla}
+        rows = []
+        for seeds, runs in zip(self.groups, scored, strict=True):
+            variant = seeds[0].variant
+            base = None if variant.is_vanilla else vanilla.get(variant.backbone)
+            rows.append(
+                RobustnessRow(
+                    backbone=variant.backbone, alpha=variant.alpha, beta=variant.beta,
+                    corruption=damaged.corruption.name if damaged.corruption else CLEAN, severity=damaged.severity,
+                    unit=damaged.corruption.unit if damaged.corruption else "",
+                    images=len(runs[0]), seeds=len(runs),
+                    frame_auc=over_seeds(runs)["auc"], video_auc=over_seeds(runs, level="video")["auc"],
+                    auc_over_vanilla=over_seeds(runs, base)["auc"] if base and len(base) == len(runs) else None,
+                )
+            )  # fmt: skip
+        return rows
+
+    def loadings(self) -> list[Seeds]:
+        """All runs, in groups that can be given the same batches."""
+        together: dict[tuple[int, int], list[TrainedNetwork]] = {}
+        for network in (network for seeds in self.groups for network in seeds):
+            together.setdefault((network.recipe.input_size, network.recipe.batch_size), []).append(network)
+        return list(together.values())
+
+    def _scored(self, damaged: Damaged, advance: Callable[[int], object]) -> list[list[pd.DataFrame]]:
+        """The readable rows with a column ``score``, for each run of each network."""
+        scores = {id(n): np.full(len(self.frame), np.nan) for seeds in self.groups for n in seeds}
+        readable = np.ones(len(self.frame), bool)
+        for networks in self.loadings():
+            recipe = networks[0].recipe
+            images = Images(self.frame, self.folder, recipe.input_size, corrupt=damaged.function())
+            for batch in batches(images, Order(len(self.frame)), recipe.batch_size, self.workers):
+                self.unreadable.note(batch, self.frame)
+                readable[[item.index for item in batch.unreadable]] = False
+                for network in networks if len(batch) else ():
+                    scores[id(network)][batch.indices.numpy()] = network.probabilities(batch.images).numpy()
+                advance(len(batch) + len(batch.unreadable))
+        if not readable.any():
+            raise UnusableData(f"no image of the split could be read and corrupted ({damaged})")
+        rows = self.frame[readable]
+        return [[rows.assign(score=s).reset_index(drop=True) for s in self._finite(seeds, scores, readable)]
+                for seeds in self.groups]  # fmt: skip
+
+    @staticmethod
+    def _finite(seeds: Seeds, scores: Mapping[int, np.ndarray], readable: np.ndarray) -> Iterator[np.ndarray]:
+        for network in seeds:
+            values = scores[id(network)][readable]
+            if np.isnan(values).any():
+                raise UnusableRun(f"{network.run.folder} gives scores that are no numbers: its training has diverged")
+            yield values
