@@ -50,7 +50,6 @@ TITLES = {
     "range": "probability of fake",
     "mean": "mean probability of fake",
     "fakes": "share of fakes",
-    "images": "images",
 }
 """The title of each column of a data frame that a tooltip or an axis shows."""
 
