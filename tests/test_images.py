@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sfic_bench.data import faces
+from sfic_bench.data.extract import check_installed
+from sfic_bench.data.finders import FinderSettings, _frontal_face_detector, finder
 from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, load_image
 from sfic_bench.errors import MissingDependency
 
@@ -105,9 +106,11 @@ def test_damaged_files_are_either_read_or_refused(data: st.DataObject) -> None:
 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[faces\]'"):
-        faces.check_installed()
+    for package, check in (("dlib", lambda: finder(FinderSettings(longest=7))), ("av", check_installed)):
+        _frontal_face_detector.cache_clear()
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[faces\]'"):
+            check()
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     path = tmp_path / "a.png"

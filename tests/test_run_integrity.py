@@ -184,7 +184,7 @@ def test_the_commands_do_not_run_code_of_a_run(data: DataSplits, tmp_path: Path)
     network = f"{file}:net"
     folder, image = tmp_path / "run", data.folder / data.test["path"].iat[0]
     train(Variant(backbone=network), recipe(epochs=1), data, Run(folder), TrainingDevices())
-    status, out, err = run_command("predict", folder, image)
+    status, out, err = run_command("predict", folder, image, "--whole-image")
     assert status == 2 and out == "" and "--trust-code" in err and err.count("\n") == 1
     for agreement in (("--trust-code",), ("--backbone", network)):
-        assert run_command("predict", folder, image, *agreement)[0] == 0
+        assert run_command("predict", folder, image, "--whole-image", *agreement)[0] == 0

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfic_bench.data.faces import square, upright
+from sfic_bench.data.faces import square
 from sfic_bench.data.sampling import SAMPLING, ExtractionSettings, Sampling
+from sfic_bench.data.videos import upright
 from sfic_bench.errors import InvalidValue, SficBenchError
 
 

@@ -53,10 +53,10 @@ def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Pa
     assert auc is not None
     assert json.loads(out)["scores"]["frame"]["auc"]["estimate"] == pytest.approx(auc.estimate, abs=1e-6)
     image = data.folder / data.test["path"].iat[0]
-    status, out, _ = run_command("predict", run, image, tmp_path / "none.png", "--format", "json")
+    status, out, _ = run_command("predict", run, image, tmp_path / "none.png", "--whole-image", "--format", "json")
     readable, missing = json.loads(out)["rows"]
     assert status == 1 and 0 <= readable["fake"] <= 1
-    assert missing["fake"] is None and "none.png" in missing["reason"]
+    assert missing["fake"] is None and missing["remark"] == "there is no such file"
     sfic = runs / "noise" / "mobilenet-a0.5-b1-seed1"
     picture = tmp_path / "maps.png"
     status, _, err = run_command("attention", run, sfic, "--data", manifest, "--counts", "1,2", "-o", picture)

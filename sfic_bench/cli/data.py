@@ -162,10 +162,9 @@ def extract_command(
     enlarge: Annotated[
         float, typer.Option(metavar="FACTOR", help="Width of the crop over that of the detector's box.")
     ] = 1.0,
-    upsample: Annotated[
-        int,
-        typer.Option(metavar="N", help="How often a frame is doubled before the search; 0 is faster, for large faces."),
-    ] = 1,
+    detector: options.DetectorOption = "dlib",
+    align: Annotated[bool, typer.Option("--align", help="Turn faces upright by their landmarks.")] = False,
+    upsample: options.UpsampleOption = None,
     image: Annotated[ImageFormat, typer.Option(help="Format of the images; a JPEG has quality 95.")] = ImageFormat.PNG,
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Processes; default: as many as cores.", show_default=False)
@@ -179,7 +178,9 @@ def extract_command(
     from sfic_bench.data.extract import LOG, extract, plan
     from sfic_bench.data.sampling import ExtractionSettings
 
-    paper = ExtractionSettings(kind=kind, size=size, enlarge=enlarge, upsample=upsample, format=image)
+    paper = ExtractionSettings(
+        kind=kind, size=size, enlarge=enlarge, upsample=upsample, format=image, detector=detector, align=align
+    )
 
     def changed(sampling: "Sampling") -> "Sampling":
         return replace(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfic_bench.cli import compare, options, training
+from sfic_bench.cli import compare, options, predict, training
 from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.data import data_app
@@ -50,7 +50,7 @@ app.command("table")(table_command)
 app.command("train")(training.train_command)
 app.command("evaluate")(training.evaluate_command)
 app.command("robustness")(robustness_command)
-app.command("predict")(training.predict_command)
+app.command("predict", epilog=predict.EPILOG)(predict.predict_command)
 app.command("attention")(training.attention_command)
 app.add_typer(sweep_app, name="sweep")
 app.command("explain")(explain_command)

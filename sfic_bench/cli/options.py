@@ -81,6 +81,19 @@ PathsOption = Annotated[
     str, typer.Option("--path", metavar="NAME[,NAME…]|all", help="Execution paths; see `sfic-bench list`.")
 ]
 DeviceOption = Annotated[Device, typer.Option("--device", help="The device to run on.")]
+DetectorOption = Annotated[
+    str,
+    typer.Option("--detector", metavar="dlib|FILE.onnx", help="What finds faces: dlib, or a CenterFace or YuNet file."),
+]
+UpsampleOption = Annotated[
+    int | None,
+    typer.Option(
+        "--upsample",
+        metavar="N",
+        help="How often a picture is doubled before the search; by default dlib's is once, a file's never.",
+        show_default=False,
+    ),
+]
 DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 LayoutOption = Annotated[

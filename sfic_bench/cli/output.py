@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, json
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -30,6 +30,7 @@ class Format(StrEnum):
     TABLE = "table"
     WIDE = "wide"
     JSON = "json"
+    JSONL = "jsonl"
     CSV = "csv"
     MARKDOWN = "markdown"
 
@@ -41,7 +42,7 @@ class View:
     Attributes:
         result: written as JSON.
         tables: written as text and as Markdown.
-        rows: written as CSV, one line each.
+        rows: written as CSV and as JSON lines, one line each.
     """
 
     result: Struct
@@ -67,6 +68,17 @@ class Output:
         if self.path is not None and is_replaceable(self.path):
             write_atomically(self.path, self._text(view))
 
+    @property
+    def streams(self) -> bool:
+        """Whether rows can be written one by one, with `stream`: JSON lines to stdout."""
+        return self.format is Format.JSONL and self.path is None
+
+    def stream(self, row: Struct) -> None:
+        """Write a row as soon as it is there, if this output `streams`; what is streamed is not given to `emit`."""
+        if self.streams:
+            sys.stdout.write(json_line(row))
+            sys.stdout.flush()
+
     def emit(self, view: View) -> None:
         if self.path is None and self.format is Format.TABLE:
             show(view.tables)
@@ -79,6 +91,8 @@ class Output:
                 return to_plain(view.tables)
             case Format.JSON:
                 return to_json(view.result)
+            case Format.JSONL:
+                return "".join(map(json_line, view.rows))
             case Format.CSV:
                 return to_csv([csv_line(row) for row in view.rows])
             case Format.MARKDOWN:
@@ -102,13 +116,23 @@ def write_text(path: Path | None, text: str) -> None:
         say(f"wrote {path}")
 
 
+def json_line(row: Struct) -> str:
+    """``row`` as one line of JSON."""
+    return json.encode(row).decode() + "\n"
+
+
 def csv_line(row: Struct) -> dict[str, object]:
-    """``row`` as one line of CSV: an interval is three columns, a mapping one for each key; lists are only in JSON."""
+    """``row`` as one line of CSV: an interval is three columns, a mapping or another struct one for each part.
+
+    Lists are only in JSON.
+    """
     line: dict[str, object] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
         if isinstance(value, Interval):
             line |= {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
+        elif isinstance(value, Struct):
+            line |= {f"{name}_{key}": part for key, part in csv_line(value).items()}
         elif isinstance(value, dict):
             line |= {f"{name}_{key}": part for key, part in value.items() if not isinstance(part, dict)}
         elif not isinstance(value, list):

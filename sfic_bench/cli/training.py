@@ -1,4 +1,4 @@
-"""``sfic-bench train``, ``evaluate``, ``predict`` and ``attention``, each for one network at a time."""
+"""``sfic-bench train``, ``evaluate`` and ``attention``, each for one network at a time."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,9 @@ from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks import registry
 from sfic_bench.networks.variant import OnUnsupported, Variant
-from sfic_bench.report.cells import number
-from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.report.score_tables import score_tables, thresholds_remark
 from sfic_bench.results.environment import environment
-from sfic_bench.results.scores import Prediction, PredictionsResult, ScoresResult
+from sfic_bench.results.scores import ScoresResult
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 
@@ -119,37 +117,6 @@ def evaluate_command(
         )  # fmt: skip
     out.emit(_view(f"{trained.variant} on {manifest.name}, {split}", result))
     training_options.report_unreadable(unreadable)
-
-
-def predict_command(
-    run: training_options.RunArgument,
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Image files.")],
-    device: options.DeviceOption = Device.CPU,
-    backbone: training_options.RunCode = None,
-    trust_code: training_options.TrustCode = False,
-    format: options.FormatOption = Format.TABLE,
-    output: options.OutputOption = None,
-) -> None:
-    """Print for each image the probability that it is fake. Exit status 1 if one cannot be read."""
-    out = Output(format=format, path=output)
-    with training_options.training_packages():
-        from sfic_bench.train.inference import TrainedNetwork
-        from sfic_bench.train.runs import Run
-
-        network = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
-        scores = network.scores(images)
-        rows = [Prediction(path=str(path), fake=fake, reason=reason) for path, fake, reason in scores]
-    columns = (
-        Cells[Prediction]("image", lambda row: row.path, number=False),
-        Cells[Prediction]("fake", lambda row: number(row.fake, ".4f"), always=True),
-        Cells[Prediction]("remark", lambda row: row.reason, number=False),
-    )
-    table = tabulated(
-        "Probability of fake", columns, rows, notes=[f"by {run}; above 0.5 fake is more likely than real"]
-    )
-    out.emit(View(result=PredictionsResult(run=str(run), rows=rows), tables=[table], rows=rows))
-    if any(row.fake is None for row in rows):
-        raise typer.Exit(1)
 
 
 def attention_command(

@@ -30,6 +30,13 @@ class Draw(StrEnum):
     PAPER = "paper"
 
 
+class CropStyle(StrEnum):
+    """The protocols by which faces are cut out: the paper's, or DeepfakeBench's, which aligns them."""
+
+    PAPER = "paper"
+    DEEPFAKEBENCH = "deepfakebench"
+
+
 class ImageFormat(StrEnum):
     """The file formats that faces are written in; a JPEG has quality 95."""
 

@@ -18,12 +18,13 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
-from sfic_bench.data import faces
-from sfic_bench.data.faces import UnreadableVideo
+from sfic_bench.data.faces import encoded
+from sfic_bench.data.finders import DLIB, finder
 from sfic_bench.data.importers import IMPORTERS, BadLayout
 from sfic_bench.data.importers.layout import Video, read_json
 from sfic_bench.data.sampling import ExtractionSettings
-from sfic_bench.errors import InvalidValue, SficBenchError
+from sfic_bench.data.videos import UnreadableVideo, frames, length
+from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
 from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
@@ -89,21 +90,24 @@ def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[Extracti
     """The jobs of an extraction into ``out``, which is created with the settings and with what the importer needs.
 
     Raises:
-        MissingDependency: without PyAV, dlib or Pillow.
+        MissingDependency: without PyAV, Pillow, or what the detector needs.
+        UnusableDetector: for a file that is no detector.
+        NoLandmarks: if faces are to be aligned and the detector finds no landmarks.
         BadLayout: if the data set is not laid out as its kind says, or has no videos.
         InvalidValue: if ``out`` has images that were made with other settings.
         UnwritableOutput: if ``out`` cannot be written.
     """
-    faces.check_installed()
+    check_installed()
+    finder(settings.finder)
     importer = IMPORTERS[settings.kind]
     if not folder.is_dir():
         raise BadLayout(f"there is no folder {folder}")
     assert importer.videos is not None
-    videos = importer.videos(folder)
-    if not videos:
+    found = importer.videos(folder)
+    if not found:
         raise BadLayout(f"{folder} has no videos where {settings.kind} keeps them")
     targets: dict[Path, Path] = {}
-    for video in videos:
+    for video in found:
         if (other := targets.setdefault(video.frames, video.path)) != video.path:
             raise BadLayout(f"{other} and {video.path} would have their frames in one folder; rename one")
     _prepare(folder, out, settings, importer.annotations)
@@ -119,8 +123,19 @@ def plan(folder: Path, out: Path, settings: ExtractionSettings) -> list[Extracti
             settings=settings,
             faceless=frozenset(faceless.get(name, ())),
         )
-        for video in videos
+        for video in found
     ]
+
+
+def check_installed() -> None:
+    """Raise `MissingDependency` before any worker process would."""
+    try:
+        import av  # noqa: F401
+        import PIL  # noqa: F401
+    except ImportError:
+        raise MissingDependency(
+            "taking faces out of videos needs PyAV and Pillow: pip install 'sfic-bench[faces]'"
+        ) from None
 
 
 def extract(
@@ -179,20 +194,20 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
     faceless: list[tuple[int, str]] = []
     settings = job.settings
     try:
-        indices = settings.sampling(job.video.label).indices(faces.count_frames(job.video.path))
+        indices = settings.sampling(job.video.label).indices(length(job.video.path).frames)
         files = {index: job.target / f"{index:06}{settings.format.suffix}" for index in indices}
         skipped = sum(file.exists() for file in files.values())
         left = {index for index, file in files.items() if index not in job.faceless and not file.exists()}
         if left:
             job.target.mkdir(parents=True, exist_ok=True)
-            for index, image in faces.frames(job.video.path, frozenset(left)):
-                left.discard(index)
-                box = faces.largest_face(image, settings.upsample)
-                if box is None:
-                    faceless.append((index, "no face"))
+            for frame in frames(job.video.path, frozenset(left)):
+                left.discard(frame.index)
+                found = finder(settings.finder).faces(frame.image)
+                if not found:
+                    faceless.append((frame.index, "no face"))
                     continue
-                data = faces.crop(image, box, enlarge=settings.enlarge, size=settings.size, format=settings.format)
-                write_bytes_atomically(files[index], data)
+                face = settings.crop.of(frame.image, found[0])
+                write_bytes_atomically(files[frame.index], encoded(face, settings.format))
                 written += 1
             faceless += [(index, "the video ends before this frame") for index in sorted(left)]
     except UnreadableVideo as error:
@@ -230,7 +245,9 @@ def _prepare(folder: Path, out: Path, settings: ExtractionSettings, annotations:
         raise UnwritableOutput(f"cannot write {out}: {error.strerror or error}") from None
     values = dataclasses.asdict(settings)
     if (out / SETTINGS).exists():
-        old_values = read_json(out / SETTINGS, dict[str, object], "the settings of an extraction")
+        # Older versions knew only dlib and wrote neither.
+        older: dict[str, object] = {"detector": DLIB, "align": False}
+        old_values = older | read_json(out / SETTINGS, dict[str, object], "the settings of an extraction")
         for key, value in values.items():
             if old_values.get(key) != value:
                 raise InvalidValue(

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sfic_bench.data.choices import DatasetKind, ImageFormat
+from sfic_bench.data.faces import FaceCrop
+from sfic_bench.data.finders import DLIB, FinderSettings
 from sfic_bench.data.importers import IMPORTERS
 from sfic_bench.errors import InvalidValue, member
 
@@ -57,7 +59,9 @@ class ExtractionSettings:
         size: height and width of an image, pixels.
         enlarge: width of the crop over that of the detector's box. The paper's crops have no background;
             FaceForensics++'s own crops are 1.3 times as wide as the box.
-        upsample: how often a frame is doubled before the search; 1 finds faces from 40 pixels on.
+        upsample: how often a frame is doubled before the search; the detector's default if not given.
+        detector: `sfic_bench.data.finders.DLIB`, which is the paper's, or the path of an ONNX file.
+        align: turn and move faces by their landmarks, see `sfic_bench.data.faces.FaceCrop`.
 
     Raises:
         UnknownName: for an unknown kind or format. The plain strings are understood too.
@@ -69,8 +73,10 @@ class ExtractionSettings:
     fake: Sampling | None = None
     size: int = 256
     enlarge: float = 1.0
-    upsample: int = 1
+    upsample: int | None = None
     format: ImageFormat = ImageFormat.PNG
+    detector: str = DLIB
+    align: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", member(DatasetKind, self.kind, "kind of data set"))
@@ -78,16 +84,23 @@ class ExtractionSettings:
         if self.kind not in SAMPLING:
             kinds = ", ".join(kind for kind, importer in IMPORTERS.items() if importer.videos)
             raise InvalidValue(f"{self.kind} has no videos to take faces out of; expected one of {kinds}")
-        for name, value, low, high in (
-            ("size", self.size, 16, 4096),
-            ("enlarge", self.enlarge, 0.5, 4),
-            ("upsample", self.upsample, 0, 3),
-        ):
-            if not low <= value <= high:
-                raise InvalidValue(f"{name} must be from {low} to {high}, got {value}")
+        if not 16 <= self.size <= 4096:
+            raise InvalidValue(f"size must be from 16 to 4096, got {self.size}")
+        object.__setattr__(self, "upsample", self.finder.doublings)
+        self.finder.check(self.crop)
         real, fake = SAMPLING[self.kind]
         object.__setattr__(self, "real", self.real or real)
         object.__setattr__(self, "fake", self.fake or fake)
+
+    @property
+    def finder(self) -> FinderSettings:
+        """The detector, which has one thread, since one process runs on each core."""
+        return FinderSettings(detector=self.detector, upsample=self.upsample, threads=1)
+
+    @property
+    def crop(self) -> FaceCrop:
+        """How a face is cut out of a frame."""
+        return FaceCrop(enlarge=self.enlarge, align=self.align, size=self.size)
 
     def sampling(self, label: int) -> Sampling:
         """The choice of frames of videos with this ``label``."""

@@ -1,4 +1,4 @@
-"""Scores of one trained network, as ``train``, ``evaluate`` and ``predict`` write them."""
+"""Scores of one trained network, as ``train`` and ``evaluate`` write them."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -171,18 +171,3 @@ def _rows(scores: Mapping[Level, Metrics], by: str = "", group: str = "") -> lis
     frame, video = scores.get("frame", {}), scores.get("video", {})
     names = dict.fromkeys([*frame, *video])
     return [ScoreRow(by=by, group=group, metric=m, frame=frame.get(m), video=video.get(m)) for m in names]
-
-
-class Prediction(Struct, frozen=True, kw_only=True):
-    """The probability that an image is fake, or ``None`` and the ``reason`` why it could not be read."""
-
-    path: str
-    fake: float | None
-    reason: str
-
-
-class PredictionsResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/predictions/1"):
-    """Single images scored by the network of a run."""
-
-    run: str
-    rows: list[Prediction]

@@ -78,14 +78,15 @@ def picture(maps: Sequence[Sequence[Tensor]], names: Sequence[str], counts: Sequ
             # Pillow's own font has no Greek letters.
             latin_name = name.replace("α", "alpha").replace("β", "beta")
             draw.text((left, top), f"{latin_name}, {count} fakes", fill="black", font_size=12)
-            tile = Image.fromarray(_coloured(values.numpy())).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            tile = Image.fromarray(coloured(values.numpy())).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             canvas.paste(tile, (left, top + HEAD - 4))
     file = io.BytesIO()
     canvas.save(file, "PNG")
     return file.getvalue()
 
 
-def _coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def coloured(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """``values`` from 0 to 1, H×W, in the `COLOURS` of the scale, H×W×3."""
     positions = np.linspace(0, 1, len(COLOURS))
     channels = [np.interp(np.clip(values, 0, 1), positions, COLOURS[:, c]) for c in range(3)]
     return np.stack(channels, axis=-1).astype(np.uint8)

@@ -138,9 +138,13 @@ class TrainedNetwork:
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:
-        """The probability of fake of each of B images, bytes B×3×S×S of the recipe's input size, in float64."""
+        """The probability of fake of each of N images, bytes N×3×S×S of the recipe's input size, in float64.
+
+        At most as many as a batch of the recipe has are computed together, which bounds the memory.
+        """
         self.model.eval()
-        logits = two_logits(self.model(self.augment(images.to(self.fabric.device))))
+        parts = (part.to(self.fabric.device) for part in images.split(self.recipe.batch_size))
+        logits = torch.cat([two_logits(self.model(self.augment(part))) for part in parts])
         return logits.double().softmax(dim=1)[:, 1].cpu()
 
     def predictions(

@@ -37,7 +37,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("table", "V", "--data=none.csv", "--runs=OUT", "--seeds=1", "--epochs=1", "--perspective=0.5"),
     ("audit", "--claims", "--results", "BASE", "--format=json"),
     ("evaluate", "OUT", "--data=none.csv", "--split=test", "--workers=0", "--device=cpu"),
-    ("predict", "OUT", "none.png", "--backbone=x.py:y", "--format=json"),
+    ("predict", "OUT", "none.png", "--backbone=x.py:y", "--frames=2", "--enlarge=1", "--format=json"),
     ("attention", "OUT", "-o", "p.png", "--counts=1,2", "--data=none.csv"),
     ("export", "--backbone=none", "--alpha=0.5", "--beta=1", "--to=onnx", "--output", "OUT"),
     ("sweep", "none.toml", "--engine=local", "-o", "OUT", "--format=json"),

@@ -72,7 +72,7 @@ def victims(folder: Path) -> Iterator[Victim]:
         "env": ("env", "--format", "json"),
         "explain": ("explain", "--backbone", "mobilenet", "--format", "json"),
         "evaluate": ("evaluate", run, "--data", manifest, "--format", "json"),
-        "predict": ("predict", run, image, "--format", "json"),
+        "predict": ("predict", run, image, "--whole-image", "--format", "json"),
         "attention": ("attention", run, "--data", manifest, "--counts", "1,2"),
     }.items():
         yield _output(name, folder, arguments)

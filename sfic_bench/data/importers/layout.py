@@ -15,7 +15,9 @@ from sfic_bench.data.manifest import COLUMNS
 from sfic_bench.errors import SficBenchError
 from sfic_bench.files import read_file
 
-VIDEO_SUFFIXES = frozenset((".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"))
+VIDEO_SUFFIXES = frozenset(
+    (".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
+)
 """The endings, in lower case, of files that are taken for videos."""
 
 COMPRESSIONS = ("raw", "c23", "c40")

@@ -1,0 +1,173 @@
+"""Pictures of what was scored: a photograph with its boxes, or a sheet of a video's frames, with attention if asked."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from sfic_bench.data.images import Pixels
+from sfic_bench.results.predictions import Prediction
+from sfic_bench.train.attention import coloured
+from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.predict import Predictor, Scored
+
+LONGEST = 1600
+"""The longest side, pixels, of a photograph in a picture."""
+
+TILE, GAP, LINE = 160, 8, 20
+"""Pixels: side of a face, space between faces, and height of a line of text."""
+
+ACROSS = 8
+"""The most faces beside each other; with attention each takes two places."""
+
+REAL, FAKE, UNKNOWN = (0, 110, 60), (200, 30, 30), (90, 90, 90)
+"""The colours of the verdicts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A small picture with a line of text below."""
+
+    image: Image.Image
+    text: str
+    colour: tuple[int, int, int]
+
+
+def picture(scored: Scored, predictor: Predictor, *, attention: bool) -> bytes:
+    """A JPEG of a photograph with its boxes above its faces, or of a video's faces in order.
+
+    Args:
+        scored: what ``predictor`` scored.
+        predictor: gives the colours by its verdicts, and the attention by its network.
+        attention: whether each face has its attention map beside it.
+    """
+    tiles = _frames(scored, predictor) if scored.image is None else _faces(scored)
+    if attention:
+        tiles = _with_attention(tiles, scored.inputs, predictor.network)
+    parts = [] if scored.image is None else [_photograph(scored)]
+    if tiles:
+        parts.append(_sheet(tiles, ACROSS))
+    title = _title(scored.rows)
+    width = max([part.width for part in parts] + [int(_length(title)) + 2 * GAP])
+    canvas = Image.new("RGB", (width, sum(part.height for part in parts) + LINE + 2 * GAP), "white")
+    draw, top = ImageDraw.Draw(canvas), LINE + 2 * GAP
+    draw.text((GAP, GAP), title, fill="black", font_size=15)
+    for part in parts:
+        canvas.paste(part, (0, top))
+        top += part.height
+    file = io.BytesIO()
+    canvas.save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def _title(rows: Sequence[Prediction]) -> str:
+    """What the picture shows, in letters that Pillow's own font has."""
+    first = rows[0]
+    if first.kind == "face":
+        return f"{len(rows)} face{'s' * (len(rows) > 1)}, each with its probability of fake"
+    score = "no score" if first.fake is None else f"probability of fake {first.fake:.3f}"
+    if first.low is not None and first.high is not None:
+        score += f" ({first.low:.3f} to {first.high:.3f})"
+    if first.kind == "video":
+        score += f", mean of {first.frames} frames"
+    return "; ".join(filter(None, (score, first.remark.encode("latin-1", "replace").decode("latin-1"))))
+
+
+def _photograph(scored: Scored) -> Image.Image:
+    assert scored.image is not None
+    image = Image.fromarray(scored.image)
+    scale = min(1.0, LONGEST / max(image.size))
+    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    draw = ImageDraw.Draw(image)
+    for row in scored.rows:
+        if row.box is None:
+            continue
+        box = row.box
+        # A box may reach outside the picture; its frame is drawn at the edge.
+        left, top, right, bottom = (
+            min(max(value * scale, 0), most - 1)
+            for value, most in (
+                (box.left, image.width), (box.top, image.height), (box.right, image.width), (box.bottom, image.height),
+            )
+        )  # fmt: skip
+        colour = _colour(row.verdict)
+        draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=3)
+        text = f"{row.face}: {row.fake:.2f}"
+        place = (left, top - LINE if top >= LINE else min(bottom, image.height - LINE))
+        draw.rectangle((*place, place[0] + _length(text) + 6, place[1] + LINE), fill=colour)
+        draw.text((place[0] + 3, place[1] + 2), text, fill="white", font_size=15)
+    return image
+
+
+def _faces(scored: Scored) -> list[Tile]:
+    tiles = []
+    for row, values in zip(scored.rows, scored.inputs, strict=False):
+        name = "whole picture" if row.face is None else str(row.face)
+        tiles.append(Tile(_image(values), f"{name}: {row.fake:.2f}", _colour(row.verdict)))
+    return tiles
+
+
+def _frames(scored: Scored, predictor: Predictor) -> list[Tile]:
+    (row,) = scored.rows
+    left, faceless, tiles = iter(scored.inputs), iter(scored.faceless), []
+    for frame in row.curve:
+        when = f"frame {frame.frame}" if frame.time_s is None else f"{frame.time_s:.2f} s"
+        if frame.fake is None:
+            tiles.append(Tile(_fitted(next(faceless)), f"{when}: no face", UNKNOWN))
+        else:
+            tiles.append(Tile(_image(next(left)), f"{when}: {frame.fake:.2f}", _colour(predictor.verdict(frame.fake))))
+    return tiles
+
+
+def _with_attention(tiles: Sequence[Tile], inputs: Sequence[Tensor], network: TrainedNetwork) -> list[Tile]:
+    """Each face with its attention map on the right, laid over the face."""
+    left, result = iter(inputs), []
+    for tile in tiles:
+        if tile.colour == UNKNOWN:
+            result.append(tile)
+            continue
+        values = next(left)
+        heat = Image.fromarray(coloured(network.attention([values]).numpy())).resize(tile.image.size)
+        both = Image.new("RGB", (2 * TILE + 2, TILE), "white")
+        both.paste(tile.image, (0, 0))
+        both.paste(Image.blend(tile.image.convert("L").convert("RGB"), heat, 0.6), (TILE + 2, 0))
+        result.append(Tile(both, tile.text, tile.colour))
+    return result
+
+
+def _sheet(tiles: Sequence[Tile], across: int) -> Image.Image:
+    wide = max(tile.image.width for tile in tiles)
+    across = min(len(tiles), across if wide == TILE else across // 2)
+    rows = -(-len(tiles) // across)
+    sheet = Image.new("RGB", (GAP + across * (wide + GAP), GAP + rows * (TILE + LINE + GAP)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, tile in enumerate(tiles):
+        x = GAP + place % across * (wide + GAP)
+        y = GAP + place // across * (TILE + LINE + GAP)
+        sheet.paste(tile.image, (x, y))
+        draw.text((x, y + TILE + 2), tile.text, fill=tile.colour, font_size=14)
+    return sheet
+
+
+def _fitted(frame: Pixels) -> Image.Image:
+    """``frame`` as large as fits into a grey tile."""
+    tile, image = Image.new("RGB", (TILE, TILE), (225, 225, 225)), Image.fromarray(frame)
+    image.thumbnail((TILE, TILE))
+    tile.paste(image, ((TILE - image.width) // 2, (TILE - image.height) // 2))
+    return tile
+
+
+def _image(values: Tensor) -> Image.Image:
+    pixels = np.ascontiguousarray(values.permute(1, 2, 0).numpy())
+    return Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BICUBIC)
+
+
+def _colour(verdict: str | None) -> tuple[int, int, int]:
+    return UNKNOWN if verdict is None else FAKE if verdict == "fake" else REAL
+
+
+def _length(text: str) -> float:
+    return ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength(text, font_size=15)
