@@ -1,5 +1,6 @@
 """Photographs and videos scored as they are: which files, which faces, which scores, and what is said without any."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def test_files_of_folders_and_lists(tmp_path: Path) -> None:
     assert list(listed([b"-"])) == ["./-"]  # a file of that name, not the list again
     (empty,) = media_files([str(tmp_path / "empty")])
     assert "no photographs and no videos" in empty.problem
+    (nameless,) = media_files([""])  # which is not the folder that the user is in
+    assert "an empty name" in nameless.problem
     assert predictor(Squares()).scored(empty).rows[0].remark == empty.problem
 
 
@@ -183,7 +186,8 @@ def test_an_index_that_promises_more_than_there_is(tmp_path: Path) -> None:
 def test_no_video_at_all(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("av")
     (tmp_path / "x.mp4").write_bytes(content)
-    for name in ("x.mp4", "missing.mp4", "missing.jpg"):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for name in ("x.mp4", "missing.mp4", "missing.jpg", "pipe.mp4"):
         (row,) = rows_of(tmp_path / name, Squares())
         assert row.fake is None and row.remark and str(tmp_path) not in row.remark
 

@@ -95,8 +95,8 @@ def test_verdicts_follow_the_threshold(folder: Path, threshold: str, verdict: st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--threshold", "half"), "--threshold takes a probability"),
-        (("--threshold", "nan"), "--threshold takes a probability"),
+        (("--threshold", "1.5"), "must be a probability from 0 to 1, got 1.5"),
+        (("--threshold", "nan"), "must be a probability from 0 to 1, got nan"),
         (("--attention",), "name a folder"),
         (("--like", "deepfakebench"), "--detector FILE.onnx"),
         (("--frames", "0"), "the number of frames must be at least 1"),

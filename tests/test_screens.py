@@ -18,13 +18,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers.command import run_command
 from helpers.robustness import robustness_result
+from msgspec import json
 from rich.console import Console
 
 from sfic_bench.cli.robustness import HIDDEN
 from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
 from sfic_bench.report.robustness_tables import robustness_tables
+from sfic_bench.report.prediction_tables import prediction_tables
 from sfic_bench.report.timing_tables import timing_tables
+from sfic_bench.results.predictions import PredictionsResult
 from sfic_bench.results.read import read
 
 SCREENS = Path(__file__).parent / "screens"
@@ -91,12 +94,22 @@ def on_terminal(tables: Sequence[Table], width: int = WIDTH) -> str:
     return out.getvalue()
 
 
+def scored_files(width: int = WIDTH) -> str:
+    """What ``predict`` shows of the files in ``tests/golden/predictions.json``."""
+    result = json.decode((OLD.parent / "predictions.json").read_bytes(), type=PredictionsResult)
+    out = io.StringIO()
+    with terminal(width):
+        to_terminal(prediction_tables(result, per_frame=False), Console(file=out, width=width))
+    return out.getvalue()
+
+
 def screens() -> dict[str, Callable[[], str]]:
     """What makes each screen, by name."""
     return {
         **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
         **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy")},
         "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
+        "predict": scored_files,
         "help": partial(shown, "--help"),
         **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
     }

@@ -91,7 +91,6 @@ def predict_command(
     out = Output(format=format, path=output)
     if attention and picture is None:
         raise InvalidValue("--attention is drawn in the pictures of --picture DIR: name a folder")
-    threshold_name, least = "given" if threshold != "0.5" else "default", _threshold(threshold)
     pictures = None if picture is None else _Pictures(picture, attention)
     with training_options.training_packages():
         from sfic_bench.data.faces import FaceCrop
@@ -111,6 +110,7 @@ def predict_command(
             settings.check(crop)
             found_by = finder(settings)
         network = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
+        threshold_name, least = _threshold(threshold)
         predictor = Predictor(network=network, finder=found_by, crop=crop, frames=frames, threshold=least)
         rows: list[Prediction] = []
 
@@ -135,15 +135,15 @@ def predict_command(
         raise typer.Exit(1)
 
 
-def _threshold(text: str) -> float:
-    """The number that ``--threshold`` names."""
+def _threshold(text: str) -> tuple[str, float]:
+    """The name and the value of the threshold that ``--threshold`` gives: a number names itself."""
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise InvalidValue(f"--threshold takes a probability from 0 to 1, got {text!r}")
-    return value
+        raise InvalidValue(f"a threshold must be a probability from 0 to 1, got {text}")
+    return f"{value:g}", value
 
 
 def _scored_into(

@@ -15,6 +15,9 @@ LIST = "-"
 ANNOTATED = ".scores.jpg"
 """The ending of pictures that show scores, which are not taken for photographs in a folder."""
 
+PHOTOGRAPHS = IMAGE_SUFFIXES | {".avif", ".heic", ".heif", ".jfif", ".jpe", ".jxl"}
+"""The endings, in lower case, of photographs in a folder; a format that cannot be decoded must not go unnoticed."""
+
 
 class MediaKind(StrEnum):
     """What a file shows."""
@@ -45,6 +48,10 @@ def media_files(names: Iterable[str], lines: Iterable[bytes] = ()) -> Iterator[M
     for name in names:
         if name == LIST:
             yield from media_files(listed(lines))
+        elif not name:
+            yield MediaFile(
+                path=Path(), kind=MediaKind.PHOTOGRAPH, problem="an empty name, expected a file's or a folder's"
+            )
         elif Path(name).is_dir():
             yield from _in_folder(Path(name))
         else:
@@ -67,7 +74,7 @@ def _in_folder(folder: Path) -> Iterator[MediaFile]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             ending = Path(name).suffix.lower()
-            if name.startswith(".") or name.endswith(ANNOTATED) or ending not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
+            if name.startswith(".") or name.endswith(ANNOTATED) or ending not in PHOTOGRAPHS | VIDEO_SUFFIXES:
                 continue
             is_empty = False
             kind = MediaKind.VIDEO if ending in VIDEO_SUFFIXES else MediaKind.PHOTOGRAPH

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -122,6 +123,8 @@ def _video_stream(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
         raise MissingDependency("reading videos needs PyAV: pip install 'sfic-bench[faces]'") from None
 
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise UnreadableVideo(path, "it is a folder, a device or a pipe, expected a file")
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise UnreadableVideo(path, "it has no pictures, perhaps only sound")

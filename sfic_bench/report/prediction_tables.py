@@ -48,7 +48,9 @@ def _frames(rows: Sequence[FrameRow]) -> Table:
 
 def _notes(result: PredictionsResult) -> list[str]:
     what = "whole pictures" if result.detector is None else f"faces found by {result.detector}"
-    notes = [f"{what}, scored by {result.run}; fake is above {result.threshold:g} ({result.threshold_name})"]
+    value = f"{result.threshold:g}"
+    threshold = value if result.threshold_name == value else f"{value}, the threshold {result.threshold_name}"
+    notes = [f"{what}, scored by {result.run}; the verdict is fake above {threshold}"]
     if any(row.box or any(f.box for f in row.curve) for row in result.rows):
         notes.append("box: left,top width×height of the detector's box, in pixels of the upright picture")
     if any(row.kind == "video" and row.fake is not None for row in result.rows):

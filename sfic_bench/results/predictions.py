@@ -85,7 +85,7 @@ class PredictionsResult(Struct, frozen=True, kw_only=True, tag_field="schema", t
     Attributes:
         run: the run's folder.
         threshold: the probability above which a verdict is fake.
-        threshold_name: where the threshold comes from.
+        threshold_name: the rule that chose the threshold, or its number.
         detector: what found the faces; ``None`` if whole pictures were scored.
         enlarge: width of a crop over that of the detector's box.
         align: whether faces were aligned by their landmarks.
