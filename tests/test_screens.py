@@ -24,8 +24,8 @@ from rich.console import Console
 from sfic_bench.cli.robustness import HIDDEN
 from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
-from sfic_bench.report.robustness_tables import robustness_tables
 from sfic_bench.report.prediction_tables import prediction_tables
+from sfic_bench.report.robustness_tables import robustness_tables
 from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.predictions import PredictionsResult
 from sfic_bench.results.read import read

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfic_bench.choices import ThresholdRule
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, progress, say
 from sfic_bench.data.choices import CropStyle
@@ -67,7 +68,12 @@ def predict_command(
     ] = None,
     upsample: options.UpsampleOption = None,
     threshold: Annotated[
-        str, typer.Option(metavar="X", help="The probability above which the verdict is fake.")
+        str,
+        typer.Option(
+            metavar="X|NAME",
+            help="The probability above which the verdict is fake: a number, or a threshold that the run chose on its "
+            f"validation images: {', '.join(ThresholdRule)}.",
+        ),
     ] = "0.5",
     picture: Annotated[
         Path | None,
@@ -110,7 +116,7 @@ def predict_command(
             settings.check(crop)
             found_by = finder(settings)
         network = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
-        threshold_name, least = _threshold(threshold)
+        threshold_name, least = network.threshold(threshold)
         predictor = Predictor(network=network, finder=found_by, crop=crop, frames=frames, threshold=least)
         rows: list[Prediction] = []
 
@@ -133,17 +139,6 @@ def predict_command(
         raise typer.Exit(130)
     if any(row.fake is None or row.cut_off for row in rows):
         raise typer.Exit(1)
-
-
-def _threshold(text: str) -> tuple[str, float]:
-    """The name and the value of the threshold that ``--threshold`` gives: a number names itself."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise InvalidValue(f"a threshold must be a probability from 0 to 1, got {text}")
-    return f"{value:g}", value
 
 
 def _scored_into(

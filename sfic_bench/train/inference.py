@@ -143,7 +143,7 @@ class TrainedNetwork:
         At most as many as a batch of the recipe has are computed together, which bounds the memory.
         """
         self.model.eval()
-        parts = (part.to(self.fabric.device) for part in images.split(self.recipe.batch_size))
+        parts = (part.to(self.fabric.device) for part in torch.split(images, self.recipe.batch_size))
         logits = torch.cat([two_logits(self.model(self.augment(part))) for part in parts])
         return logits.double().softmax(dim=1)[:, 1].cpu()
 
