@@ -117,3 +117,32 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path.write_bytes(b"x")
     with pytest.raises(MissingDependency, match=r"sfic-bench\[train\]"):
         load_image(path)
+
+
+def test_a_jpeg_is_decoded_no_smaller_than_needed(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 256).astype(np.uint8)
+    image = np.dstack([np.tile(ramp, (200, 1)), np.tile(ramp[::-1], (200, 1)), np.full((200, 256), 90, np.uint8)])
+    path = save_image(tmp_path / "a.jpg", Image.fromarray(image), quality=95)
+    assert load_image(path).shape == (200, 256, 3)
+    for at_least, shape in (
+        (201, (200, 256)),
+        (200, (200, 256)),
+        (101, (200, 256)),
+        (100, (100, 128)),
+        (50, (50, 64)),
+        (9, (25, 32)),
+    ):
+        drafted = load_image(path, at_least)
+        assert drafted.shape[:2] == shape
+        expected = np.asarray(Image.fromarray(image).resize(shape[::-1], Image.Resampling.BOX))
+        assert np.abs(drafted.astype(int) - expected).mean() < 2
+    png = save_image(tmp_path / "a.png", Image.fromarray(image))
+    assert load_image(png, 9).shape == (200, 256, 3)
+    turned = save_image(tmp_path / "b.jpg", Image.fromarray(image), exif=exif_of(6))
+    assert load_image(turned, 100).shape == (128, 100, 3)
+
+
+def exif_of(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif

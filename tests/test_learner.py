@@ -1,5 +1,6 @@
 """What the settings of a recipe do to a network that learns."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.command import run_python
 from helpers.training import MOBILENET, PLAIN, SIZE, pictures, recipe, small_splits
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -284,3 +286,12 @@ def test_a_compiled_network_trains(tmp_path: Path) -> None:
     data, run = small_splits(tmp_path), Run(tmp_path / "run")
     train(MOBILENET, recipe(epochs=1, compile=True), data, run, TrainingDevices())
     assert np.isfinite(run.epochs()[0].loss)
+
+
+def test_the_benchmark_of_training_runs(tmp_path: Path) -> None:
+    """A dry run with tiny images; `benchmarks/training_speed.py` measures with larger ones."""
+    script = Path(__file__).parents[1] / "benchmarks" / "training_speed.py"
+    ended = run_python(script, "dry", tmp_path / "rates.json")
+    assert ended.returncode == 0, ended.stderr
+    rates = json.loads((tmp_path / "rates.json").read_text())["rates"]
+    assert len(rates) == 3 * 6 and all(rate["images_per_s"]["estimate"] > 0 for rate in rates)

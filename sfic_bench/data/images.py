@@ -52,15 +52,18 @@ class MissingImage(UnreadableImage):
     """An image file that does not exist."""
 
 
-def load_image(path: Path) -> Pixels:
+def load_image(path: Path, at_least: int | None = None) -> Pixels:
     """The image in ``path``, H×W×3, RGB.
+
+    With ``at_least`` a JPEG file may be decoded at a half, a quarter or an eighth of its size, if neither side is below
+    that many pixels then; a part of the work is left out.
 
     Raises:
         MissingImage: if there is no such file.
         UnreadableImage: for an empty, truncated, corrupt or huge file, a folder, and pixels without a known range.
         MissingDependency: without Pillow.
     """
-    return decode_image(read_image(path), path)
+    return decode_image(read_image(path), path, at_least)
 
 
 def read_image(path: Path) -> bytes:
@@ -73,8 +76,8 @@ def read_image(path: Path) -> bytes:
         raise UnreadableImage(path, getattr(error, "strerror", None) or first_line(error)) from None
 
 
-def decode_image(data: bytes, path: Path) -> Pixels:
-    """The image in the bytes ``data`` of a file, H×W×3, RGB; errors are those of `load_image` and name ``path``."""
+def decode_image(data: bytes, path: Path, at_least: int | None = None) -> Pixels:
+    """The image in the bytes ``data`` of a file, as `load_image` gives it; errors name ``path``."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -86,6 +89,8 @@ def decode_image(data: bytes, path: Path) -> Pixels:
             width, height = image.size
             if width * height > MAX_PIXELS:  # before any pixel is decoded
                 raise UnreadableImage(path, f"{width:,}×{height:,} pixels, more than {MAX_PIXELS:,}")
+            if at_least is not None:
+                image.draft(None, (at_least, at_least))
             return _rgb(image, path)
     except UnreadableImage:
         raise

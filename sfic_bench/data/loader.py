@@ -53,6 +53,7 @@ class Images(Dataset[Item | UnreadableItem]):
         folder: where relative paths start.
         size: height and width of the images, to which they are resized.
         masks: whether masks are loaded.
+        draft: whether a JPEG file may be decoded at a part of its size that is not below ``size``.
         corrupt: changes each image as it is stored, given the image and the number of its row; see
             `sfic_bench.data.corruptions.Corruption.at`.
 
@@ -61,12 +62,13 @@ class Images(Dataset[Item | UnreadableItem]):
     """
 
     def __init__(
-        self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False,
+        self, frame: pd.DataFrame, folder: Path, size: int, *, masks: bool = False, draft: bool = False,
         corrupt: Callable[[Pixels, int], Pixels] | None = None,
     ) -> None:  # fmt: skip
         self.paths: list[str] = frame["path"].tolist()
         self.labels: list[int] = frame["label"].astype(int).tolist()
         self.folder, self.size, self.corrupt = folder, size, corrupt
+        self.at_least = size if draft else None
         self.masks: list[str] | None = None
         if masks:
             self.masks = frame["mask"].tolist() if "mask" in frame else [""] * len(frame)
@@ -100,7 +102,7 @@ class Images(Dataset[Item | UnreadableItem]):
         if path.startswith(ON_THE_FLY):
             image, mask = load_orl(path, take)
             return image, None if self.masks is None else mask
-        image = load_image(self.folder / path)
+        image = load_image(self.folder / path, self.at_least)
         if self.masks is None:
             return image, None
         if not self.masks[index]:

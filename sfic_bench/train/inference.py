@@ -156,7 +156,7 @@ class TrainedNetwork:
             UnusableData: for an image that cannot be read, unless such images are skipped.
         """
         unreadable = UnreadablePaths(skip=skip_unreadable)
-        images = Images(frame, folder, self.recipe.input_size)
+        images = Images(frame, folder, self.recipe.input_size, draft=self.recipe.draft)
         loader = batches(images, Order(len(frame)), self.recipe.batch_size, workers)
         scored = predict(self.fabric, self.model, self.augment, frame, loader, unreadable.note)
         return scored, list(unreadable)

@@ -258,6 +258,6 @@ class _Training:
         return Order(len(frame), rank=self.fabric.global_rank, processes=self.fabric.world_size, seed=seed)
 
     def _loader(self, frame: pd.DataFrame, order: Order, *, masks: bool) -> DataLoader[Batch]:
-        images = Images(frame, self.data.folder, self.recipe.input_size, masks=masks)
+        images = Images(frame, self.data.folder, self.recipe.input_size, masks=masks, draft=self.recipe.draft)
         batch_size = max(1, self.recipe.batch_size // self.fabric.world_size)
         return batches(images, order, batch_size, self.devices.workers)

@@ -137,7 +137,8 @@ class Augmentation:
         noise, noise_std: probability of Gaussian noise, and its largest standard deviation, where white is 1.
         jpeg, jpeg_quality: probability of a JPEG compression, and its lowest quality; the highest is 100.
         cutout, cutout_share: probability of a grey rectangle, and the largest share of the image that it covers.
-        draft: decode a JPEG file at half, a quarter or an eighth of its size, if that is not below the input size.
+        draft: decode a JPEG file at half, a quarter or an eighth of its size, if that is not below the input size; so
+            are the images of manifests that are scored.
     """
 
     flip: float = 0.5
