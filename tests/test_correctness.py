@@ -19,8 +19,12 @@ from sfic_bench.timing import forms
 from sfic_bench.timing.correctness import CallResult, Errors, Truth, run_eagerly
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
-REPEATING = ("resnet101", "vgg16", "vgg19")
-"""They repeat the blocks of smaller networks."""
+IN_EVERY_RUN = {
+    *((name, dtype) for name in ("mobilenet", "resnet26") for dtype in (NumberFormat.BF16, NumberFormat.FP16)),
+    ("resnet50", NumberFormat.BF16),
+    ("vgg13", NumberFormat.FP16),
+}
+"""The networks that every run checks, and their number formats; ``nox -s thorough`` checks all seven in both."""
 
 LOW = (torch.bfloat16, torch.float16)
 aten = torch.ops.aten
@@ -67,10 +71,13 @@ def rows(variants: list[Variant], conditions: Conditions, paths: tuple[str, ...]
     return result.rows
 
 
-@pytest.mark.parametrize("dtype", [NumberFormat.BF16, NumberFormat.FP16])
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.thorough] if n in ("resnet101", "vgg16", "vgg19") else []) for n in SEVEN],
+    ("name", "dtype"),
+    [
+        pytest.param(n, dtype, marks=[] if (n, dtype) in IN_EVERY_RUN else [pytest.mark.thorough])
+        for n in SEVEN
+        for dtype in (NumberFormat.BF16, NumberFormat.FP16)
+    ],
 )
 def test_a_correct_network_passes_in_16_bits(name: str, dtype: NumberFormat) -> None:
     conditions = Conditions(batch_size=4, input_size=96, dtype=dtype, layout=MemoryLayout.CHANNELS_LAST)
@@ -108,7 +115,7 @@ def test_a_network_without_a_term_fails_in_16_bits(monkeypatch: pytest.MonkeyPat
     assert (reference.status, wrong.status) == ("ok", "wrong")
 
 
-@pytest.mark.parametrize("name", ["resnet26", "resnet50", "vgg13"])
+@pytest.mark.parametrize("name", ["resnet26", pytest.param("resnet50", marks=pytest.mark.thorough), "vgg13"])
 def test_training_steps_in_16_bits(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A correct step passes, however little rounding leaves of its gradients; one without gradients fails."""
 
