@@ -116,7 +116,7 @@ def test_what_cannot_be_scored_is_named(folder: Path, tmp_path: Path, monkeypatc
         assert status == 2 and err.count("\n") == 1, err
         return err
 
-    assert "are the same run" in error(one, one, "--data", data)
+    assert "both are mobilenet with the seed 1" in error(one, one, "--data", data)
     longer = tmp_path / "longer"
     manifest = pictures(tmp_path / "images", {"train": 8, "val": 4, "test": 8})
     train(MOBILENET, recipe(epochs=2), DataSplits.of(manifest), Run(longer), TrainingDevices(), resume=False)
@@ -125,6 +125,7 @@ def test_what_cannot_be_scored_is_named(folder: Path, tmp_path: Path, monkeypatc
     assert "NAME=X" in error(one, "--severity", "90,50", "--data", data)
     assert "not among" in error(one, "--corruption", "blur", "--severity", "jpeg=9", "--data", data)
     assert "from 1 to 100, got 0" in error(one, "--severity", "jpeg=0", "--data", data)
+    assert "blur 0 leaves an image as it is" in error(one, "--severity", "blur=0", "--data", data)
     assert "takes numbers" in error(one, "--severity", "jpeg=", "--data", data)
     assert "no config.json" in error(tmp_path / "none", "--data", data)
     frame = pd.read_csv(data, keep_default_na=False)

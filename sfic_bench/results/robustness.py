@@ -1,6 +1,8 @@
 """Scores of networks on corrupted images, as ``robustness`` writes them."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Size
@@ -24,7 +26,7 @@ class CorruptionScale(Struct, frozen=True, kw_only=True):
     title: Name
     unit: Name
     untouched: float | None
-    severities: list[float]
+    severities: Annotated[list[float], Meta(min_length=1)]
 
 
 class RobustnessRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):

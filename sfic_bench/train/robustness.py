@@ -4,7 +4,7 @@ Every network sees the same pixels, so that differences between networks are of 
 and corrupts every image once, for all networks that take images of one size in batches of one size.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -17,7 +17,6 @@ from sfic_bench.data.corruptions import Corruption
 from sfic_bench.data.images import Pixels
 from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.errors import InvalidValue
-from sfic_bench.networks.variant import Variant
 from sfic_bench.results.robustness import CLEAN, CorruptionScale, RobustnessRow
 from sfic_bench.train.config import RunConfig
 from sfic_bench.train.inference import TrainedNetwork
@@ -52,7 +51,14 @@ class Damaged:
 
 
 def all_damaged(chosen: Mapping[Corruption, Sequence[float]]) -> list[Damaged]:
-    """The images as they are, then each corruption with each of its severities but that which changes nothing."""
+    """The images as they are, then each corruption with each of its severities but that which changes nothing.
+
+    Raises:
+        InvalidValue: for a severity out of range, and for a corruption without one that changes anything.
+    """
+    for corruption, severities in chosen.items():
+        if not set(severities) - {corruption.untouched}:
+            raise InvalidValue(f"{corruption.name} {corruption.untouched:g} leaves an image as it is: name a severity")
     return [
         Damaged(),
         *(
@@ -83,11 +89,12 @@ def by_variant(networks: Sequence[TrainedNetwork]) -> list[Seeds]:
     Raises:
         UnusableRun: if two runs of a network differ in more than their seed, or not even in that.
     """
-    groups: dict[Variant, list[TrainedNetwork]] = {}
+    groups: dict[tuple[str, float | None, float | None], list[TrainedNetwork]] = {}
     for network in networks:
-        groups.setdefault(network.variant, []).append(network)
-    for variant, runs in groups.items():
-        first = runs[0]
+        variant = network.variant
+        groups.setdefault((variant.backbone, variant.alpha, variant.beta), []).append(network)
+    for runs in groups.values():
+        first, variant = runs[0], runs[0].variant
         for other in runs[1:]:
             if words := "; ".join(_with_seed(other, first.recipe.seed).differences_from(first.run.config()).values()):
                 raise UnusableRun(
@@ -98,8 +105,8 @@ def by_variant(networks: Sequence[TrainedNetwork]) -> list[Seeds]:
         for one, another in pairwise(runs):
             if one.recipe.seed == another.recipe.seed:
                 raise UnusableRun(
-                    f"{one.run.folder} and {another.run.folder} are the same run, {variant} with the seed "
-                    f"{one.recipe.seed}: name it once"
+                    f"{one.run.folder} and {another.run.folder} both are {variant} with the seed {one.recipe.seed}: "
+                    "name one of them"
                 )
     return list(groups.values())
 
@@ -189,7 +196,7 @@ class Measurement:
 
     def _scored(self, damaged: Damaged, advance: Callable[[int], object]) -> list[list[pd.DataFrame]]:
         """The readable rows with a column ``score``, for each run of each network."""
-        scores = {id(n): np.full(len(self.frame), np.nan) for seeds in self.groups for n in seeds}
+        scores = {network: np.full(len(self.frame), np.nan) for seeds in self.groups for network in seeds}
         readable = np.ones(len(self.frame), bool)
         for networks in self.loadings():
             recipe = networks[0].recipe
@@ -198,18 +205,12 @@ class Measurement:
                 self.unreadable.note(batch, self.frame)
                 readable[[item.index for item in batch.unreadable]] = False
                 for network in networks if len(batch) else ():
-                    scores[id(network)][batch.indices.numpy()] = network.probabilities(batch.images).numpy()
+                    scores[network][batch.indices.numpy()] = network.probabilities(batch.images).numpy()
                 advance(len(batch) + len(batch.unreadable))
         if not readable.any():
             raise UnusableData(f"no image of the split could be read and corrupted ({damaged})")
-        rows = self.frame[readable]
-        return [[rows.assign(score=s).reset_index(drop=True) for s in self._finite(seeds, scores, readable)]
-                for seeds in self.groups]  # fmt: skip
-
-    @staticmethod
-    def _finite(seeds: Seeds, scores: Mapping[int, np.ndarray], readable: np.ndarray) -> Iterator[np.ndarray]:
-        for network in seeds:
-            values = scores[id(network)][readable]
-            if np.isnan(values).any():
+        for network, values in scores.items():
+            if np.isnan(values[readable]).any():
                 raise UnusableRun(f"{network.run.folder} gives scores that are no numbers: its training has diverged")
-            yield values
+        rows = self.frame[readable].reset_index(drop=True)
+        return [[rows.assign(score=scores[network][readable]) for network in seeds] for seeds in self.groups]

@@ -4,8 +4,10 @@ import json
 from typing import Any
 
 import numpy as np
+from msgspec import to_builtins
 
 from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
+from helpers.robustness import robustness_result
 from helpers.scored import scored
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import ScoresResult
@@ -60,5 +62,6 @@ def documents() -> dict[str, Any]:
             accuracy_row("resnet26", 0.8, alpha=0.5, beta=1.0, auc_over_vanilla={"value": 0.1, "ci95": [0.02, 0.2]}),
         ]),
         "scores.json": scores_file(),
+        "robustness.json": to_builtins(robustness_result()),
         "bench.json": bench_file({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
     }  # fmt: skip
