@@ -110,7 +110,7 @@ def _brightness(image: Pixels, factor: float, _: int) -> Pixels:
 def _h264(image: Pixels, crf: float, _: int) -> Pixels:
     """A video of this one picture by x264, with its preset medium and colour of half the resolution (4:2:0), decoded.
 
-    In a longer still video the picture would be better than its CRF says (by 2 dB with three frames), since x264
+    In a longer still video the picture would be better than its CRF says (by 1 to 2 dB with three frames), since x264
     spends more on what later frames repeat. Odd sizes get a last row or column more, which is cut off again.
     """
     import av
