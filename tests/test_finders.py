@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sfic_bench.data.choices import DatasetKind
-from sfic_bench.data.faces import TEMPLATE, Face, FaceCrop, NoLandmarks, overlap, shrunk, similarity, steadied
+from sfic_bench.data.faces import (
+    TEMPLATE,
+    Face,
+    FaceCrop,
+    NoLandmarks,
+    UnusableDetector,
+    overlap,
+    shrunk,
+    similarity,
+    steadied,
+)
 from sfic_bench.data.finders import DlibFinder, FinderSettings, finder
 from sfic_bench.data.images import load_image
 from sfic_bench.data.sampling import ExtractionSettings
@@ -101,6 +111,31 @@ def test_dlib_finds_the_same_face_in_a_shrunk_picture() -> None:
     assert shrunk(image, 640)[0] is image
 
 
+@pytest.mark.parametrize("points", [68, 5])
+def test_a_shape_predictor_gives_dlib_landmarks(tmp_path: Path, points: int) -> None:
+    """A predictor that has only ever seen one shape gives it for every face: a slope over the whole box."""
+    dlib = pytest.importorskip("dlib")
+    box = dlib.rectangle(0, 0, 79, 79)
+    shape = dlib.full_object_detection(box, [dlib.point(10 + i % 60, 20 + i % 50) for i in range(points)])
+    options = dlib.shape_predictor_training_options()
+    options.cascade_depth, options.num_trees_per_cascade_level, options.tree_depth = 2, 5, 2
+    options.oversampling_amount, options.feature_pool_size, options.num_test_splits, options.num_threads = 2, 20, 5, 1
+    noise = [np.random.default_rng(seed).integers(0, 255, (80, 80), dtype=np.uint8) for seed in range(3)]
+    dlib.train_shape_predictor(noise, [[shape]] * 3, options).save(str(tmp_path / "shape.dat"))
+    settings = FinderSettings(detector=str(tmp_path / "shape.dat"), upsample=0, longest=640)
+    if points == 5:
+        with pytest.raises(UnusableDetector, match="of 5 points, expected one of 68 or 81"):
+            finder(settings)
+        return
+    large = np.repeat(np.repeat(person(1), 2, axis=0), 2, axis=1)  # searched at half its size
+    (face,) = finder(settings).faces(large)
+    left, top, right, _ = face.box
+    chosen = [(10 + i % 60, 20 + i % 50) for i in (37, 44, 30, 49, 55)]
+    expected = np.array(chosen) / 79 * (right - left) + (left, top)
+    assert face.landmarks is not None
+    np.testing.assert_allclose(face.landmarks, expected, atol=4)  # whole pixels of the half size, two ways rounded
+
+
 def onnx_file(path: Path, outputs: dict[str, Array], shape: list[int | str]) -> Path:
     """A network that answers every picture with ``outputs``."""
     onnx = pytest.importorskip("onnx")
@@ -168,14 +203,14 @@ def test_centerface_by_hand(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_detectors(tmp_path: Path) -> None:
-    from sfic_bench.data.onnx_finders import UnusableDetector
-
     other = onnx_file(tmp_path / "o.onnx", {"logits": np.zeros((1, 2), np.float32)}, ["n", 3, "h", "w"])
     (tmp_path / "text.onnx").write_text("text")
     (tmp_path / "empty.onnx").touch()
+    (tmp_path / "text.dat").write_text("text")
     for path, message in (
         (other, "expected CenterFace or YuNet, got the outputs logits"), (tmp_path / "text.onnx", "no usable ONNX"),
         (tmp_path / "empty.onnx", "no usable ONNX"), (tmp_path / "none.onnx", "No such file"),
+        (tmp_path / "text.dat", "no usable shape predictor"), (tmp_path / "none.dat", "there is no such file"),
     ):  # fmt: skip
         with pytest.raises(UnusableDetector, match=message):
             finder(FinderSettings(detector=str(path)))

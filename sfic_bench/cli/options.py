@@ -83,14 +83,18 @@ PathsOption = Annotated[
 DeviceOption = Annotated[Device, typer.Option("--device", help="The device to run on.")]
 DetectorOption = Annotated[
     str,
-    typer.Option("--detector", metavar="dlib|FILE.onnx", help="What finds faces: dlib, or a CenterFace or YuNet file."),
+    typer.Option(
+        "--detector",
+        metavar="dlib|FILE",
+        help="What finds faces: dlib, FILE.onnx of CenterFace or YuNet, or FILE.dat: dlib with a shape predictor.",
+    ),
 ]
 UpsampleOption = Annotated[
     int | None,
     typer.Option(
         "--upsample",
         metavar="N",
-        help="How often a picture is doubled before the search; by default dlib's is once, a file's never.",
+        help="How often a picture is doubled before the search; if not given: for dlib once, for an ONNX file never.",
         show_default=False,
     ),
 ]

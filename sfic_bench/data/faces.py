@@ -30,6 +30,10 @@ class NoLandmarks(SficBenchError):
     """A face that is to be aligned, of a detector that finds no landmarks."""
 
 
+class UnusableDetector(SficBenchError):
+    """A file that finds no faces, or no landmarks, in a way that is known."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Face:
     """A face that a detector found.

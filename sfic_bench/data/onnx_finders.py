@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sfic_bench.data.faces import Face, largest_first, overlap, shrunk
+from sfic_bench.data.faces import Face, UnusableDetector, largest_first, overlap, shrunk
 from sfic_bench.data.images import Pixels
-from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+from sfic_bench.errors import MissingDependency, first_line
 from sfic_bench.files import read_file
 
 Values = NDArray[np.float32]
@@ -32,10 +32,6 @@ SAME = 0.3
 
 STRIDES = (8, 16, 32)
 """The grids of YuNet: pixels from one cell to the next."""
-
-
-class UnusableDetector(SficBenchError):
-    """A file that is no detector of faces of a known family."""
 
 
 @dataclass(frozen=True, slots=True)

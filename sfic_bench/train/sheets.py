@@ -71,7 +71,7 @@ def _title(rows: Sequence[Prediction]) -> str:
     score = "no score" if first.fake is None else f"probability of fake {first.fake:.3f}"
     if first.low is not None and first.high is not None:
         score += f" ({first.low:.3f} to {first.high:.3f})"
-    if first.kind == "video":
+    if first.kind == "video" and first.fake is not None:
         score += f", mean of {first.frames} frames"
     return "; ".join(filter(None, (score, first.remark.encode("latin-1", "replace").decode("latin-1"))))
 
