@@ -32,6 +32,13 @@ def test_a_cut_off_file_is_an_error_that_names_it(tmp_path: Path, cut: int) -> N
         file_start(path, SMALL)
 
 
+@pytest.mark.parametrize("text", ['{"schema": "sfic-bench/run/3"}', "hello"])
+def test_a_file_of_something_else_is_said_to_be_that(tmp_path: Path, text: str) -> None:
+    (tmp_path / "other").write_text(text)
+    with pytest.raises(InvalidValue, match=r"tensors alone: neither torch nor safetensors wrote it$"):
+        file_start(tmp_path / "other", SMALL)
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [("version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS"), ("<!doctype", "a web page")],

@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import io
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -56,7 +57,10 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
                 f"cannot read {path} as a checkpoint of tensors alone: it holds a {match[1]}, which only running the "
                 "file's code would make. Load it where you trust it, and save the state_dict() of its network alone"
             ) from error
-        raise InvalidValue(f"cannot read {path} as a checkpoint of tensors alone: {first_line(error)}") from error
+        # There torch gives no more than a number, or advises to run whatever code the file holds.
+        is_other = isinstance(error, LookupError | pickle.UnpicklingError)
+        reason = "neither torch nor safetensors wrote it" if is_other else first_line(error)
+        raise InvalidValue(f"cannot read {path} as a checkpoint of tensors alone: {reason}") from error
     for key in WRAPPERS:
         if isinstance(read, Mapping) and isinstance(read.get(key), Mapping):
             read = read[key]
