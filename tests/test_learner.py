@@ -249,6 +249,9 @@ def test_a_training_starts_from_a_run_and_goes_on_without_it(tmp_path: Path) -> 
     with pytest.raises(InvalidValue, match="cannot start"):
         resnet = Variant(backbone="resnet26")
         train(resnet, recipe(init=str(tmp_path / "gone")), data, Run(tmp_path / "new"), TrainingDevices())
+    with pytest.raises(InvalidValue, match="lacks features"):
+        sfic_weights = str(run.folder / "model.safetensors")
+        train(MOBILENET, recipe(init=sfic_weights), data, Run(tmp_path / "new"), TrainingDevices())
     assert not (tmp_path / "new").exists()
 
 

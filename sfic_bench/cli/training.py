@@ -70,6 +70,10 @@ def train_command(
     )  # fmt: skip
     kept = "" if result.kept_epoch is None else f"; kept: epoch {result.kept_epoch}, with the best AUC on validation"
     remarks = [rates] if result.thresholds is None else [rates, thresholds_remark(result.thresholds)]
+    start = run.config().start
+    if start is not None:
+        fresh = f"; {', '.join(start.fresh)} began at random" if start.fresh else ""
+        remarks.append(f"first weights: {start.source}{fresh}")
     view = _view(f"{variant} after {result.epochs} epochs{kept}", scores, *remarks)
     Output(format=format, path=None).emit(view)
     training_options.report_unreadable(result.unreadable)

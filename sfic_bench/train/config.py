@@ -1,7 +1,7 @@
 """What determines a run: network, recipe and data, by their content."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from msgspec import Struct, to_builtins
@@ -31,16 +31,18 @@ class StartRecord(Struct, frozen=True, kw_only=True):
         source: where they came from.
         digest: the SHA-256 of names, shapes and values.
         normalisation: what the weights expect of pixels, in training and in every later use.
+        fresh: names of the tensors of the classifier that the weights did not have, and that began at random.
     """
 
     source: str
     digest: str
     normalisation: Normalisation
+    fresh: list[str] = []
 
     @classmethod
-    def of(cls, start: Start) -> "StartRecord":
+    def of(cls, start: Start, fresh: Sequence[str]) -> "StartRecord":
         """The record of ``start``."""
-        return cls(source=start.source, digest=start.digest, normalisation=start.normalisation)
+        return cls(source=start.source, digest=start.digest, normalisation=start.normalisation, fresh=list(fresh))
 
 
 class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/3"):

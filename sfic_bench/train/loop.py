@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from sfic_bench.data.loader import Batch, Images, Order, batches
 from sfic_bench.errors import InvalidValue
-from sfic_bench.networks.start import Start
+from sfic_bench.networks.normalisation import IMAGENET
 from sfic_bench.networks.variant import Variant
 from sfic_bench.processes import end_with_starter, named_starter
 from sfic_bench.results.environment import environment
@@ -99,16 +99,22 @@ def train(
     with named_starter():
         fabric.launch()  # which starts the other processes, unless torchrun has
     is_first, has_begun = fabric.global_rank == 0, run.has_checkpoint or run.is_finished
+    # A run that has begun needs its first weights no more, and they may be gone.
     start = None if has_begun else start_of(recipe.init, variant)
+    record = run.config().start if has_begun else None
+    normalisation = start.normalisation if start else record.normalisation if record else IMAGENET
+    # The network is built before the folder, which keeps nothing of a training that cannot begin.
+    learner = None
+    if not run.is_finished:
+        learner = Learner(fabric, variant, recipe, start=start, normalisation=normalisation, has_masks=data.has_masks)
+        record = StartRecord.of(start, learner.fresh) if start else record
     fabric.barrier()  # whether the run has begun must look alike to all processes
     if is_first:
-        # A run that has begun needs its first weights no more, and they may be gone.
-        record = run.config().start if has_begun else StartRecord.of(start) if start else None
         run.begin(RunConfig.of(variant, recipe, data, record), environment(), resume=resume)
     fabric.barrier()
-    if run.is_finished:
+    if learner is None:
         return run.result()
-    return _Training(fabric, variant, recipe, data, run, devices, start, listener if is_first else None).result()
+    return _Training(fabric, learner, recipe, data, run, devices, listener if is_first else None).result()
 
 
 @dataclass
@@ -116,20 +122,15 @@ class _Training:
     """The training of one run in this process."""
 
     fabric: Fabric
-    variant: Variant
+    learner: Learner
     recipe: Recipe
     data: DataSplits
     run: Run
     devices: TrainingDevices
-    start: Start | None
     listener: ProgressListener | None
 
     def __post_init__(self) -> None:
         self.unreadable = UnreadablePaths(skip=self.devices.skip_unreadable)
-        self.learner = Learner(
-            self.fabric, self.variant, self.recipe, start=self.start, normalisation=self.run.config().normalisation,
-            has_masks=self.data.has_masks,
-        )  # fmt: skip
         self.epochs: list[EpochRow] = []
         self.best: Tensors = {}
         if self.run.has_checkpoint:
