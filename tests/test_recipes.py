@@ -1,14 +1,18 @@
 """Recipes by name and from files, and what their settings do to a training."""
 
+import io
 import math
 import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers.command import run_command
+from kornia.augmentation import RandomJPEG
+from PIL import Image
 from torch import Tensor
 
 from sfic_bench.choices import Initialisation
@@ -149,3 +153,18 @@ def test_masks_move_and_do_not_change() -> None:
     masks[:, :, :10] = 1
     images, moved = augment.augmented(picture(4), masks)
     assert moved is not None and torch.equal(moved, masks.flip(2)) and images.shape[1] == 3
+
+
+@pytest.mark.parametrize("quality", [40, 70, 95])
+def test_jpeg_is_nearly_that_of_an_encoder(quality: int) -> None:
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 12), (96, 96), mode="bicubic").clamp(0, 1)
+    image = (smooth[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, "JPEG", quality=quality)
+    real = np.abs(np.asarray(Image.open(encoded)).astype(float) - image).mean()
+    distortion = Augment(Augmentation(**(PLAIN | {"jpeg": 1.0, "jpeg_quality": quality}))).changing[0]
+    assert isinstance(distortion, RandomJPEG)
+    of_this_quality = RandomJPEG(jpeg_quality=(quality, quality + 1e-3), p=1.0)
+    ours = of_this_quality(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)[0].permute(1, 2, 0).numpy()
+    assert np.abs(ours * 255 - image).mean() == pytest.approx(real, rel=0.15)
