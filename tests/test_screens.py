@@ -26,9 +26,10 @@ from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
 from sfic_bench.report.prediction_tables import prediction_tables
 from sfic_bench.report.robustness_tables import robustness_tables
+from sfic_bench.report.score_tables import score_tables
 from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.predictions import PredictionsResult
-from sfic_bench.results.read import read
+from sfic_bench.results.read import ResultFile, read
 
 SCREENS = Path(__file__).parent / "screens"
 OLD = Path(__file__).parent / "golden" / "v1"
@@ -79,11 +80,15 @@ def shown(*arguments: str, width: int = WIDTH) -> str:
     return out
 
 
+def tables_of(file: ResultFile) -> list[Table]:
+    if file.scores is not None:
+        return score_tables(f"{file.scores.run} on {file.scores.data}, {file.scores.split}", file.scores)
+    return [protocol_table(file.accuracy)] if file.accuracy else timing_tables(file.timing) if file.timing else []
+
+
 def table_of_file(name: str, width: int = WIDTH) -> str:
     """A file's result as the command that wrote it shows it."""
-    file = read(OLD / f"{name}.json")
-    tables = [protocol_table(file.accuracy)] if file.accuracy else timing_tables(file.timing) if file.timing else []
-    return on_terminal(tables, width)
+    return on_terminal(tables_of(read((OLD if name != "scores" else OLD.parent) / f"{name}.json")), width)
 
 
 def on_terminal(tables: Sequence[Table], width: int = WIDTH) -> str:
@@ -107,9 +112,9 @@ def screens() -> dict[str, Callable[[], str]]:
     """What makes each screen, by name."""
     return {
         **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
-        **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy")},
         "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
         "predict": scored_files,
+        **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy", "scores")},
         "help": partial(shown, "--help"),
         **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
     }
@@ -136,7 +141,7 @@ def test_no_line_is_wider_than_the_terminal(name: str, width: int) -> None:
     assert max(map(len, shown(*COMMANDS[name], width=width).splitlines())) <= width
 
 
-@pytest.mark.parametrize("name", ["latency", "accuracy"])
+@pytest.mark.parametrize("name", ["latency", "accuracy", "scores"])
 def test_wide_shows_every_column(name: str) -> None:
     assert "left out" in table_of_file(name) and "left out" not in table_of_file(name, 10_000)
 
