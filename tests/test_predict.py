@@ -1,5 +1,6 @@
 """Photographs and videos scored as they are: which files, which faces, which scores, and what is said without any."""
 
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -206,3 +207,12 @@ def test_pictures_show_every_frame_and_face(tmp_path: Path) -> None:
         red = shown[:, :, 0] - shown[:, :, 1] > 60
         assert red.any(axis=1).sum() > (30 if finder and finder.boxes else 5)
         assert shown.shape[0] > 180 and shown.shape[1] >= 200
+
+
+def test_a_sheet_of_many_frames_shows_some(tmp_path: Path) -> None:
+    film(tmp_path / "v.mkv", shades(100))
+    given = predictor(Squares(), frames=100)
+    (file,) = media_files([str(tmp_path / "v.mkv")])
+    with Image.open(io.BytesIO(picture(given.scored(file), given, attention=False))) as sheet:
+        # Eight rows of eight faces, of 160 pixels, a line of 20 and a gap of 8; above them another gap and the title.
+        assert sheet.height == 8 + 8 * 188 + 20 + 2 * 8

@@ -99,6 +99,7 @@ def test_verdicts_follow_the_threshold(folder: Path, threshold: str, verdict: st
         (("--threshold", "nan"), "must be a probability from 0 to 1, got nan"),
         (("--attention",), "name a folder"),
         (("--like", "deepfakebench"), "--detector FILE.onnx"),
+        (("--frames", "5000"), "the number of frames must be at most 4,096"),
         (("--frames", "0"), "the number of frames must be at least 1"),
         (("--enlarge", "9"), "enlarge must be"),
         (("--detector", "none.onnx"), "cannot read the detector none.onnx"),
@@ -119,3 +120,14 @@ def test_files_of_one_name_have_pictures_of_their_own(folder: Path, tmp_path: Pa
         status, out, _ = run_command(*call)
         assert status == 0 and len(json.loads(out)["rows"]) == 2
         assert sorted(p.name for p in tmp_path.glob("*.jpg")) == ["x.png-2.scores.jpg", "x.png.scores.jpg"]
+
+
+def test_a_face_is_cut_out_as_for_training(folder: Path, tmp_path: Path) -> None:
+    """What `data extract` takes out of a video has the score that the video has itself."""
+    film(tmp_path / "in/real/v.mp4", [person(3)])
+    options = ("--upsample", "0", "--workers", "1", "--enlarge", "1.3")
+    assert run_command("data", "extract", "folder", tmp_path / "in", "-o", tmp_path / "out", *options)[0] == 0
+    call = ("predict", folder / "run", "--upsample", "0", "--enlarge", "1.3", "--format", "jsonl")
+    _, of_video, _ = run_command(*call, tmp_path / "in")
+    _, of_face, _ = run_command(*call, tmp_path / "out/real", "--whole-image")
+    assert json.loads(of_video)["fake"] == pytest.approx(json.loads(of_face)["fake"], abs=1e-6)

@@ -17,7 +17,7 @@ from sfic_bench.data.loader import resized
 from sfic_bench.data.sampling import Sampling
 from sfic_bench.data.sources import MediaFile, MediaKind
 from sfic_bench.data.videos import UnreadableVideo, VideoFrame, frames, length
-from sfic_bench.errors import check_count
+from sfic_bench.errors import InvalidValue, check_count
 from sfic_bench.results.predictions import FaceBox, FakeOrReal, FrameScore, Prediction
 from sfic_bench.statistics.series import mean_of_series
 from sfic_bench.train.inference import TrainedNetwork
@@ -31,7 +31,10 @@ CROPS: Mapping[CropStyle, FaceCrop] = {
 CROP_SIDE = 512
 """A picture whose longer side is at most so long may be a face crop itself."""
 
-SHRUNK = 320
+MOST_FRAMES = 4096
+"""The most frames of a video that are scored: the faces of all are in memory, 0.8 GB at 256×256 pixels."""
+
+SHRUNK = 160
 """The longest side, pixels, of a frame without a face that is kept to be shown."""
 
 FILLS = 0.6
@@ -78,6 +81,8 @@ class Predictor:
 
     def __post_init__(self) -> None:
         check_count("the number of frames", self.frames)
+        if self.frames > MOST_FRAMES:
+            raise InvalidValue(f"the number of frames must be at most {MOST_FRAMES:,}, got {self.frames}")
 
     def scored(self, file: MediaFile) -> Scored:
         """The scores of ``file``; where something cannot be read or has no face, its row says so."""

@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from sfic_bench.data.images import Pixels
+from sfic_bench.data.sampling import Sampling
 from sfic_bench.results.predictions import Prediction
 from sfic_bench.train.attention import coloured
 from sfic_bench.train.inference import TrainedNetwork
@@ -20,6 +21,9 @@ LONGEST = 1600
 TILE, GAP, LINE = 160, 8, 20
 """Pixels: side of a face, space between faces, and height of a line of text."""
 
+MOST = 64
+"""The most faces in a picture: the largest of a photograph, and evenly spaced ones of a video."""
+
 ACROSS = 8
 """The most faces beside each other; with attention each takes two places."""
 
@@ -29,9 +33,10 @@ REAL, FAKE, UNKNOWN = (0, 110, 60), (200, 30, 30), (90, 90, 90)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A small picture with a line of text below."""
+    """A small picture with a line of text below; ``values`` is what the network saw, ``None`` where it saw nothing."""
 
     image: Image.Image
+    values: Tensor | None
     text: str
     colour: tuple[int, int, int]
 
@@ -46,7 +51,7 @@ def picture(scored: Scored, predictor: Predictor, *, attention: bool) -> bytes:
     """
     tiles = _frames(scored, predictor) if scored.image is None else _faces(scored)
     if attention:
-        tiles = _with_attention(tiles, scored.inputs, predictor.network)
+        tiles = [_with_attention(tile, predictor.network) for tile in tiles]
     parts = [] if scored.image is None else [_photograph(scored)]
     if tiles:
         parts.append(_sheet(tiles, ACROSS))
@@ -73,6 +78,8 @@ def _title(rows: Sequence[Prediction]) -> str:
         score += f" ({first.low:.3f} to {first.high:.3f})"
     if first.kind == "video" and first.fake is not None:
         score += f", mean of {first.frames} frames"
+    if len(first.curve) > MOST:
+        score += f"; {MOST} of {len(first.curve)} frames are shown"
     return "; ".join(filter(None, (score, first.remark.encode("latin-1", "replace").decode("latin-1"))))
 
 
@@ -104,38 +111,38 @@ def _photograph(scored: Scored) -> Image.Image:
 
 def _faces(scored: Scored) -> list[Tile]:
     tiles = []
-    for row, values in zip(scored.rows, scored.inputs, strict=False):
+    for row, values in list(zip(scored.rows, scored.inputs, strict=False))[:MOST]:
         name = "whole picture" if row.face is None else str(row.face)
-        tiles.append(Tile(_image(values), f"{name}: {row.fake:.2f}", _colour(row.verdict)))
+        tiles.append(Tile(_image(values), values, f"{name}: {row.fake:.2f}", _colour(row.verdict)))
     return tiles
 
 
 def _frames(scored: Scored, predictor: Predictor) -> list[Tile]:
     (row,) = scored.rows
+    shown = frozenset(Sampling(interval=1, count=MOST).indices(len(row.curve)))
     left, faceless, tiles = iter(scored.inputs), iter(scored.faceless), []
-    for frame in row.curve:
+    for place, frame in enumerate(row.curve):
         when = f"frame {frame.frame}" if frame.time_s is None else f"{frame.time_s:.2f} s"
         if frame.fake is None:
-            tiles.append(Tile(_fitted(next(faceless)), f"{when}: no face", UNKNOWN))
+            tile = Tile(_fitted(next(faceless)), None, f"{when}: no face", UNKNOWN)
         else:
-            tiles.append(Tile(_image(next(left)), f"{when}: {frame.fake:.2f}", _colour(predictor.verdict(frame.fake))))
+            values = next(left)
+            colour = _colour(predictor.verdict(frame.fake))
+            tile = Tile(_image(values), values, f"{when}: {frame.fake:.2f}", colour)
+        if place in shown:
+            tiles.append(tile)
     return tiles
 
 
-def _with_attention(tiles: Sequence[Tile], inputs: Sequence[Tensor], network: TrainedNetwork) -> list[Tile]:
-    """Each face with its attention map on the right, laid over the face."""
-    left, result = iter(inputs), []
-    for tile in tiles:
-        if tile.colour == UNKNOWN:
-            result.append(tile)
-            continue
-        values = next(left)
-        heat = Image.fromarray(coloured(network.attention([values]).numpy())).resize(tile.image.size)
-        both = Image.new("RGB", (2 * TILE + 2, TILE), "white")
-        both.paste(tile.image, (0, 0))
-        both.paste(Image.blend(tile.image.convert("L").convert("RGB"), heat, 0.6), (TILE + 2, 0))
-        result.append(Tile(both, tile.text, tile.colour))
-    return result
+def _with_attention(tile: Tile, network: TrainedNetwork) -> Tile:
+    """The tile with the attention map on the right, laid over the face."""
+    if tile.values is None:
+        return tile
+    heat = Image.fromarray(coloured(network.attention([tile.values]).numpy())).resize(tile.image.size)
+    both = Image.new("RGB", (2 * TILE + 2, TILE), "white")
+    both.paste(tile.image, (0, 0))
+    both.paste(Image.blend(tile.image.convert("L").convert("RGB"), heat, 0.6), (TILE + 2, 0))
+    return replace(tile, image=both)
 
 
 def _sheet(tiles: Sequence[Tile], across: int) -> Image.Image:
