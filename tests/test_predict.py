@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +121,24 @@ def test_a_face_that_fills_a_small_picture_is_told_of(tmp_path: Path) -> None:
     Image.new("RGB", (256, 256), "white").save(tmp_path / "crop.png")
     (row,) = rows_of(tmp_path / "crop.png", Squares())
     assert row.fake == 1 and "--whole-image scores it as it is" in row.remark
+
+
+def test_a_video_that_was_filmed_sideways_is_turned(tmp_path: Path) -> None:
+    upright = np.zeros((96, 64, 3), np.uint8)
+    upright[8:40, 4:36] = 255
+    path = tmp_path / "phone.mp4"
+    film(path, [np.ascontiguousarray(np.rot90(upright))] * 2)
+    # In the track's header of an MP4 file is a matrix, here that of a turn by 90° clockwise (ISO 14496-12, 8.3.2).
+    data, one = path.read_bytes(), 0x10000
+    plain, turned = (
+        struct.pack(">9i", *values, 0, 0, 0, 0x40000000) for values in ((one, 0, 0, 0, one), (0, one, 0, -one, 0))
+    )
+    place = data.index(plain, data.index(b"tkhd"))
+    path.write_bytes(data[:place] + turned + data[place + len(turned) :])
+    (row,) = rows_of(path, Squares(), frames=1)
+    assert row.curve[0].box is not None
+    box = row.curve[0].box
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((4, 8, 36, 40), abs=1)
 
 
 def shades(count: int, *, faces: int | None = None) -> list[Pixels]:

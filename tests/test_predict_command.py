@@ -68,6 +68,9 @@ def test_a_list_gives_a_line_for_each_row(folder: Path, monkeypatch: pytest.Monk
     file = folder / "rows.jsonl"
     assert run_command(*call, "--format", "jsonl", "-o", file)[0] == 1
     assert file.read_text() == out
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\n")))
+    status, out, err = run_command(*call, "--format", "jsonl")
+    assert status == 0 and out == "" and "names nothing" in err
 
 
 def test_tables_of_frames(folder: Path) -> None:

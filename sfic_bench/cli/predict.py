@@ -97,7 +97,6 @@ def predict_command(
     out = Output(format=format, path=output)
     if attention and picture is None:
         raise InvalidValue("--attention is drawn in the pictures of --picture DIR: name a folder")
-    pictures = None if picture is None else _Pictures(picture, attention)
     with training_options.training_packages():
         from sfic_bench.data.faces import FaceCrop
         from sfic_bench.data.finders import FinderSettings, finder
@@ -118,6 +117,7 @@ def predict_command(
         network = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
         threshold_name, least = network.threshold(threshold)
         predictor = Predictor(network=network, finder=found_by, crop=crop, frames=frames, threshold=least)
+        pictures = None if picture is None else _Pictures(picture, attention)
         rows: list[Prediction] = []
 
         def view() -> View:
@@ -137,6 +137,8 @@ def predict_command(
     if is_interrupted:
         say(f"sfic-bench: interrupted; what is written has the first {len({row.path for row in rows}):,} files")
         raise typer.Exit(130)
+    if not rows:
+        say("sfic-bench: the list on the standard input names nothing")
     if any(row.fake is None or row.cut_off for row in rows):
         raise typer.Exit(1)
 

@@ -4,6 +4,7 @@ Source: the paper crops with the face_recognition library, whose default is dlib
 2009) on the image enlarged once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -109,7 +110,7 @@ class DlibFinder:
     def __init__(self, upsample: int = 1, longest: int | None = None, shapes: Path | None = None) -> None:
         self.upsample, self.longest = upsample, longest
         self._detector = _frontal_face_detector()
-        self._shapes = None if shapes is None else _shape_predictor(shapes)
+        self._landmarks = None if shapes is None else _shape_predictor(shapes)
 
     def faces(self, image: Pixels) -> list[Face]:
         """See `FaceFinder.faces`."""
@@ -120,7 +121,7 @@ class DlibFinder:
             Face(
                 box=(b.left() * scale, b.top() * scale, (b.right() + 1) * scale, (b.bottom() + 1) * scale),
                 confidence=float(confidence),
-                landmarks=None if self._shapes is None else _landmarks(self._shapes(image, b)) * scale,
+                landmarks=None if self._landmarks is None else self._landmarks(image, b) * scale,
             )
             for b, confidence in zip(boxes, confidences, strict=True)
         ]
@@ -136,7 +137,8 @@ def _frontal_face_detector() -> Any:
     return dlib.get_frontal_face_detector()
 
 
-def _shape_predictor(path: Path) -> Any:
+def _shape_predictor(path: Path) -> Callable[[Pixels, object], Points]:
+    """What gives five landmarks, 5×2, of a face in an image, which dlib's detector has found."""
     import dlib
 
     if not path.is_file():
@@ -148,9 +150,9 @@ def _shape_predictor(path: Path) -> Any:
         raise UnusableDetector(f"{path} is no usable shape predictor: {first_line(error)}") from None
     if count not in (68, 81):
         raise UnusableDetector(f"{path} is a shape predictor of {count} points, expected one of 68 or 81")
-    return predictor
 
+    def landmarks(image: Pixels, box: object) -> Points:
+        shape = predictor(image, box)
+        return np.array([(shape.part(i).x, shape.part(i).y) for i in POINTS], dtype=float)
 
-def _landmarks(shape: Any) -> Points:
-    """Five landmarks of a shape, 5×2."""
-    return np.array([(shape.part(i).x, shape.part(i).y) for i in POINTS], dtype=float)
+    return landmarks

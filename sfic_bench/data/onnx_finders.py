@@ -3,7 +3,7 @@
 The family of a file follows from its outputs. Both families give a box, a confidence and five landmarks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ CONFIDENT = 0.5
 SAME = 0.3
 """Of two boxes whose intersection is over this share of their union, only the more confident one is kept."""
 
+YUNET = ("cls", "obj", "bbox", "kps")
+"""What YuNet says of each cell: two confidences, a box and landmarks."""
+
 STRIDES = (8, 16, 32)
 """The grids of YuNet: pixels from one cell to the next."""
 
@@ -41,6 +44,10 @@ class _Cells:
     confidence: Values
     boxes: Values
     landmarks: Values
+
+
+Decoder = Callable[[Mapping[str, Values], int], _Cells]
+"""Reads a network's outputs, given their names, and the width of its input."""
 
 
 class OnnxFinder:
@@ -57,12 +64,11 @@ class OnnxFinder:
     """
 
     def __init__(self, path: Path, upsample: int = 0, threads: int = 0) -> None:
-        self._session = _session(path, threads)
+        self._session, self._decode = _session(path, threads)
         inputs, self._names = self._session.get_inputs(), [o.name for o in self._session.get_outputs()]
         self._input = inputs[0].name
         sides = inputs[0].shape[2:]
         self._fixed = tuple(sides) if all(isinstance(side, int) for side in sides) else None
-        self._decode = _yunet if "cls_8" in self._names else _centerface
         self._is_bgr = self._decode is _yunet
         self.longest = max(self._fixed) if self._fixed else LONGEST * 2**upsample
 
@@ -101,7 +107,7 @@ def _yunet(outputs: Mapping[str, Values], width: int) -> _Cells:
     """Source: Wu, Peng & Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research 2023."""
     parts = []
     for stride in STRIDES:
-        classes, objects, boxes, points = (outputs[f"{n}_{stride}"][0] for n in ("cls", "obj", "bbox", "kps"))
+        classes, objects, boxes, points = (outputs[f"{n}_{stride}"][0] for n in YUNET)
         rows, columns = np.divmod(np.arange(len(classes)), width // stride)
         corner = np.stack([columns, rows], axis=1).astype(np.float32)
         centre, size = (corner + boxes[:, :2]) * stride, np.exp(boxes[:, 2:]) * stride
@@ -135,8 +141,8 @@ def _centerface(outputs: Mapping[str, Values], width: int) -> _Cells:
     )  # fmt: skip
 
 
-def _session(path: Path, threads: int) -> Any:
-    """The file as an inference session whose outputs are of a known family."""
+def _session(path: Path, threads: int) -> tuple[Any, Decoder]:
+    """The file as an inference session, and what reads its outputs, which are of a known family."""
     try:
         import onnxruntime
     except ImportError:
@@ -152,28 +158,31 @@ def _session(path: Path, threads: int) -> Any:
     options.log_severity_level = 3  # warnings are of how the file was exported
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        if _is_centerface(session) and isinstance(session.get_inputs()[0].shape[2], int):
+        if _decoder_of(session) is _centerface and isinstance(session.get_inputs()[0].shape[2], int):
             session = onnxruntime.InferenceSession(_of_any_size(data), options, providers=["CPUExecutionProvider"])
     except MissingDependency:
         raise
     except Exception as error:  # ONNX Runtime's exceptions have no common class
         raise UnusableDetector(f"{path} is no usable ONNX file: {first_line(error)}") from None
-    if not (_is_centerface(session) or _is_yunet(session)):
+    decoder = _decoder_of(session)
+    if decoder is None:
         names = ", ".join(output.name for output in session.get_outputs()[:12])
         raise UnusableDetector(
             f"{path} is no detector of a known family: expected CenterFace or YuNet, got the outputs {names}"
         )
-    return session
+    return session, decoder
 
 
-def _is_yunet(session: Any) -> bool:
-    names = {output.name for output in session.get_outputs()}
-    return names == {f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
-
-
-def _is_centerface(session: Any) -> bool:
-    shapes: Sequence[Sequence[object]] = [output.shape for output in session.get_outputs()]
-    return [shape[1] if len(shape) == 4 else None for shape in shapes] == [1, 2, 2, 10]
+def _decoder_of(session: Any) -> Decoder | None:
+    """What reads the outputs of a network, or ``None`` for one of no known family."""
+    outputs = session.get_outputs()
+    if {o.name for o in outputs} == {
+        f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES
+    }:
+        return _yunet
+    if [o.shape[1] if len(o.shape) == 4 else None for o in outputs] == [1, 2, 2, 10]:
+        return _centerface
+    return None
 
 
 def _of_any_size(data: bytes) -> bytes:
