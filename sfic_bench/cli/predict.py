@@ -118,11 +118,11 @@ def predict_command(
         threshold_name, least = network.threshold(threshold)
         predictor = Predictor(network=network, finder=found_by, crop=crop, frames=frames, threshold=least)
         pictures = None if picture is None else _Pictures(picture, attention)
-        rows: list[Prediction] = []
+        machine, rows = environment(), list[Prediction]()
 
         def view() -> View:
             result = PredictionsResult(
-                environment=environment(), run=str(run), threshold=least, threshold_name=threshold_name,
+                environment=machine, run=str(run), threshold=least, threshold_name=threshold_name,
                 detector=None if whole_image else detector, enlarge=crop.enlarge, align=crop.align, frames=frames,
                 rows=rows,
             )  # fmt: skip
