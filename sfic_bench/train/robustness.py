@@ -200,6 +200,7 @@ class Measurement:
         readable = np.ones(len(self.frame), bool)
         for networks in self.loadings():
             recipe = networks[0].recipe
+            # Without the recipe's draft: a corruption is of an image in its full size.
             images = Images(self.frame, self.folder, recipe.input_size, corrupt=damaged.function())
             for batch in batches(images, Order(len(self.frame)), recipe.batch_size, self.workers):
                 self.unreadable.note(batch, self.frame)
