@@ -11,6 +11,7 @@ import pytest
 from helpers.command import run_command
 from helpers.robustness import SCALES, robustness_result
 from helpers.training import MOBILENET, pictures, recipe
+from msgspec import convert, to_builtins
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
@@ -247,3 +248,12 @@ def test_a_network_without_scores_in_one_file_draws_nothing(tmp_path: Path) -> N
     write_result(file, type(result)(**{**{n: getattr(result, n) for n in result.__struct_fields__}, "rows": rows}))
     status, out, err = run_command("report", file, "--format", "markdown")
     assert status == 0 and "JPEG compression" in out, err
+
+
+def test_a_run_of_before_a_recipe_had_all_its_fields_differs_in_nothing(folder: Path) -> None:
+    config = Run(folder / "vanilla-1").config()
+    values = to_builtins(config)
+    for name in ("clip", "ema", "noise", "init"):
+        del values["recipe"][name]
+    older = convert(values, type(config))
+    assert config.differences_from(older) == older.differences_from(config) == {}

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 from msgspec.structs import asdict
 
 from sfic_bench.choices import Initialisation
@@ -79,7 +79,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
 
     def differences_from(self, old: "RunConfig") -> dict[str, str]:
         """What differs from ``old``, in words, by its key; digests count only if ``old`` has them."""
-        facts, old_facts = _flat(to_builtins(self)), _flat(to_builtins(old))
+        facts, old_facts = _facts(self), _facts(old)
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
         if old.digests is None:
             keys = [key for key in keys if key not in CHANGED]
@@ -103,6 +103,11 @@ class RunConfigV2(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sf
 
 class RunConfigV1(RunConfigV2, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
     """A run's configuration in run/1, which has no digests."""
+
+
+def _facts(config: RunConfig) -> dict[str, object]:
+    # msgspec leaves fields that a file lacks to the class, and then writes them no more: a copy has them all.
+    return _flat(to_builtins(structs.replace(config, recipe=replace(config.recipe))))
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
