@@ -19,7 +19,7 @@ from torch import Tensor
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.checksums import SUMS, read_with_checksum, write_with_checksum
 from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
+from sfic_bench.train.loop import TrainingProgress, train
 from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run, UnusableRun
 from sfic_bench.train.splits import DataSplits
@@ -49,11 +49,34 @@ def run(finished: Path, tmp_path: Path) -> Run:
     return Run(Path(shutil.copytree(finished, tmp_path / "run")))
 
 
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def unfinished(data: DataSplits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped after its only epoch, before it was scored."""
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.is_epoch_end:
+            raise Stopped
+
+    folder = tmp_path_factory.mktemp("runs") / "unfinished"
+    with pytest.raises(Stopped):
+        train(MOBILENET, recipe(epochs=1), data, Run(folder), TrainingDevices(), listener=stop)
+    return folder
+
+
+@pytest.fixture
+def stopped(unfinished: Path, tmp_path: Path) -> Run:
+    return Run(Path(shutil.copytree(unfinished, tmp_path / "stopped")))
+
+
 def test_a_flipped_bit_is_named_wherever_it_is(run: Run) -> None:
     """Positions are drawn per file, so that small files are hit as often as the weights."""
     random_numbers = random.Random(0)
     files = sorted(path for path in run.folder.iterdir() if path.is_file())
-    assert len(files) == 9
+    assert len(files) == 8
     for _ in range(100):
         path = random_numbers.choice(files)
         content = path.read_bytes()
@@ -67,9 +90,24 @@ def test_a_flipped_bit_is_named_wherever_it_is(run: Run) -> None:
     TrainedNetwork(run)
 
 
+def test_a_flipped_bit_of_a_checkpoint_is_named(data: DataSplits, stopped: Run) -> None:
+    path = stopped.folder / "checkpoint.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UnusableRun, match=r"checkpoint\.safetensors is damaged"):
+        train(MOBILENET, recipe(epochs=1), data, stopped, TrainingDevices(), resume=True)
+
+
+def test_a_finished_run_needs_no_checkpoint(data: DataSplits, run: Run, stopped: Run) -> None:
+    assert not run.has_checkpoint and stopped.has_checkpoint
+    assert train(MOBILENET, recipe(epochs=1), data, stopped, TrainingDevices(), resume=True) == run.result()
+    assert not stopped.has_checkpoint
+
+
 def test_sha256sum_knows_the_checksums(run: Run) -> None:
     check = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=run.folder, capture_output=True, check=False)
-    assert check.returncode == 0 and check.stdout.count(b": OK") == 8
+    assert check.returncode == 0 and check.stdout.count(b": OK") == 7
 
 
 def test_a_process_killed_between_a_checksum_and_its_file_leaves_a_good_file(tmp_path: Path) -> None:
@@ -88,19 +126,21 @@ def test_without_checksums_a_run_is_refused(run: Run) -> None:
         TrainedNetwork(run)
 
 
-def test_a_run_of_an_older_version_is_read_and_goes_on(data: DataSplits, run: Run) -> None:
+def test_a_run_of_an_older_version_is_read_and_goes_on(data: DataSplits, stopped: Run) -> None:
+    run = stopped
     (run.folder / SUMS).unlink()
-    (run.folder / "result.json").unlink()
     config = json.loads((run.folder / "config.json").read_text())
     del config["digests"], config["network_file"], config["recipe"]["initialisation"], config["recipe"]["mcs"]
     (run.folder / "config.json").write_text(json.dumps(config | {"schema": "sfic-bench/run/1"}))
-    weights = TrainedNetwork(run).model.state_dict()
+    with safe_open(run.folder / "checkpoint.safetensors", "pt") as file:
+        names = file.keys()
+        weights = {n.removeprefix("model."): file.get_tensor(n) for n in names if n.startswith("model.")}
     with pytest.raises(UnusableRun, match=r"recipe\.initialisation was 'torch' and is 'released'"):
         train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
     as_before = recipe(epochs=1, initialisation="torch")
     train(MOBILENET, as_before, data, run, TrainingDevices(), resume=True)
     assert run.config().digests == data.digests()
-    assert all(torch.equal(weights[name], tensor) for name, tensor in TrainedNetwork(run).model.state_dict().items())
+    assert all(torch.equal(weights[name], tensor) for name, tensor in run.weights().items())
 
 
 def splits(data: DataSplits, train_rows: pd.DataFrame) -> DataSplits:
@@ -150,7 +190,6 @@ def rewritten(run: Run, change: "dict[str, Tensor | None]", epoch: str = "1") ->
         tensors = {name: file.get_tensor(name) for name in names if change.get(name, ...) is not None}
     tensors |= {name: tensor for name, tensor in change.items() if tensor is not None}
     write_with_checksum(path, save(tensors, {"epoch": epoch}))
-    (run.folder / "result.json").unlink()
 
 
 def optimiser_names(run: Run) -> list[str]:
@@ -160,22 +199,22 @@ def optimiser_names(run: Run) -> list[str]:
 
 
 @pytest.mark.parametrize("epoch", ["999", "0", "-1", "x"])
-def test_a_checkpoint_of_no_such_epoch(data: DataSplits, run: Run, epoch: str) -> None:
-    rewritten(run, {}, epoch)
+def test_a_checkpoint_of_no_such_epoch(data: DataSplits, stopped: Run, epoch: str) -> None:
+    rewritten(stopped, {}, epoch)
     with pytest.raises(UnusableRun, match=re.escape("checkpoint.safetensors")):
-        train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+        train(MOBILENET, recipe(epochs=1), data, stopped, TrainingDevices(), resume=True)
 
 
-def test_a_checkpoint_without_its_optimiser(data: DataSplits, run: Run) -> None:
-    rewritten(run, dict.fromkeys(optimiser_names(run)))
+def test_a_checkpoint_without_its_optimiser(data: DataSplits, stopped: Run) -> None:
+    rewritten(stopped, dict.fromkeys(optimiser_names(stopped)))
     with pytest.raises(UnusableRun, match="no state of the optimiser"):
-        train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+        train(MOBILENET, recipe(epochs=1), data, stopped, TrainingDevices(), resume=True)
 
 
-def test_a_checkpoint_with_half_a_state(data: DataSplits, run: Run) -> None:
-    rewritten(run, {"optimiser.3.exp_avg": None})
+def test_a_checkpoint_with_half_a_state(data: DataSplits, stopped: Run) -> None:
+    rewritten(stopped, {"optimiser.3.exp_avg": None})
     with pytest.raises(UnusableRun, match="the optimiser's state of parameter 3 lacks exp_avg"):
-        train(MOBILENET, recipe(epochs=1), data, run, TrainingDevices(), resume=True)
+        train(MOBILENET, recipe(epochs=1), data, stopped, TrainingDevices(), resume=True)
 
 
 def test_the_commands_do_not_run_code_of_a_run(data: DataSplits, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Pa
     )
     run = runs / "noise" / "mobilenet-seed1"
     assert {p.name for p in run.iterdir()} >= {
-        "config.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors",
+        "config.json", "environment.json", "metrics.jsonl", "model.safetensors",
         "predictions.parquet", "result.json", "events",
     }  # fmt: skip
     status, out, _ = run_command("evaluate", run, "--data", manifest, "--format", "json")

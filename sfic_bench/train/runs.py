@@ -2,7 +2,7 @@
 
 - ``config.json`` has network, recipe and data, and ``environment.json`` the machine and its software;
 - ``metrics.jsonl`` has a line for each epoch;
-- ``checkpoint.safetensors`` has the state of the training after the last finished epoch;
+- ``checkpoint.safetensors`` has the state of the training after the last finished epoch, until the run is finished;
 - ``model.safetensors`` has the weights that are tested;
 - ``predictions.parquet`` has a row for each tested image;
 - ``predictions-val.parquet`` has a row for each validation image, by which thresholds are chosen;
@@ -140,8 +140,9 @@ class Run:
             return self._decode("result.json", json.Decoder(TrainedV1).decode).upgraded()
 
     def finish(self, result: Trained) -> None:
-        """Keep the result, with which the run is finished."""
+        """Keep the result, with which the run is finished; its checkpoint, which is large, is needed no more."""
         self._write("result.json", to_json(result).encode())
+        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
         settle(self.folder)
 
     def epochs(self) -> list[EpochRow]:
