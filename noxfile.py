@@ -145,7 +145,8 @@ def sweep(session: nox.Session) -> None:
 @nox.session
 def cpu_bench(session: nox.Session) -> None:
     """Run the benchmarks on the CPU (minutes); JSON goes to reports/."""
-    session.install(*CONSTRAINED, "-e", ".[test,peers]")
+    session.install(*CONSTRAINED, "-e", ".[test,peers,train]")
+    session.run("python", "benchmarks/training_speed.py", "cpu", "reports/training-speed-cpu.json")
     json = "reports/cpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "not gpu", "--benchmark-json", json, *session.posargs)
 
@@ -153,11 +154,12 @@ def cpu_bench(session: nox.Session) -> None:
 @nox.session
 def gpu_bench(session: nox.Session) -> None:
     """Run the tests, benchmarks and table that need a CUDA device; JSON goes to reports/."""
-    session.install(*CONSTRAINED, "-e", ".[test,gpu]")
+    session.install(*CONSTRAINED, "-e", ".[test,gpu,train]")
     if not _has_cuda(session):
         session.skip("torch finds no CUDA device on this machine, so nothing was measured")
     for part in "ABCD":  # a part exits with 1 if one of its measurements failed; the others are still good
         session.run("python", "benchmarks/gpu_measure.py", part, "reports", success_codes=[0, 1])
+    session.run("python", "benchmarks/training_speed.py", "cuda", "reports/training-speed-cuda.json")
     json = "reports/gpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "gpu", "--benchmark-json", json, *session.posargs)
 

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from sfic_bench.data.loader import Order
 from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.loop import train
+from sfic_bench.train.presets import recipe_of
 from sfic_bench.train.recipe import TrainingDevices
 from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import summary
@@ -32,14 +33,15 @@ def data(tmp_path: Path) -> DataSplits:
 
 
 def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: Path) -> None:
-    """It is killed at several moments, among them while files are written."""
+    """It is killed at several moments, among them while files are written; averaged and best weights are kept, too."""
     whole = Run(tmp_path / "whole")
-    train(MOBILENET, recipe(epochs=4), data, whole, TrainingDevices())
+    settings = recipe_of("modern", {"epochs": 4, "batch_size": 8, "input_size": SIZE, "learning_rate": 1e-3})
+    train(MOBILENET, settings, data, whole, TrainingDevices())
     manifest = write_splits(data)
     killed = Run(tmp_path / "killed")
     call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest),
-            "--epochs", "4", "--batch-size", "8", "--input-size", str(SIZE), "--learning-rate", "1e-3",
-            "-o", str(killed.folder), "--resume")  # fmt: skip
+            "--recipe", "modern", "--epochs", "4", "--batch-size", "8", "--input-size", str(SIZE),
+            "--learning-rate", "1e-3", "-o", str(killed.folder), "--resume")  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     kills = 0
     for delay in (0.0, 0.05, 0.3):
@@ -61,7 +63,7 @@ def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: P
     assert all(torch.equal(a[k], b[k]) for k in a)
     assert [e.epoch for e in killed.epochs()] == [1, 2, 3, 4]
     assert [e.val for e in killed.epochs()] == [e.val for e in whole.epochs()]
-    assert killed.result().scores == whole.result().scores
+    assert killed.result() == whole.result() and whole.result().kept_epoch is not None
     assert not list(killed.folder.glob(".*"))
 
 
