@@ -45,6 +45,7 @@ def test_networks_side_by_side(tmp_path: Path) -> None:
         "times.json": timing_file([
             timing_row("resnet26", [3.0, 4.0, 5.0], sfic=False, path="reference"),
             timing_row("resnet26", [1.0, 2.0, 3.0], sfic=False, path="compiled"),
+            timing_row("resnet26", [4.0, 5.0, 6.0], path="compiled"),
             timing_row("third", [1.0], sfic=False),
         ])
     }  # fmt: skip
@@ -55,8 +56,12 @@ def test_networks_side_by_side(tmp_path: Path) -> None:
     assert table.title.endswith("torch 2.13.0; orl hq → orl hq")
     assert [" ".join(filter(None, row)) for row in table.rows] == [
         "resnet26 256×256, 2 classes 0.00 0.00 0.00 compiled 2.0 1.0–3.0 0.0 70.0 60.0–75.0 3",
-        "resnet26 0.5 1 256×256, 2 classes 0.00 0.00 0.00 80.0 70.0–85.0 3",
+        "resnet26 0.5 1 256×256, 2 classes 0.00 0.00 0.00 compiled 5.0 4.0–6.0 0.0 80.0 70.0–85.0 3",
     ]
+    ((caption, chart),) = section.charts.items()  # third has no accuracy, and another setting only one network
+    points = next(iter(chart()["datasets"].values()))
+    assert caption.startswith("AUC against time, ")
+    assert [(point["ms"], point["auc"], point["front"]) for point in points] == [(2, 70, True), (5, 80, True)]
     assert not [s for s in sections([read(tmp_path / "times.json")]) if s.name == "networks"]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
@@ -10,7 +11,8 @@ import pandas as pd
 from sfic_bench.report.cells import bounds, count, estimate
 from sfic_bench.report.columns import INTERVAL, Cells, tabulated
 from sfic_bench.report.cost_tables import DEFAULT, Counted
-from sfic_bench.report.page.section import Section
+from sfic_bench.report.page.charts import pareto
+from sfic_bench.report.page.section import Charts, Section
 from sfic_bench.report.timing_tables import Compared
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.units import format_ratio
@@ -74,8 +76,24 @@ def side_by_side_section(costs: pd.DataFrame, times: pd.DataFrame, accuracies: p
             lead="One row for each network: what it costs, how long its fastest path takes, and how well it detects. "
             "The sections below show other paths and conventions, and the source of each figure.",
             tables=tables,
+            charts=_accuracy_against_time(times, accuracies),
             first=sum(len(table.rows) for table in tables) <= FEW,
         )
+
+
+def _accuracy_against_time(times: pd.DataFrame, accuracies: pd.DataFrame) -> Charts:
+    """A chart for each setting of time that has several networks whose accuracy is known."""
+    charts = {}
+    network = ["backbone", "alpha", "beta"]
+    if len(times) and len(accuracies):
+        fastest = times.dropna(subset=["ms"]).sort_values("ms").drop_duplicates(["setting", *network])
+        scores = accuracies.dropna(subset=["auc"]).drop(columns="line")
+        for setting, rows in fastest.groupby("setting", sort=False):
+            drawn = scores.merge(rows[[*network, "ms"]], on=network)
+            if len(drawn) > 1:
+                caption = f"AUC against time, {setting}; no point beats those on the dashed front in both"
+                charts[caption] = partial(pareto, drawn, "ms", "auc", highest=True, choose="task")
+    return charts
 
 
 def _by_network(frame: pd.DataFrame) -> dict[Network, Line]:
