@@ -107,10 +107,17 @@ def _verdict(
 
 
 def _environment(files: Sequence[ResultFile]) -> Section:
-    facts = [_facts(file) for file in files]
-    names = dict.fromkeys(name for some in facts for name in some)
-    columns = [Column(name=n) for n in ("", *(file.path.name for file in files))]
-    rows = [[name, *(some.get(name, "") for some in facts)] for name in names]
+    alike: list[tuple[dict[str, str], list[str]]] = []  # environments, and the files that were made in each
+    for file in files:
+        of_file = _facts(file)
+        same = next((names for facts, names in alike if facts == of_file), None)
+        if same is None:
+            alike.append((of_file, [file.path.name]))
+        else:
+            same.append(file.path.name)
+    names = dict.fromkeys(name for facts, _ in alike for name in facts)
+    columns = [Column(name=""), *(Column(name=", ".join(files_of)) for _, files_of in alike)]
+    rows = [[name, *(facts.get(name, "") for facts, _ in alike)] for name in names]
     tables = [Table(title="Environment", columns=columns, rows=rows, folded=True)]
     families = [(file.path.name, family) for file in files if file.timing for family in file.timing.families]
     if families:
