@@ -2,7 +2,8 @@
 
 For a network, vanilla and SFIC, all of these take turns on the same images: a bare loop of forward pass, backward pass
 and Adam on batches that are normalised already; the step of ``sfic-bench train`` without distortions and by the recipes
-``paper`` and ``modern``; the loader alone, which decodes JPEG files; and loader and step together.
+``paper`` and ``modern``; decoding JPEG files in this process alone; and step and loader together, whose processes
+decode meanwhile.
 """
 
 import json
@@ -97,9 +98,9 @@ def bare_loop(variant: Variant, setting: Setting, batch: Batch) -> Callable[[], 
 def contenders(variant: Variant, setting: Setting, images: Images) -> dict[str, Callable[[], object]]:
     """What takes turns for one network; each call handles one batch."""
 
-    def loader() -> Iterator[Batch]:
+    def loader(workers: int) -> Iterator[Batch]:
         order = Order(len(images), seed=1)
-        loaded = batches(images, order, setting.batch_size, setting.workers)
+        loaded = batches(images, order, setting.batch_size, workers)
         while True:
             yield from loaded
 
@@ -109,7 +110,7 @@ def contenders(variant: Variant, setting: Setting, images: Images) -> dict[str, 
         made.start_epoch(1)
         return made
 
-    alone, joined = loader(), loader()
+    alone, joined = loader(0), loader(setting.workers)
     batch = next(alone)
     plain, paper, modern = learner(PLAIN), learner({}), learner({}, "modern")
     return {
@@ -117,7 +118,7 @@ def contenders(variant: Variant, setting: Setting, images: Images) -> dict[str, 
         "step, no distortion": lambda: plain.step(batch, 0.5),
         "step, paper": lambda: paper.step(batch, 0.5),
         "step, modern": lambda: modern.step(batch, 0.5),
-        "loader": lambda: next(alone),
+        "decoding, one process": lambda: next(alone),
         "loader and step, paper": lambda: paper.step(next(joined), 0.5),
     }
 
