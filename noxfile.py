@@ -125,7 +125,7 @@ def explore(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """Convert other people's networks, in an environment of their own.
+    """Convert other people's networks, in an environment of their own; ``-- -m thorough`` tests what repeats others.
 
     torchvision's extension is built for another build of torch than the one for CPUs; it needs no more
     than operators' names here, and brings none of its dependencies.

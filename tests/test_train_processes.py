@@ -122,13 +122,15 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:
+    """Also with a frozen body in the first epoch, parts of a batch, clipped gradients and averaged weights."""
     manifest = write_splits(data)
-    small = ("--epochs", "1", "--batch-size", "4", "--input-size", str(SIZE), "--devices", "2")
+    small = ("--epochs", "2", "--batch-size", "8", "--input-size", str(SIZE), "--devices", "2", "--recipe", "modern",
+             "--freeze", "1", "--accumulate", "2")  # fmt: skip
     call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest), *small)
     done = torchrun(*call, "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert Run(tmp_path / "run").result().images == 7
-    assert done.stdout.count("after 1 epochs") == 1  # only one of the processes prints
+    assert done.stdout.count("after 2 epochs") == 1  # only one of the processes prints
 
 
 @pytest.mark.parametrize("shuffled", [False, True])

@@ -26,6 +26,7 @@ from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
 
 OF_TIMM = [name for name in PUBLISHED if name != "alexnet"]
+REPEATING = ("resnet101", "resnet152", "vgg16", "vgg19")
 CLASSES = 5
 
 
@@ -53,7 +54,10 @@ def check_equal(one: nn.Module, other: nn.Module, size: int = 96) -> None:
         torch.testing.assert_close(one(x), expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", OF_TIMM)
+@pytest.mark.parametrize(
+    "name",  # the others repeat the blocks of smaller ones
+    [pytest.param(n, marks=[pytest.mark.thorough] if n in REPEATING else []) for n in OF_TIMM],
+)
 def test_a_network_computes_what_timms_computes(name: str) -> None:
     published = theirs(name)
     network, fresh = ours(name, published.state_dict())
@@ -159,7 +163,10 @@ def test_weights_of_torchvisions_networks_come_from_its_server(
         torch.testing.assert_close(result, expected, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", [*CONVERTED, *REFUSED])
+@pytest.mark.parametrize(
+    "name",  # every sixth in every run
+    [pytest.param(n, marks=[pytest.mark.thorough] if i % 6 else []) for i, n in enumerate([*CONVERTED, *REFUSED])],
+)
 def test_the_head_is_what_depends_on_the_number_of_classes(name: str) -> None:
     # Those compute with tensors while they are built.
     device = None if "regnet" in name else "meta"
