@@ -107,7 +107,7 @@ def contenders(variant: Variant, setting: Setting, images: Images) -> dict[str, 
 
     def learner(changes: Mapping[str, object], name: str = "paper") -> Learner:
         recipe = recipe_of(name, {"input_size": setting.input_size, "batch_size": setting.batch_size, **changes})
-        made = Learner(new_fabric(recipe, TrainingDevices(device=setting.device)), variant, recipe, has_masks=False)
+        made = Learner(new_fabric(recipe, TrainingDevices(device=setting.device)), variant, recipe)
         made.start_epoch(1)
         return made
 

@@ -6,11 +6,13 @@ Each field of `Recipe` is an option, whose help is here and whose type and defau
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from sfic_bench.cli import options, training_options
 from sfic_bench.train.presets import Preset, recipe_of
 from sfic_bench.train.recipe import Augmentation, NetworkSettings, Optimisation, Recipe, TrainingDevices
 
@@ -54,12 +56,18 @@ HELP: Mapping[str, tuple[str | None, str]] = {
     "cutout": ("P", "Probability of a grey rectangle."),
     "cutout_share": ("X", "Largest share of the image that --cutout covers."),
     "draft": (None, "Decode a JPEG file at a half, quarter or eighth of its size where that is large enough."),
-    "device": (None, "The device to run on."),
-    "devices": ("N", "Devices on this machine; not needed under torchrun."),
-    "workers": ("N", "Processes that decode images, for each device."),
-    "skip_unreadable": (None, "Go on without images that cannot be read, and count them."),
 }  # fmt: skip
 """For each option its metavariable, if its kind does not tell, and its help."""
+
+DEVICE_OPTIONS: Mapping[str, Any] = {
+    "device": options.DeviceOption,
+    "devices": Annotated[
+        int, typer.Option("--devices", metavar="N", help="Devices on this machine; not needed under torchrun.")
+    ],
+    "workers": training_options.Workers,
+    "skip_unreadable": training_options.SkipUnreadable,
+}
+"""The fields of `TrainingDevices` that are options, those that other commands have too among them."""
 
 PANELS: Mapping[str, type] = {"Network": NetworkSettings, "Optimisation": Optimisation, "Augmentation": Augmentation}
 """The title of each group of options in a command's help."""
@@ -112,26 +120,27 @@ def _recipe_parameters(without: tuple[str, ...]) -> Iterator[inspect.Parameter]:
                 shown = default if isinstance(default, str) else f"{default:g}"
                 if isinstance(default, bool):
                     shown = "yes" if default else "no"
-                option = _option(field.name, kinds[field.name], paper=str(shown), rich_help_panel=title)
+                option = _option(field.name, kinds[field.name], paper=str(shown), panel=title)
                 yield _parameter(field.name, Annotated[kinds[field.name] | None, option], None)
 
 
 def _device_parameters() -> Iterator[inspect.Parameter]:
-    kinds, defaults = get_type_hints(TrainingDevices), TrainingDevices()
-    for name, kind in kinds.items():
-        if name in HELP:
-            option = _option(name, kind, rich_help_panel="Devices")
-            yield _parameter(name, Annotated[kind, option], getattr(defaults, name))
+    defaults = TrainingDevices()
+    for name, annotation in DEVICE_OPTIONS.items():
+        kind, option = get_args(annotation)
+        option = copy(option)
+        option.rich_help_panel = "Devices"
+        yield _parameter(name, Annotated[kind, option], getattr(defaults, name))
 
 
-def _option(name: str, kind: type, *, paper: str | None = None, **settings: Any) -> Any:
+def _option(name: str, kind: type, *, paper: str, panel: str) -> Any:
     """The option of a field, whose help says what the paper's recipe has; a preset's truth value can be negated."""
     metavar, text = HELP[name]
     flag = f"--{name.replace('_', '-')}"
-    if paper is not None:
-        text, settings = f"{text} \\[paper: {paper}]", {**settings, "show_default": False}
-        flag += f"/--no-{name.replace('_', '-')}" if kind is bool else ""
-    return typer.Option(flag, metavar=metavar, help=text, **settings)
+    if kind is bool:
+        flag += f"/--no-{name.replace('_', '-')}"
+    text = f"{text} \\[paper: {paper}]"
+    return typer.Option(flag, metavar=metavar, help=text, show_default=False, rich_help_panel=panel)
 
 
 def _parameter(name: str, annotation: Any, default: object) -> inspect.Parameter:

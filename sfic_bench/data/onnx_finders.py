@@ -176,9 +176,7 @@ def _session(path: Path, threads: int) -> tuple[Any, Decoder]:
 def _decoder_of(session: Any) -> Decoder | None:
     """What reads the outputs of a network, or ``None`` for one of no known family."""
     outputs = session.get_outputs()
-    if {o.name for o in outputs} == {
-        f"{name}_{stride}" for name in ("cls", "obj", "bbox", "kps") for stride in STRIDES
-    }:
+    if {o.name for o in outputs} == {f"{name}_{stride}" for name in YUNET for stride in STRIDES}:
         return _yunet
     if [o.shape[1] if len(o.shape) == 4 else None for o in outputs] == [1, 2, 2, 10]:
         return _centerface

@@ -27,7 +27,7 @@ from sfic_bench.sweep.jobs import AnyJob, CostJob, TimingJob, TrainJob
 from sfic_bench.sweep.jobs.job import Needs
 from sfic_bench.sweep.manifests import EMBEDDED, content_name, manifests, named_by_content
 from sfic_bench.train.presets import Preset, recipe_of
-from sfic_bench.train.recipe import EvaluationProtocol, Recipe
+from sfic_bench.train.recipe import IMAGENET_START, RANDOM_START, EvaluationProtocol, Recipe
 
 if TYPE_CHECKING:
     from sfic_bench.data.manifest import Manifest
@@ -178,7 +178,7 @@ class TrainingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
         source = str(changes.pop("recipe"))
         if source.endswith(".toml"):
             source = str((folder / source).resolve())
-        if changes.get("init", "random") not in ("random", "imagenet"):
+        if changes.get("init", RANDOM_START) not in (RANDOM_START, IMAGENET_START):
             changes["init"] = str((folder / str(changes["init"])).resolve())
         return recipe_of(source, changes)
 

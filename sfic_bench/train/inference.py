@@ -57,13 +57,17 @@ def predict(
     for batch in loader:
         note_unreadable(batch, frame)
         if len(batch):
-            logits = two_logits(model(augment(batch.images.to(fabric.device))))
-            scores[batch.indices.to(fabric.device)] = logits.double().softmax(dim=1)[:, 1]
+            scores[batch.indices.to(fabric.device)] = _fake(model, augment, batch.images.to(fabric.device))
     if fabric.world_size > 1:
         # Only one process has the score of an image, and the others have NaN.
         scores = cast(Tensor, fabric.all_gather(scores)).nanmean(dim=0)
     scored = frame.assign(score=scores.cpu().numpy())
     return scored[scored["score"].notna()].reset_index(drop=True)
+
+
+def _fake(model: nn.Module, augment: Augment, images: Tensor) -> Tensor:
+    """The probability of fake of each of N images, bytes N×3×S×S, in float64."""
+    return two_logits(model(augment(images))).double().softmax(dim=1)[:, 1]
 
 
 def _with_backbone(config: RunConfig, run: Run, backbone: str | None, trust_code: bool) -> Variant:
@@ -144,8 +148,7 @@ class TrainedNetwork:
         """
         self.model.eval()
         parts = (part.to(self.fabric.device) for part in torch.split(images, self.recipe.batch_size))
-        logits = torch.cat([two_logits(self.model(self.augment(part))) for part in parts])
-        return logits.double().softmax(dim=1)[:, 1].cpu()
+        return torch.cat([_fake(self.model, self.augment, part) for part in parts]).cpu()
 
     def predictions(
         self, frame: pd.DataFrame, folder: Path, *, workers: int = 0, skip_unreadable: bool = False

@@ -1,12 +1,17 @@
 """The settings by which networks are trained and tested; no torch is imported, since every command reads them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_type_hints
 
 from sfic_bench.choices import Initialisation, Interpolation, McsMode
 from sfic_bench.errors import LARGEST, InvalidValue, check_count, member
 from sfic_bench.measure.conditions import Device
+
+RANDOM_START, IMAGENET_START = "random", "imagenet"
+"""The first weights that are no path: drawn ones, and those that others have published."""
 
 
 class Precision(StrEnum):
@@ -72,7 +77,7 @@ class NetworkSettings:
     input_size: int = 256
     initialisation: Initialisation = Initialisation.RELEASED
     mcs: McsMode = McsMode.LEARNED
-    init: str = "random"
+    init: str = RANDOM_START
     freeze: int = 0
     fused: bool = True
 
@@ -160,12 +165,6 @@ class Augmentation:
     draft: bool = False
 
 
-ENUMS = {
-    "initialisation": Initialisation, "mcs": McsMode, "optimiser": Optimiser, "schedule": Schedule, "keep": Keep,
-    "precision": Precision, "interpolation": Interpolation,
-}  # fmt: skip
-"""The fields of a recipe that are one of a closed set."""
-
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("label_smoothing", "flip", "perspective", "resize", "blur", "brightness", "noise"), (0, 1)),
     **dict.fromkeys(("jpeg", "cutout", "cutout_share", "noise_std", "brightness_change"), (0, 1)),
@@ -220,6 +219,12 @@ class Recipe(Augmentation, Optimisation, NetworkSettings):
         else:
             rate = self.learning_rate * self.decay ** int(epochs)
         return rate * min(1.0, epochs / self.warmup) if self.warmup else rate
+
+
+ENUMS: Mapping[str, type[StrEnum]] = {
+    name: kind for name, kind in get_type_hints(Recipe).items() if issubclass(kind, StrEnum)
+}
+"""The fields of a recipe that are one of a closed set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

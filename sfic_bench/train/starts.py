@@ -5,10 +5,8 @@ from pathlib import Path
 from sfic_bench.networks.start import Start, check_same_network
 from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
+from sfic_bench.train.recipe import IMAGENET_START, RANDOM_START
 from sfic_bench.train.runs import Run
-
-RANDOM, IMAGENET_WEIGHTS = "random", "imagenet"
-"""The values of ``init`` that are no path."""
 
 
 def start_of(init: str, variant: Variant) -> Start | None:
@@ -19,9 +17,9 @@ def start_of(init: str, variant: Variant) -> Start | None:
         UnusableRun: for a folder that holds no finished run.
         SficBenchError: if published weights cannot be had; the message says what to bring.
     """
-    if init == RANDOM:
+    if init == RANDOM_START:
         return None
-    if init == IMAGENET_WEIGHTS:
+    if init == IMAGENET_START:
         return imagenet_start(variant.backbone)
     path = Path(init)
     return run_start(Run(path), variant) if path.is_dir() else file_start(path, variant.backbone)

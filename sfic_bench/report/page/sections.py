@@ -107,17 +107,13 @@ def _verdict(
 
 
 def _environment(files: Sequence[ResultFile]) -> Section:
-    alike: list[tuple[dict[str, str], list[str]]] = []  # environments, and the files that were made in each
+    made_in: dict[tuple[tuple[str, str], ...], list[str]] = {}  # the files of each environment
     for file in files:
-        of_file = _facts(file)
-        same = next((names for facts, names in alike if facts == of_file), None)
-        if same is None:
-            alike.append((of_file, [file.path.name]))
-        else:
-            same.append(file.path.name)
-    names = dict.fromkeys(name for facts, _ in alike for name in facts)
-    columns = [Column(name=""), *(Column(name=", ".join(files_of)) for _, files_of in alike)]
-    rows = [[name, *(facts.get(name, "") for facts, _ in alike)] for name in names]
+        made_in.setdefault(tuple(_facts(file).items()), []).append(file.path.name)
+    environments = [dict(facts) for facts in made_in]
+    names = dict.fromkeys(name for facts in environments for name in facts)
+    columns = [Column(name=""), *(Column(name=", ".join(files_of)) for files_of in made_in.values())]
+    rows = [[name, *(facts.get(name, "") for facts in environments)] for name in names]
     tables = [Table(title="Environment", columns=columns, rows=rows, folded=True)]
     families = [(file.path.name, family) for file in files if file.timing for family in file.timing.families]
     if families:
