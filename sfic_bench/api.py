@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sfic_bench.choices import Initialisation, McsMode
+from sfic_bench.choices import Initialisation, McsMode, OnUnsupported
 from sfic_bench.convert import (
     ConversionOptions,
     ExplainedOperation,
@@ -30,7 +30,7 @@ from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
 from sfic_bench.networks.start import build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start
-from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.variant import Variant
 from sfic_bench.results.cost import CostRow, LayerRow
 
 __all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
@@ -44,7 +44,7 @@ def build(
     classes: int = 2,
     mcs: McsMode | str = McsMode.LEARNED,
     initialisation: Initialisation | str = Initialisation.RELEASED,
-    on_unsupported: str = "error",
+    on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
     weights: Path | str | None = None,
     input_size: int = 256,
     device: torch.device | str | None = None,
@@ -200,16 +200,19 @@ class Explanation:
     Attributes:
         placement: the places of Stage 1 and Stage 3.
         operations: what becomes of each operation that a pair reaches and of each convolution, in order.
+        share: of the MACs of all convolutions, those of layers that become stages, at 256×256 pixels.
     """
 
     placement: Placement
     operations: tuple[ExplainedOperation, ...]
+    share: float
 
     @property
     def summary(self) -> str:
         """How many operations have each role."""
         counts = Counter(operation.role for operation in self.operations)
-        return ", ".join(f"{role}: {count}" for role, count in counts.items())
+        roles = ", ".join(f"{role}: {count}" for role, count in counts.items())
+        return f"{roles}; {self.share:.0%} of the convolutions' MACs on pairs"
 
     def __str__(self) -> str:
         rows = [
@@ -229,7 +232,7 @@ def explain_placement(
     *,
     alpha: float = 0.5,
     placement: Placement | None = None,
-    on_unsupported: str = "error",
+    on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
 ) -> Explanation:
     """What `to_sfic` would do to ``model``, which is not changed.
 
@@ -240,6 +243,7 @@ def explain_placement(
         UnsupportedModel: as `to_sfic` does.
     """
     graph = graph_of(model)
-    placement = placement or placement_of(graph)
+    placement = placement or placement_of(graph, divides=on_unsupported == OnUnsupported.JOIN)
     options = ConversionOptions(placement=placement, alpha=alpha, beta=1.0, on_unsupported=on_unsupported, share=True)
-    return Explanation(placement=placement, operations=convert(graph, options).operations)
+    converted = convert(graph, options)
+    return Explanation(placement=placement, operations=converted.operations, share=converted.share())

@@ -24,6 +24,14 @@ class Initialisation(StrEnum):
     TORCH = "torch"
 
 
+class OnUnsupported(StrEnum):
+    """What happens to an operation that has no meaning on a pair, see `sfic_bench.to_sfic`."""
+
+    ERROR = "error"
+    JOIN = "join"
+    KEEP = "keep"
+
+
 class TableNumber(StrEnum):
     """The paper's tables of accuracies."""
 

@@ -225,7 +225,7 @@ def test_combining_two_pairs(combine: Combine) -> None:
 )
 def test_what_cannot_be_converted_is_named(combine: Combine, words: str) -> None:
     with pytest.raises(UnsupportedModel, match=words):
-        to_sfic(Residual(combine), alpha=0.5, beta=0.5, placement=STAGES)
+        to_sfic(Residual(combine), alpha=0.5, beta=0.5, placement=STAGES, on_unsupported="error")
 
 
 def test_a_module_that_cannot_be_converted_is_named() -> None:
@@ -233,7 +233,7 @@ def test_a_module_that_cannot_be_converted_is_named() -> None:
         nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Softmax(dim=1), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 3)
     )
     with pytest.raises(UnsupportedModel, match=r"node '_2' \(2\).*Softmax has no meaning on a pair"):
-        to_sfic(net, alpha=0.5, beta=0.5)
+        to_sfic(net, alpha=0.5, beta=0.5, on_unsupported="error")
 
 
 @pytest.mark.parametrize(

@@ -164,4 +164,4 @@ def test_attention_over_places_is_no_gate_over_channels() -> None:
             return x * x.mean(1, keepdim=True).sigmoid()
 
     with pytest.raises(UnsupportedModel, match=r"node 'mean' \(middle\).*mean\(\) has no meaning on a pair"):
-        to_sfic(Body(Places(6), 6), alpha=0.5, beta=0.5)
+        to_sfic(Body(Places(6), 6), alpha=0.5, beta=0.5, on_unsupported="error")

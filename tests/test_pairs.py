@@ -144,8 +144,8 @@ class Attention(nn.Module):
 
 def test_unsupported_operations_can_be_kept() -> None:
     vanilla = Body(Attention()).double()
-    with pytest.raises(UnsupportedModel, match=r"node 'mean' \(middle\).*on_unsupported='keep'"):
-        to_sfic(vanilla, alpha=0.5, beta=1.0)
+    with pytest.raises(UnsupportedModel, match=r"node 'mean' \(middle\).*on_unsupported='join'"):
+        to_sfic(vanilla, alpha=0.5, beta=1.0, on_unsupported="error")
     sfic = to_sfic(vanilla, alpha=0.5, beta=1.0, on_unsupported="keep")
     assert parity(vanilla, sfic).unexplained == 0
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
@@ -161,18 +161,18 @@ def test_unsupported_operations_can_be_kept() -> None:
             Applied(lambda x: x.flatten(2).unflatten(2, (8, 8))),  # type: ignore[no-untyped-call]  # torch declares no types for it
             r"node 'flatten' \(middle\).*no meaning on a pair",
         ),
-        (Applied(lambda x: x.permute(0, 2, 3, 1).permute(0, 3, 1, 2)), r"\.permute\(\) has no meaning"),
+        (Applied(lambda x: x.permute(0, 2, 3, 1).cumsum(-1).permute(0, 3, 1, 2)), r"\.cumsum\(\) has no meaning"),
         (
             nn.Conv2d(12, 12, 3, padding=1, padding_mode="circular"),
             "padding mode 'circular' is not supported",
         ),
         (nn.ConvTranspose2d(12, 12, 1), "ConvTranspose2d has no meaning on a pair"),
-        (Applied(lambda x: F.interpolate(x, size=x.shape[2:])), "interpolate"),
+        (Applied(lambda x: x.flip(1)), r"\.flip\(\) has no meaning"),
     ],
 )
 def test_refusals_name_node_and_module(middle: nn.Module, words: str) -> None:
     with pytest.raises(UnsupportedModel, match=words):
-        to_sfic(Body(middle), alpha=0.5, beta=0.5)
+        to_sfic(Body(middle), alpha=0.5, beta=0.5, on_unsupported="error")
 
 
 def test_layouts() -> None:

@@ -2,9 +2,10 @@ from typing import cast
 
 import pytest
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.networks.grid import Grid
-from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.variant import Variant
 
 
 def test_a_grid_has_the_vanilla_network_first() -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.cli.recipe_options import with_recipe
-from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.accuracy_tables import matrix_tables, protocol_table
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
@@ -31,7 +31,7 @@ def accuracy_command(
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
     recipe: Recipe,
     devices: TrainingDevices,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:

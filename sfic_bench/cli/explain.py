@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.networks.ratios import check_alpha
-from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report.cells import number
 from sfic_bench.report.columns import Cells, tabulated
 from sfic_bench.results.catalogue import ExplainedRow, PlacementResult
@@ -17,7 +17,7 @@ from sfic_bench.results.environment import environment
 def explain_command(
     backbone: options.Backbone = "resnet26",
     alpha: Annotated[float, typer.Option(metavar="A", help="Share of the frequency channels.")] = 0.5,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     all: Annotated[bool, typer.Option("--all", help="Show norms, activations and sums, too.")] = False,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
@@ -48,5 +48,5 @@ def explain_command(
     )
     title = f"{backbone} as an SFIC network, α = {alpha:g}"
     table = tabulated(title, columns, rows, notes=[explanation.summary])
-    result = PlacementResult(environment=environment(), backbone=backbone, rows=rows)
+    result = PlacementResult(environment=environment(), backbone=backbone, rows=rows, share=explanation.share)
     out.emit(View(result=result, tables=[table], rows=rows))

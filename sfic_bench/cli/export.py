@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import say
 from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable
-from sfic_bench.networks.variant import OnUnsupported
 
 if TYPE_CHECKING:
     from sfic_bench.train.inference import TrainedNetwork
@@ -34,7 +34,7 @@ def export_command(
     ] = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     trust_code: training_options.TrustCode = False,
 ) -> None:
     """Write a fused network for inference, any batch size, after comparing the file with torch.

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import replace
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress
 from sfic_bench.networks.grid import Grid
-from sfic_bench.networks.variant import OnUnsupported
 from sfic_bench.report import Table
 from sfic_bench.report.cells import size
 from sfic_bench.report.columns import tabulated
@@ -37,7 +37,7 @@ def flops_command(
     beta: options.Betas = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     convention: Annotated[
         str | None,
         typer.Option(

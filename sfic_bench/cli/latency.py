@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
 from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 from sfic_bench.networks.grid import Grid
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
-from sfic_bench.networks.variant import OnUnsupported, Stage2Layer, Variant
+from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.timing import TimingResult
 
@@ -30,7 +31,7 @@ def latency_command(
     training: options.Training = False,
     flush_l2: options.FlushL2 = True,
     energy: options.EnergyOption = True,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     max_seconds: options.MaxSeconds = 30.0,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli.output import Format, say
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
@@ -14,7 +15,6 @@ from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
 from sfic_bench.networks.grid import Grid, grid_of
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
-from sfic_bench.networks.variant import OnUnsupported
 
 
 def _complete_backbones(incomplete: str) -> list[str]:
@@ -72,7 +72,9 @@ Betas = Annotated[str | None, betas_option("the paper's .25, .5, .75, 1")]
 Unsupported = Annotated[
     OnUnsupported,
     typer.Option(
-        "--on-unsupported", help="Treat an operation without a meaning on a pair as an error, or keep it vanilla."
+        "--on-unsupported",
+        help="What an operation without a meaning on a pair does: be an error, run on the joined pair, or run on it "
+        "and keep vanilla what follows.",
     ),
 ]
 InputSize = Annotated[int, typer.Option(metavar="N", help="Height and width of the input, pixels.")]
@@ -130,7 +132,7 @@ OutputOption = Annotated[
 
 
 def grid(
-    names: str, alphas: str | None, betas: str | None, on_unsupported: OnUnsupported = OnUnsupported.ERROR, *,
+    names: str, alphas: str | None, betas: str | None, on_unsupported: OnUnsupported = OnUnsupported.JOIN, *,
     default_alphas: tuple[float, ...] = PAPER_ALPHAS, default_betas: tuple[float, ...] = PAPER_BETAS,
 ) -> Grid:  # fmt: skip
     """The grid that ``--backbone``, ``--alpha``, ``--beta`` and ``--on-unsupported`` ask for; see `grid_of`.

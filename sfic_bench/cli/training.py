@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
 from sfic_bench.cli.recipe_options import with_recipe
@@ -14,7 +15,7 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks import registry
-from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.variant import Variant
 from sfic_bench.report.score_tables import score_tables, thresholds_remark
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import ScoresResult
@@ -33,7 +34,7 @@ def train_command(
     recipe: Recipe,
     devices: TrainingDevices,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    on_unsupported: options.Unsupported = OnUnsupported.ERROR,
+    on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Train one network and score it on the test split, by the paper's recipe unless --recipe names another.

@@ -1,13 +1,16 @@
 """The new graph of a rewrite, as it grows."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import takewhile
 
 from torch import fx, nn
 from torch.fx.node import Argument
 
 from sfic_bench.convert.layout import Layout
-from sfic_bench.convert.values import Folded, Paired, Single
+from sfic_bench.convert.values import STANDARD, Axes, Folded, Paired, Single
+from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn.adapters import Divide, Join
 
 SIZE_ARITHMETIC = frozenset(
@@ -22,13 +25,14 @@ class Building:
     def __init__(self) -> None:
         self.graph = fx.Graph()
         self.modules: dict[str, object] = {}
+        self._joined: dict[fx.Node, fx.Node] = {}
 
     def call(self, path: str, *args: Argument, **kwargs: Argument) -> fx.Node:
         return self.graph.call_module(path, args, kwargs)
 
     def call_new(self, name: str, module: nn.Module, *args: Argument, **kwargs: Argument) -> fx.Node:
         """Call ``module``, which nothing else calls, under ``name`` or a name like it that is free."""
-        while name in self.modules:
+        while name in self.modules or hasattr(nn.Module, name.rpartition(".")[2]):  # such as ``float``
             name += "_"
         self.modules[name] = module
         return self.call(name, *args, **kwargs)
@@ -50,8 +54,32 @@ class Building:
             matrix = (value.rows, value.columns)
             node = self.graph.call_method("unflatten", (self.join(value.pair).node, 1, matrix))
             return Single(self.graph.call_method("transpose", (node, 1, 2)) if value.transposed else node)
-        node = self.call_new(f"{value.node.name}_joined", Join(value.layout.places), value.node)
-        return Single(node, value.layout.total)
+        joined = self._joined.get(value.node)
+        if joined is None:
+            joined = self.call_new(f"{value.node.name}_joined", Join(value.layout.places), value.node)
+            self._joined[value.node] = joined
+        if value.axes != STANDARD:
+            joined = self.graph.call_method("permute", (joined, *value.axes))
+        return Single(joined, value.layout.total)
+
+    def in_standard_order(self, tensor: fx.Node, rank: int, axes: Axes) -> fx.Node:
+        """A single tensor of ``rank`` axes, which are the last of ``axes``, as ``[B, C, H, W]``."""
+        for _ in range(len(STANDARD) - rank):
+            tensor = self.graph.call_method("unsqueeze", (tensor, 0))
+        return self.graph.call_method("permute", (tensor, *(axes.index(axis) for axis in STANDARD)))
+
+    @contextmanager
+    def undone_if_refused(self) -> Iterator[None]:
+        """Take back all nodes that are added before an `UnsupportedModel` is raised."""
+        last = next(reversed(self.graph.nodes), None)
+        try:
+            yield
+        except UnsupportedModel:
+            added = list(takewhile(lambda node: node is not last, reversed(self.graph.nodes)))
+            for node in added:
+                self.graph.erase_node(node)
+            self._joined = {pair: joined for pair, joined in self._joined.items() if joined not in added}
+            raise
 
     def network(self, name: str, original: nn.Module) -> fx.GraphModule:
         """The finished network; each module has the mode (training or evaluation) of its namesake in ``original``."""

@@ -5,16 +5,19 @@ operation (see `sfic_bench.convert.rules`). Which values are pairs follows from 
 travels along with it and is never worked out anew.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import fx, nn
 
-from sfic_bench.choices import McsMode
+from sfic_bench.choices import McsMode, OnUnsupported
 from sfic_bench.convert.graph import graph_of
-from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation
+from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation, Refusal
 from sfic_bench.convert.options import ConversionOptions, Placement
 from sfic_bench.convert.placement import placement_of
 from sfic_bench.convert.rules import rule_for
+from sfic_bench.convert.share import check_share, share_on_pairs
 from sfic_bench.convert.values import Paired, Value, Vector
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import Split, Stage1
@@ -29,7 +32,7 @@ def to_sfic(
     *,
     placement: Placement | None = None,
     mcs: McsMode | str = McsMode.LEARNED,
-    on_unsupported: str = "error",
+    on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
     share: bool = False,
 ) -> fx.GraphModule:
     """The SFIC form of a vanilla network, a new module with weights of its own.
@@ -46,20 +49,24 @@ def to_sfic(
         beta: height and width of the frequency branch over those of the spatial one, in (0, 1].
         placement: where Stage 1 and Stage 3 go; by default `placement_of` the network.
         mcs: see `sfic_bench.nn.MCSConv`.
-        on_unsupported: an operation without a meaning on a pair raises (``"error"``), or runs on the
-            joined pair as it is in the vanilla network (``"keep"``); its result is a single tensor.
+        on_unsupported: an operation without a meaning on a pair, such as attention between places, runs on the joined
+            pair as it is in the vanilla network, at the size of S. The next convolution divides its result into a pair
+            again (``"join"``), or it and all that follows stay vanilla until a sum with a pair (``"keep"``). With
+            ``"error"`` it is refused.
         share: use the modules that stay as they are instead of copies of them, for a network that is
             only looked at.
 
     Raises:
         ValueError: for a ratio out of range.
-        UnsupportedModel: for an operation that cannot run on a pair, named by node and module.
+        UnsupportedModel: for an operation without a meaning on a pair that is to be an error, named by node and module;
+            with ``"join"``, if less than half of the convolutions' MACs would lie on pairs; for a network without a
+            place for Stage 1, or one whose result would be a pair.
     """
     Split.of(0, alpha)
     check_beta(beta)
     vanilla = graph_of(model)
     options = ConversionOptions(
-        placement=placement or placement_of(vanilla),
+        placement=placement or placement_of(vanilla, divides=on_unsupported == OnUnsupported.JOIN),
         alpha=alpha,
         beta=beta,
         mcs=mcs,
@@ -89,10 +96,16 @@ def set_beta(model: nn.Module, beta: float) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Converted:
-    """An SFIC network, and what has become of the vanilla network's operations, in order."""
+    """An SFIC network, and what has become of the vanilla network's operations, in order.
+
+    Attributes:
+        share: of the MACs of all convolutions (and of linear layers on maps), those of layers that have become stages,
+            at 256×256 pixels.
+    """
 
     network: fx.GraphModule
     operations: tuple[ExplainedOperation, ...]
+    share: Callable[[], float]
 
 
 def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
@@ -105,19 +118,29 @@ def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
     conversion = Conversion(vanilla, options)
     placement = options.placement
     for name in (*placement.stage1, *placement.stage3, *placement.reads, *placement.reads.values()):
-        if not isinstance(conversion.modules.get(name), nn.Conv2d) or name not in conversion.calls:
-            raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d of this network")
+        if not isinstance(conversion.modules.get(name), nn.Conv2d | nn.Linear) or name not in conversion.calls:
+            raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d or Linear of this network")
     for node in vanilla.graph.nodes:
         conversion.values[node] = _value_of(Operation(conversion, node))
     network = conversion.building.network(f"SFIC{type(vanilla).__name__}", vanilla)
-    return Converted(network=network, operations=tuple(conversion.explained))
+    if options.on_unsupported == OnUnsupported.JOIN:
+        check_share(conversion)
+    return Converted(network=network, operations=tuple(conversion.explained), share=partial(share_on_pairs, conversion))
 
 
 def _value_of(operation: Operation) -> Value:
     rule = rule_for(operation)
     if rule is None or not operation.values:
         return operation.as_in_vanilla()
-    value = rule.meaning(operation)
+    explained = len(operation.conversion.explained)
+    try:
+        with operation.building.undone_if_refused():
+            value = rule.meaning(operation)
+    except Refusal:
+        if operation.options.on_unsupported == OnUnsupported.ERROR:
+            raise
+        del operation.conversion.explained[explained:]
+        return operation.as_in_vanilla()
     if isinstance(value, Paired) and rule.pools(operation):
-        return Vector(value.node, value.layout)
+        return Vector(value.node, value.layout, value.axes)
     return value

@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfic_bench.convert.values import STANDARD, Axes
 from sfic_bench.errors import UnsupportedModel, first_line
 
 WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -71,10 +72,11 @@ class Call:
     Attributes:
         module: the module that it calls, if it calls one.
         path: the qualified name of that module, or an empty string.
+        axes: of the map that it reads.
     """
 
-    def __init__(self, node: fx.Node, modules: Mapping[str, nn.Module]) -> None:
-        self.node = node
+    def __init__(self, node: fx.Node, modules: Mapping[str, nn.Module], axes: Axes = STANDARD) -> None:
+        self.node, self.axes = node, axes
         self.path = str(node.target) if node.op == "call_module" else ""
         self.module = modules[self.path] if self.path else None
 
@@ -102,6 +104,10 @@ class Call:
         function = getattr(torch.Tensor, target) if isinstance(target, str) else target
         assert callable(function)
         return function
+
+    def is_channels(self, axis: Argument) -> bool:
+        """Whether ``axis``, which may count from the end, is that of the channels."""
+        return isinstance(axis, int) and -4 <= axis < 4 and self.axes[axis] == 1
 
     def argument(self, place: int, name: str, default: Argument = None) -> Argument:
         """An argument, by its place or its name."""

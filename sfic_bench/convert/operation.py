@@ -1,27 +1,35 @@
 """One operation of a vanilla network, and what a rule can make of it in the new graph."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.convert.building import Building
+from sfic_bench.convert.facts import Facts
 from sfic_bench.convert.graph import Call, nodes_in
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.options import ConversionOptions
-from sfic_bench.convert.values import Folded, Paired, Parts, Single, Value, Vector
+from sfic_bench.convert.values import STANDARD, Folded, Paired, Parts, Single, Value, Vector
 from sfic_bench.convert.weights import redundant_biases, without_bias
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn import PerBranch, Split
 
 Role = Literal["Stage 1", "Stage 2", "Stage 3", "vanilla", "per branch", "divide", "join", "kept"]
 """``vanilla`` is a convolution outside the pairs, ``divide`` a single tensor that becomes a pair, ``join`` a pair that
-becomes a single tensor, and ``kept`` an operation that stays vanilla because it has no meaning on a pair."""
+becomes a single tensor, and ``kept`` an operation that runs on the joined pair, since it has no meaning on a pair."""
+
+ONE_FOR_ALL = Layout((0,), (0,))
+"""The layout of a tensor with one channel, which both branches read."""
 
 EXACT = "a pooled pair: exact, and at no cost"
 """The note for a `Vector` that is joined."""
+
+AT_S = "on the joined pair, at the size of S"
+"""The note for an operation without a meaning on a pair."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +55,7 @@ class Conversion:
         values: what each node of the vanilla graph has become so far.
         layouts: the layout that each convolution and each norm reads, by its name in the new network; ``None`` for a
             tensor.
+        facts: the values of the vanilla network.
     """
 
     def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions) -> None:
@@ -54,7 +63,7 @@ class Conversion:
         self.modules = dict(vanilla.named_modules())
         self.calls = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
         self.dropped_biases = redundant_biases(vanilla)
-        self.building = Building()
+        self.building, self.facts = Building(), Facts(vanilla)
         self.values: dict[fx.Node, Value] = {}
         self.layouts: dict[str, Layout | None] = {}
         self.explained: list[ExplainedOperation] = []
@@ -70,13 +79,14 @@ class Operation(Call):
     """
 
     def __init__(self, conversion: Conversion, node: fx.Node) -> None:
-        super().__init__(node, conversion.modules)
         self.conversion, self.building, self.options = conversion, conversion.building, conversion.options
+        super().__init__(node, conversion.modules)
         reads = self.options.placement.reads.get(self.path)
         source = node if reads is None else conversion.calls[reads]
         self.values = {n: conversion.values[n] for n in nodes_in(source.args, source.kwargs)}
         self.inputs = tuple(self.values.values())
         self.pairs = [value for value in self.inputs if isinstance(value, Paired)]
+        self.axes = self.pairs[0].axes if self.pairs else STANDARD
 
     @property
     def name(self) -> str:
@@ -94,14 +104,20 @@ class Operation(Call):
         """The operation as the vanilla network has it, on single tensors; pairs are joined where they may be.
 
         A `Vector` may always be joined, since that is exact. Any other pair may be where the classifier needs a tensor
-        that no Stage 3 gives, and for the sake of an operation that is kept vanilla. The result has ``channels``, see
-        `Single`.
+        that no Stage 3 gives, and for the sake of an operation without a meaning on a pair, unless that is to be an
+        error. The result has ``channels``, see `Single`.
 
         Raises:
             UnsupportedModel: if the operation reads a pair that may not be joined.
         """
         joined = self._joined_pairs()
         values = self.conversion.values
+        singles = [value for value in self.inputs if isinstance(value, Single)]
+        is_fused = any(value.is_fused for value in singles) or self.path in self.options.placement.stage3
+        beside = next((value.beside for value in singles if value.beside is not None), None)
+        if self.options.on_unsupported == OnUnsupported.JOIN:
+            maps = (p for p in self.pairs if not isinstance(p, Vector))
+            beside = beside or next(maps, None)
         if self.node.op == "get_attr":
             channels = _channels_of_constant(self.building.read_attribute(self.node, self.conversion.vanilla))
         if self.module is not None:
@@ -109,7 +125,7 @@ class Operation(Call):
                 raise self.refusal(f"{self.description} serves a pair before and a single tensor here")
             self.building.modules.setdefault(self.path, self._unchanged(self.module))
         copied = self.building.graph.node_copy(self.node, lambda n: self.tensor(joined.get(n, values[n])))
-        return Single(copied, channels)
+        return Single(copied, channels, None if is_fused else beside, is_fused)
 
     def _joined_pairs(self) -> dict[fx.Node, Single]:
         pairs = {n: v for n, v in self.values.items() if isinstance(v, Paired | Folded)}
@@ -119,12 +135,12 @@ class Operation(Call):
         may_join = are_vectors or self._is_classifiers()
         if not may_join and self.node.op == "output":
             raise self.refusal("the result is a pair: no Stage 3 on the way to it")
-        if not may_join and self.options.on_unsupported == "error":
+        if not may_join and self.options.on_unsupported == OnUnsupported.ERROR:
             raise self.refusal(
-                f"{self.description} has no meaning on a pair; on_unsupported='keep' (--on-unsupported keep) "
-                "leaves it vanilla"
+                f"{self.description} has no meaning on a pair; on_unsupported='join' (--on-unsupported join) joins "
+                "the pair for it and divides the result again"
             )
-        self.explain("join" if may_join else "kept", note=EXACT if are_vectors else "")
+        self.explain("join" if may_join else "kept", note=EXACT if are_vectors else "" if may_join else AT_S)
         return {n: self.building.join(value) for n, value in pairs.items()}
 
     def _is_classifiers(self) -> bool:
@@ -150,7 +166,10 @@ class Operation(Call):
             args: its arguments; by default all those of the vanilla call.
             name: of a module that serves several calls; by default the call has a module of its own.
         """
-        lead = next((p for p in self.pairs if not isinstance(p, Vector)), self.pairs[0])
+        maps = [pair for pair in self.pairs if not isinstance(pair, Vector)] or self.pairs
+        lead = max(maps, key=lambda pair: pair.layout.total)  # the first of several
+        if any(pair.axes != lead.axes for pair in self.pairs):
+            raise self.refusal("it combines pairs whose axes are in different orders")
         aligned = {n: self._beside(lead, n, value) for n, value in self.values.items()}
         kwargs = self.node.kwargs if args is None else {}
         new_args = fx.map_arg(self.node.args if args is None else args, aligned.__getitem__)
@@ -162,7 +181,7 @@ class Operation(Call):
             node = self.building.call_new(self.name, PerBranch(function), *new_args, **new_kwargs)
         self.explain("per branch", lead.layout.split)
         is_vector = all(isinstance(v, Vector) or (isinstance(v, Single) and v.channels == 0) for v in self.inputs)
-        return (Vector if is_vector else Paired)(node, lead.layout)
+        return (Vector if is_vector else Paired)(node, lead.layout, lead.axes)
 
     def remember_layout(self, name: str, layout: Layout | None) -> None:
         """Note the layout that the module ``name`` of the new network reads.
@@ -180,15 +199,35 @@ class Operation(Call):
         if isinstance(value, Paired):
             if value.layout == lead.layout:
                 return value.node
-            return self.building.divide(self.building.join(value), lead.layout, lead).node
-        if not isinstance(value, Single) or value.channels == 0:
+            layout = ONE_FOR_ALL if value.layout.total == 1 else lead.layout
+            return self.building.divide(self.building.join(replace(value, axes=STANDARD)), layout, lead).node
+        if not isinstance(value, Single):
             return self.tensor(value)
-        return self.divided(source, value, Layout((0,), (0,)) if value.channels == 1 else lead.layout, lead).node
+        count = self.channels_of(source, value)
+        if count == 0:
+            return self.tensor(value)
+        if count not in (None, 1, lead.layout.total):
+            raise self.refusal(f"it combines {lead.layout.total} channels with {count} of {source.name!r}")
+        return self.divided(source, value, ONE_FOR_ALL if count == 1 else lead.layout, lead).node
+
+    def channels_of(self, source: fx.Node, tensor: Single) -> int | None:
+        """How many channels a single tensor has where the pairs have theirs, see `Single`; ``source`` has become it."""
+        if tensor.channels is not None and self.axes == STANDARD:
+            return tensor.channels
+        shape = self.conversion.facts.shape(source)
+        axis = self.axes.index(1) - len(STANDARD)  # counted from the end, as broadcasting does
+        if shape is None:
+            return None if isinstance(self.conversion.facts.value(source), list | tuple) else 0
+        return shape[axis] if len(shape) >= -axis else 0
 
     def divided(self, source: fx.Node, tensor: Single, layout: Layout, like: Paired) -> Paired:
         """The single tensor that ``source`` has become as a pair with ``layout``, resized as ``like`` is."""
         self.explain("divide", layout.split, source=source)
-        return self.building.divide(tensor, layout, like)
+        if like.axes != STANDARD:
+            shape = self.conversion.facts.shape(source)
+            assert shape is not None
+            tensor = replace(tensor, node=self.building.in_standard_order(tensor.node, len(shape), like.axes))
+        return replace(self.building.divide(tensor, layout, like), axes=like.axes)
 
     def tensor(self, value: Value) -> Argument:
         """A single tensor, or a tuple of them, as an argument.
@@ -212,14 +251,19 @@ class Operation(Call):
         explained = ExplainedOperation(path=path, operation=call.description, role=role, split=split, note=note)
         self.conversion.explained.append(explained)
 
-    def refusal(self, reason: str) -> UnsupportedModel:
+    def refusal(self, reason: str) -> "Refusal":
+        """The error that the operation has no meaning on the pairs that it reads."""
         place = self.place or "the network itself"
-        return UnsupportedModel(f"node {self.node.name!r} ({place}) cannot be converted: {reason}")
+        return Refusal(f"node {self.node.name!r} ({place}) cannot be converted: {reason}")
 
     def _unchanged(self, module: nn.Module) -> nn.Module:
         """A module that stays as it is, except for a bias that BatchNorm makes redundant."""
         bias = self.conversion.dropped_biases.get(self.path)
         return module if self.options.share and bias is None else without_bias(module, bias)
+
+
+class Refusal(UnsupportedModel):
+    """An operation has no meaning on the pairs that it reads; it may be done on their joined tensors."""
 
 
 def _channels_of_constant(value: object) -> int | None:

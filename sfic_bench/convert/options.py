@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sfic_bench.choices import McsMode
+from sfic_bench.choices import McsMode, OnUnsupported
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,6 @@ class ConversionOptions:
     alpha: float
     beta: float
     mcs: McsMode | str = McsMode.LEARNED
-    on_unsupported: str = "error"
+    on_unsupported: OnUnsupported | str = OnUnsupported.JOIN
     rounds_down: bool = False
     share: bool = False

@@ -1,10 +1,12 @@
 """Why an SFIC network does not have exactly as many parameters as its vanilla one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import nn
 
 from sfic_bench.nn import MCSConv, Stage1
+from sfic_bench.nn.stages import StageBase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +50,20 @@ def parity(vanilla: nn.Module, sfic: nn.Module) -> Parity:
         sfic=sum(p.numel() for p in sfic.parameters()),
         mcs=sum(m.weight.numel() for m in sfic.modules() if isinstance(m, MCSConv)),
         grouped_stage1=grouped,
-        conv_biases=_conv_biases(sfic) - _conv_biases(vanilla),
+        conv_biases=_dropped_biases(vanilla, sfic),
     )
 
 
-def _conv_biases(model: nn.Module) -> int:
-    return sum(m.bias.numel() for m in model.modules() if isinstance(m, nn.Conv2d) and m.bias is not None)
+def _dropped_biases(vanilla: nn.Module, sfic: nn.Module) -> int:
+    """By how much the biases of convolutions differ; a linear layer of a map has become a convolution."""
+    stages = {name for name, m in sfic.named_modules() if isinstance(m, StageBase)}
+    linears = [m for name, m in vanilla.named_modules() if isinstance(m, nn.Linear) and name in stages]
+    return _biases(_convolutions(sfic)) - _biases([*_convolutions(vanilla), *linears])
+
+
+def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
+    return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+
+def _biases(layers: Iterable[nn.Conv2d | nn.Linear]) -> int:
+    return sum(layer.bias.numel() for layer in layers if layer.bias is not None)

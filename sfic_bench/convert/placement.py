@@ -14,6 +14,8 @@ from torch import fx, nn
 from sfic_bench.convert.graph import Call, nodes_in
 from sfic_bench.convert.options import Placement
 from sfic_bench.convert.rules import rule_for
+from sfic_bench.convert.stages import check_is_replaceable
+from sfic_bench.convert.values import STANDARD, Axes
 from sfic_bench.errors import UnsupportedModel
 
 RESNET = Placement(
@@ -29,8 +31,10 @@ RESNET = Placement(
 """Bottleneck ResNets with torchvision's names."""
 
 
-def placement_of(graph: fx.GraphModule) -> Placement:
+def placement_of(graph: fx.GraphModule, divides: bool = True) -> Placement:
     """The paper's placement where the paper has one for this structure, else `automatic`.
+
+    ``divides`` says whether a convolution divides a tensor that has been joined for want of a meaning on a pair.
 
     Bottleneck ResNets are known by their names (not wider ones, whose shortcut cannot read Stage 1's result). In a
     chain (VGG, MobileNet v1) the first convolution is the head, the second becomes Stage 1 and the last Stage 3; the
@@ -47,22 +51,23 @@ def placement_of(graph: fx.GraphModule) -> Placement:
         return RESNET
     chain = [str(node.target) for node in graph.graph.nodes if node.target in convolutions]
     branches = any(len(node.all_input_nodes) > 1 for node in graph.graph.nodes)
-    if not branches and len(chain) >= 3 and convolutions[chain[-1]].groups == 1:
+    are_replaceable = all(_is_replaceable(convolutions[name]) for name in (*chain[1:2], *chain[-1:]))
+    if not branches and len(chain) >= 3 and convolutions[chain[-1]].groups == 1 and are_replaceable:
         return Placement(stage1=(chain[1],), stage3=(chain[-1],))
-    return automatic(graph)
+    return automatic(graph, divides)
 
 
-def automatic(graph: fx.GraphModule) -> Placement:
-    """The placement that follows from the graph alone; see the module's description.
+def automatic(graph: fx.GraphModule, divides: bool = True) -> Placement:
+    """The placement that follows from the graph alone; see the module's description, and `placement_of`.
 
     Raises:
         UnsupportedModel: for a network without a place for Stage 1.
     """
     flow = _Flow(graph)
-    placement = flow.place(flow.classifiers_inputs())
+    placement = flow.place(flow.classifiers_inputs(), divides)
     if not placement.stage1 or placement.joins:
         # The classifier's input is tied to the head, or no dense convolution gives it.
-        placement = flow.place(set())
+        placement = flow.place(set(), divides)
     if not placement.stage1:
         raise UnsupportedModel(
             f"{len(flow.convolutions)} convolutions, and none to become Stage 1: it takes a dense "
@@ -71,31 +76,48 @@ def automatic(graph: fx.GraphModule) -> Placement:
     return placement
 
 
+def _is_replaceable(layer: nn.Conv2d | nn.Linear) -> bool:
+    """Whether a stage can stand for ``layer``."""
+    if isinstance(layer, nn.Linear):
+        return type(layer).forward is nn.Linear.forward
+    try:
+        check_is_replaceable(layer)
+    except ValueError:
+        return False
+    return True
+
+
 class _Flow:
     """The nodes of a graph, and which of them are tied together.
 
     Attributes:
-        convolutions: the module of each node that calls a convolution.
+        convolutions: the module of each node that calls a convolution, or a linear layer on the channels of a map.
         tied, pooling: nodes whose operation ties its result to its inputs, and nodes whose result is 1×1.
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self.nodes = list(graph.graph.nodes)
-        self.convolutions: dict[fx.Node, nn.Conv2d] = {}
+        self.convolutions: dict[fx.Node, nn.Conv2d | nn.Linear] = {}
         self.tied: set[fx.Node] = set()
         self.pooling: set[fx.Node] = set()
         self._parents: dict[fx.Node, fx.Node] = {}
         modules = dict(graph.named_modules())
+        axes: dict[fx.Node, Axes | None] = {}
         for node in self.nodes:
-            call = Call(node, modules)
+            sources = nodes_in(node.args, node.kwargs)
+            read = next((a for a in map(axes.get, sources) if a is not None), None)
+            call = Call(node, modules, read or STANDARD)
             rule = rule_for(call)
-            if isinstance(call.module, nn.Conv2d):
+            if rule is not None and (read is not None or isinstance(call.module, nn.Conv2d)):
+                axes[node] = rule.moves(call)
+            is_map = read is not None and call.is_channels(-1)
+            if isinstance(call.module, nn.Conv2d) or (isinstance(call.module, nn.Linear) and is_map):
                 self.convolutions[node] = call.module
             if rule is not None and rule.pools(call):
                 self.pooling.add(node)
             if rule is not None and rule.ties(call):
                 self.tied.add(node)
-                for source in nodes_in(node.args, node.kwargs):
+                for source in sources:
                     self._parents[self.root(source)] = self.root(node)
 
     def root(self, node: fx.Node) -> fx.Node:
@@ -115,23 +137,30 @@ class _Flow:
                 inputs.update(self.root(source) for source in nodes_in(node.args, node.kwargs))
         return inputs
 
-    def place(self, tensors: set[fx.Node]) -> Placement:
-        """Stages 1 and 3 if all that is tied to one of the roots ``tensors`` is a single tensor."""
+    def place(self, tensors: set[fx.Node], divides: bool) -> Placement:
+        """Stages 1 and 3 if all that is tied to one of the roots ``tensors`` is a single tensor.
+
+        With ``divides``, a convolution divides a tensor that has been joined for want of a meaning on a pair.
+        """
         depth: dict[fx.Node, int] = {}
         pooled: set[fx.Node] = set()
         pairs: set[fx.Node] = set()
-        fused: set[fx.Node] = set()  # tensors made of pairs
+        joined: set[fx.Node] = set()  # tensors made of pairs, for operations without a meaning on pairs
+        fused: set[fx.Node] = set()  # tensors made of pairs by Stage 3, and what is made of them
         stage1, stage3, joins = [], [], not tensors
         for node in self.nodes:
             inputs = nodes_in(node.args, node.kwargs)
-            reads_pair = not pairs.isdisjoint(inputs)
             needs_tensor = self.root(node) in tensors
             conv = self.convolutions.get(node)
+            reads_joined = not joined.isdisjoint(inputs) and fused.isdisjoint(inputs)
+            reads_pair = not pairs.isdisjoint(inputs) or (conv is not None and reads_joined and divides)
             depth[node] = max((depth[i] for i in inputs), default=0) + (conv is not None)
             # A map times a gate is a map.
             if node in self.pooling or (inputs and all(i in pooled or i.op == "get_attr" for i in inputs)):
                 pooled.add(node)
-            is_dense = conv is not None and conv.groups == 1
+            is_dense = conv is not None and getattr(conv, "groups", 1) == 1
+            if conv is not None and not _is_replaceable(conv):
+                conv, is_dense = None, False
             if reads_pair and (node in self.tied or (conv is not None and not needs_tensor)):
                 pairs.add(node)
                 joins |= needs_tensor
@@ -139,8 +168,10 @@ class _Flow:
                 stage3.append(str(node.target))
                 fused.add(node)
                 joins |= not is_dense
-            elif reads_pair or not fused.isdisjoint(inputs):
+            elif not fused.isdisjoint(inputs):
                 fused.add(node)
+            elif (reads_pair or reads_joined) and node not in pooled:
+                joined.add(node)
             elif is_dense and depth[node] > 1 and inputs[0] not in pooled and not needs_tensor:
                 stage1.append(str(node.target))
                 pairs.add(node)

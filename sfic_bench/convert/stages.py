@@ -16,6 +16,16 @@ SAME = frozenset({"Conv2dSame"})
 """Classes of other libraries that pad for a size of ceil(n / stride), as a stage with a stride does."""
 
 
+def check_is_replaceable(conv: nn.Conv2d) -> None:
+    """Raise `ValueError` for a convolution that no stage stands for; the message says why."""
+    is_plain = type(conv).forward is nn.Conv2d.forward and type(conv)._conv_forward is nn.Conv2d._conv_forward
+    if not is_plain and type(conv).__name__ not in SAME:
+        raise ValueError(f"{type(conv).__name__} computes something else than a Conv2d")
+    if conv.padding_mode != "zeros":
+        raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
+    _padding(conv)
+
+
 def stage_of(
     conv: nn.Conv2d, inputs: Layout | None, options: ConversionOptions, *, as_stage3: bool, bias: bool
 ) -> tuple[nn.Module, Layout | None]:
@@ -27,11 +37,7 @@ def stage_of(
     Raises:
         ValueError: for a convolution that no stage stands for; the message says why.
     """
-    is_plain = type(conv).forward is nn.Conv2d.forward and type(conv)._conv_forward is nn.Conv2d._conv_forward
-    if not is_plain and type(conv).__name__ not in SAME:
-        raise ValueError(f"{type(conv).__name__} computes something else than a Conv2d")
-    if conv.padding_mode != "zeros":
-        raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
+    check_is_replaceable(conv)
     conv_options = ConvOptions(
         stride=conv.stride,
         rounds_down=options.rounds_down,

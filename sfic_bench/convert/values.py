@@ -6,24 +6,40 @@ from torch import fx
 
 from sfic_bench.convert.layout import Layout
 
+Axes = tuple[int, ...]
+"""For each axis of a vanilla tensor, the axis of ``[B, C, H, W]`` that it is."""
+
+STANDARD: Axes = (0, 1, 2, 3)
+CHANNELS_LAST: Axes = (0, 2, 3, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Single:
     """A tensor as the vanilla network has it, or something that is not a tensor, which ``node`` of the new graph gives.
 
-    ``channels`` is 0 where it is the same for all channels, as a number is, and ``None`` where that is not known.
+    Attributes:
+        channels: 0 where it is the same for all channels, as a number is, and ``None`` where that is not known.
+        beside: the pair that has been joined to make it, if no Stage 3 is on the way: a convolution divides it again.
+        is_fused: whether it comes from a Stage 3, behind which all convolutions are vanilla.
     """
 
     node: fx.Node
     channels: int | None = None
+    beside: "Paired | None" = None
+    is_fused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A pair of the two branches, which ``node`` of the new graph gives."""
+    """A pair of the two branches, which ``node`` of the new graph gives.
+
+    The branches are always ``[B, C, H, W]``. Where the vanilla network has permuted its tensor, as to channels last,
+    ``axes`` says so, and nothing moves.
+    """
 
     node: fx.Node
     layout: Layout
+    axes: Axes = STANDARD
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,14 @@ def fill_stage(vanilla: nn.Conv2d, stage: StageBase, inputs: Layout | None, outp
                 fill_conv(conv, vanilla, row, column if vanilla.weight.shape[1] > 1 else None)
 
 
+def as_convolution(linear: nn.Linear) -> nn.Conv2d:
+    """The 1×1 convolution that a linear layer on the channels of a map is; it shares the layer's weights."""
+    conv = nn.Conv2d(linear.in_features, linear.out_features, 1, bias=False, device="meta")
+    conv.weight = nn.Parameter(linear.weight.detach()[..., None, None], requires_grad=linear.weight.requires_grad)
+    conv.bias = linear.bias
+    return conv
+
+
 def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Channels, columns: Channels) -> None:
     """Fill ``target`` with ``rows`` and ``columns`` of the vanilla weight, and with ``rows`` of its bias."""
     if vanilla.groups > 1 and columns is None and target.weight.shape[1] != vanilla.weight.shape[1]:

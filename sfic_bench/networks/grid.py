@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.errors import InvalidValue
 from sfic_bench.networks import registry
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS, check_alpha, check_beta
-from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.variant import Variant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +28,7 @@ class Grid:
     backbones: tuple[str, ...]
     alphas: tuple[float, ...] = PAPER_ALPHAS
     betas: tuple[float, ...] = PAPER_BETAS
-    on_unsupported: OnUnsupported = OnUnsupported.ERROR
+    on_unsupported: OnUnsupported = OnUnsupported.JOIN
     vanilla: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ def grid_of(
     names: Sequence[str],
     alphas: Sequence[float] | None,
     betas: Sequence[float] | None,
-    on_unsupported: OnUnsupported = OnUnsupported.ERROR,
+    on_unsupported: OnUnsupported = OnUnsupported.JOIN,
     *,
     default_alphas: tuple[float, ...] = PAPER_ALPHAS,
     default_betas: tuple[float, ...] = PAPER_BETAS,

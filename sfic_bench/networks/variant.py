@@ -5,17 +5,10 @@ Both are frozen, keyword-only and validated when they are created, so that no la
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from enum import StrEnum
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.networks.ratios import check_alpha, check_beta
-
-
-class OnUnsupported(StrEnum):
-    """What happens to an operation that has no meaning on a pair: it is an error, or it is kept vanilla."""
-
-    ERROR = "error"
-    KEEP = "keep"
 
 
 class _VanillaOrSFIC:
@@ -68,7 +61,7 @@ class Variant(_VanillaOrSFIC):
     backbone: str
     alpha: float | None = None
     beta: float | None = None
-    on_unsupported: OnUnsupported = OnUnsupported.ERROR
+    on_unsupported: OnUnsupported = OnUnsupported.JOIN
 
     def __post_init__(self) -> None:
         self._check_ratios("a network")

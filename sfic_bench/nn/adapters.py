@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.nn.split import Pair, Split, resize, size_of
+from sfic_bench.nn.split import Pair, Size, Split, resize, size_of
 
 CHANNELS = -3
 """The channel axis, counted from the end: of ``[B, C, H, W]`` and of a parameter ``[C, 1, 1]``."""
@@ -34,10 +34,9 @@ class Pick(nn.Module):
 
 
 class Divide(nn.Module):
-    """Divide a tensor into a pair whose F is as large as that of ``like``, the pair that it is to be combined with.
+    """Divide a tensor into a pair whose F is as much smaller than its S as in the pair ``like``.
 
-    A tensor that is not as large as the S of ``like`` (a gate of 1×1) keeps its size on both branches.
-    ``spatial`` and ``frequency`` are the tensor's channels that each branch gets.
+    A side of 1, as of a gate, stays 1. ``spatial`` and ``frequency`` are the tensor's channels that each branch gets.
     """
 
     def __init__(self, spatial: Sequence[int], frequency: Sequence[int]) -> None:
@@ -45,10 +44,13 @@ class Divide(nn.Module):
         self.spatial, self.frequency = Pick(spatial), Pick(frequency)
 
     def forward(self, x: Tensor, like: Pair) -> Pair:
-        s, f = self.spatial(x), self.frequency(x)
-        if size_of(x) == size_of(like.spatial):
-            f = resize(f, size_of(like.frequency))
-        return Pair(s, f)
+        return Pair(self.spatial(x), resize(self.frequency(x), size_as_in(like, size_of(x))))
+
+
+def size_as_in(like: Pair, size: Size) -> Size:
+    """The height and width of F beside an S of ``size``, with the scale between the branches of ``like``."""
+    (height, width), (tall, wide), (low, narrow) = size, size_of(like.spatial), size_of(like.frequency)
+    return max(1, round(height * low / tall)), max(1, round(width * narrow / wide))
 
 
 class Join(nn.Module):

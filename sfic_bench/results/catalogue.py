@@ -46,8 +46,12 @@ class ExplainedRow(Struct, frozen=True, kw_only=True):
 
 
 class PlacementResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/placement/1"):
-    """Where a network's stages go."""
+    """Where a network's stages go.
+
+    ``share`` is that of the MACs of all convolutions which lie on pairs, at 256×256 pixels.
+    """
 
     environment: Environment
     backbone: str
     rows: list[ExplainedRow]
+    share: float | None = None

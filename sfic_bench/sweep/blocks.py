@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, get_type_h
 import msgspec
 from msgspec import Meta, Struct
 
-from sfic_bench.choices import TableNumber
+from sfic_bench.choices import OnUnsupported, TableNumber
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.conditions import Conditions, Device
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.grid import Grid, grid_of
-from sfic_bench.networks.variant import OnUnsupported, Variant
+from sfic_bench.networks.variant import Variant
 from sfic_bench.paper.wide import PaperTable
 from sfic_bench.sweep.jobs import AnyJob, CostJob, TimingJob, TrainJob
 from sfic_bench.sweep.jobs.job import Needs
@@ -80,7 +80,7 @@ class GridBlock(Block, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backbone: str | list[str]
     alpha: Alphas = None
     beta: Betas = None
-    on_unsupported: OnUnsupported = OnUnsupported.ERROR
+    on_unsupported: OnUnsupported = OnUnsupported.JOIN
 
     def grid(self, folder: Path) -> Grid:
         """The networks, with the paper's α and β if the block has none."""
@@ -189,7 +189,7 @@ class TrainKeys(TrainingKeys, frozen=True, kw_only=True, forbid_unknown_fields=T
     backbone: str | list[str]
     alpha: Alphas = None
     beta: Betas = None
-    on_unsupported: OnUnsupported = OnUnsupported.ERROR
+    on_unsupported: OnUnsupported = OnUnsupported.JOIN
     protocol: EvaluationProtocol = EvaluationProtocol.INTRA
 
     def jobs(self, folder: Path) -> Iterator[TrainJob]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from msgspec import Struct, structs, to_builtins
 from msgspec.structs import asdict
 
-from sfic_bench.choices import Initialisation
+from sfic_bench.choices import Initialisation, OnUnsupported
 from sfic_bench.networks.external import file_of
 from sfic_bench.networks.normalisation import IMAGENET, Normalisation
 from sfic_bench.networks.start import Start
@@ -83,6 +83,8 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
         if old.digests is None:
             keys = [key for key in keys if key not in CHANGED]
+        if old.variant.on_unsupported is OnUnsupported.ERROR and self.variant.on_unsupported is OnUnsupported.JOIN:
+            keys = [key for key in keys if key != "variant.on_unsupported"]  # nothing had to be joined
         return {key: CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys}
 
 

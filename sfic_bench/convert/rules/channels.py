@@ -1,4 +1,4 @@
-"""Operations that concatenate, pick or reorder channels, and leave each channel as it is."""
+"""Operations that concatenate or pick channels, and leave each channel as it is."""
 
 import operator
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ from torch.fx.node import Argument
 
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.operation import Operation
-from sfic_bench.convert.rules.channelwise import channelwise
 from sfic_bench.convert.rules.table import rule
-from sfic_bench.convert.values import Folded, Paired, Parts, Single, Value, Vector
+from sfic_bench.convert.values import STANDARD, Paired, Parts, Single, Value, Vector
 from sfic_bench.nn import Split
 from sfic_bench.nn.adapters import Concatenate, PickBranches
 
@@ -26,15 +25,16 @@ def concatenation(operation: Operation) -> Value:
     if lead is None:
         counts = [value.channels or None if isinstance(value, Single) else None for _, value in tensors]
         known = [count for count in counts if count is not None]
-        return operation.as_in_vanilla(sum(known) if axis in (1, -3) and len(known) == len(counts) else None)
-    if axis not in (1, -3):
-        raise operation.refusal(f"pairs can be concatenated along channels (1), not along {axis}")
+        is_known = operation.is_channels(axis) and len(known) == len(counts)
+        return operation.as_in_vanilla(sum(known) if is_known else None)
+    if not operation.is_channels(axis) or any(p.axes != lead.axes for p in operation.pairs):
+        raise operation.refusal(f"pairs can be concatenated along channels, not along axis {axis}")
     pairs = [_divided_by_alpha(operation, source, value, lead) for source, value in tensors]
     module = Concatenate([pair.layout.split for pair in pairs])
     node = operation.building.call_new(operation.name, module, *(pair.node for pair in pairs))
     layout = Layout.concatenated([pair.layout for pair in pairs])
     operation.explain("per branch", layout.split)
-    return (Vector if all(isinstance(pair, Vector) for pair in pairs) else Paired)(node, layout)
+    return (Vector if all(isinstance(pair, Vector) for pair in pairs) else Paired)(node, layout, lead.axes)
 
 
 def _listed(operation: Operation) -> list[tuple[fx.Node, Value]]:
@@ -50,9 +50,10 @@ def _listed(operation: Operation) -> list[tuple[fx.Node, Value]]:
 def _divided_by_alpha(operation: Operation, source: fx.Node, value: Value, lead: Paired) -> Paired:
     if isinstance(value, Paired):
         return value
-    if not isinstance(value, Single) or not value.channels:
+    count = operation.channels_of(source, value) if isinstance(value, Single) else None
+    if not isinstance(value, Single) or not count:
         raise operation.refusal(f"it joins pairs and {source.name!r}, whose channels are not known")
-    layout = Layout.of(Split.of(value.channels, operation.options.alpha))
+    layout = Layout.of(Split.of(count, operation.options.alpha))
     return operation.divided(source, value, layout, lead)
 
 
@@ -72,7 +73,7 @@ def parts(operation: Operation) -> Value:
 
 def _ranges(operation: Operation, total: int | None) -> list[range] | None:
     """The channels of ``total`` that each part has; ``None`` if the parts are not parts of the channel axis."""
-    if not total or operation.argument(2, "dim", 0) not in (1, -3):
+    if not total or not operation.is_channels(operation.argument(2, "dim", 0)):
         return None
     is_chunk = "chunk" in str(operation.node.target)
     size = operation.argument(1, "chunks" if is_chunk else "split_size_or_sections")
@@ -93,18 +94,23 @@ def item(operation: Operation) -> Value:
         return value.values[index]
     if isinstance(value, Parts) and isinstance(index, slice):
         return Parts(value.values[index])
-    channels = _slice_of_channels(index, _channels(value))
+    channels = _slice_of_channels(operation, index, _channels(value))
     if isinstance(value, Paired) and channels is not None:
         return _picked(operation, value, [channels])[0]
     is_size = isinstance(value, Single) and value.channels == 0
     return operation.as_in_vanilla(0 if is_size else None if channels is None else len(channels))
 
 
-def _slice_of_channels(index: Argument, total: int | None) -> range | None:
+def _slice_of_channels(operation: Operation, index: Argument, total: int | None) -> range | None:
     """The channels of ``total`` that ``index`` takes; ``None`` if it takes anything else than a slice of channels."""
-    if not total or not isinstance(index, tuple) or len(index) < 2 or index[0] is ...:
+    if not total or not isinstance(index, tuple):
         return None
-    channels, others = index[1], (*index[:1], *index[2:])
+    if index[0] is ...:
+        index = (*[slice(None)] * (len(STANDARD) + 1 - len(index)), *index[1:])
+    place = operation.axes.index(1)
+    if len(index) <= place:
+        return None
+    channels, others = index[place], (*index[:place], *index[place + 1 :])
     if not isinstance(channels, slice) or any(other not in (slice(None), ...) for other in others):
         return None
     if not all(isinstance(n, int | None) for n in (channels.start, channels.stop, channels.step)):
@@ -129,41 +135,3 @@ def _picked(operation: Operation, pair: Paired, ranges: Sequence[range]) -> tupl
     splits = (part.layout.split for part in picked)
     operation.explain("per branch", note=", ".join(f"{s.spatial}+{s.frequency}" for s in splits))
     return tuple(picked)
-
-
-# A channel shuffle is written as view → transpose → view, which are three steps of labels on a `Folded` pair.
-
-
-@rule("view", "reshape", ties=True)
-def view(operation: Operation) -> Value:
-    """A view that folds the channel axis into a matrix, or unfolds it."""
-    value, shape = operation.inputs[0], operation.node.args[1:]
-    if len(shape) == 1 and isinstance(shape[0], list | tuple):
-        shape = tuple(shape[0])
-    if isinstance(value, Folded) and len(shape) == 4:
-        pair = replace(value.pair, layout=value.pair.layout.relabelled(value.order))
-        operation.explain("per branch", pair.layout.split, "channel shuffle: moves nothing")
-        return pair
-    if isinstance(value, Paired) and len(shape) == 5:
-        total = value.layout.total
-        groups = next((n for n in shape[1:3] if isinstance(n, int)), 0)
-        if groups > 0 and total % groups == 0:
-            rows = groups if shape[1] == groups else total // groups
-            return Folded(value, rows, total // rows)
-    return operation.as_in_vanilla()
-
-
-@rule("transpose", ties=True)
-def transpose(operation: Operation) -> Value:
-    """An exchange of two axes; on a folded pair, of rows and columns."""
-    value = operation.inputs[0]
-    if isinstance(value, Folded) and {operation.argument(1, "dim0"), operation.argument(2, "dim1")} == {1, 2}:
-        return replace(value, transposed=not value.transposed)
-    return operation.as_in_vanilla()
-
-
-@rule("contiguous", ties=True)
-def contiguous(operation: Operation) -> Value:
-    """A contiguous copy, which a folded pair does not need."""
-    value = operation.inputs[0]
-    return value if isinstance(value, Folded) else channelwise(operation)

@@ -5,27 +5,61 @@ from dataclasses import replace
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfic_bench.choices import OnUnsupported
 from sfic_bench.convert.graph import Call
+from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.operation import Operation, Role
 from sfic_bench.convert.rules.table import rule
 from sfic_bench.convert.stages import stage_of
-from sfic_bench.convert.values import Paired, Single, Value, Vector
-from sfic_bench.convert.weights import dealt_norm
-from sfic_bench.nn import PerBranch, Stage1, Stage3
+from sfic_bench.convert.values import CHANNELS_LAST, STANDARD, Paired, Single, Value, Vector
+from sfic_bench.convert.weights import as_convolution, dealt_norm
+from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn import PerBranch, Split, Stage1, Stage3
 
 
-@rule(nn.Conv2d)
+@rule(nn.Conv2d, moves=lambda _: STANDARD)
 def convolution(operation: Operation) -> Value:
     """Stage 1 where the placement says so, Stage 2 or 3 on a pair, and unchanged on any other single tensor."""
-    conv, path, options = operation.module, operation.path, operation.options
+    conv, (value,) = operation.module, operation.inputs
     assert isinstance(conv, nn.Conv2d)
-    (value,) = operation.inputs
-    inputs = value.layout if isinstance(value, Paired) else None
+    if operation.axes != STANDARD:
+        raise operation.refusal("it reads a pair whose axes are in another order")
+    return _as_stage(operation, conv, value)
+
+
+@rule(nn.Linear)
+def linear(operation: Operation) -> Value:
+    """On the channels of a map, a 1×1 convolution; unchanged on vectors and tokens."""
+    layer, (value,) = operation.module, operation.inputs
+    assert isinstance(layer, nn.Linear)
+    is_stage1 = operation.path in operation.options.placement.stage1
+    is_map = is_stage1 or (isinstance(value, Paired) and not isinstance(value, Vector))
+    if not is_map or type(layer).forward is not nn.Linear.forward:
+        return operation.as_in_vanilla(layer.out_features)
+    if isinstance(value, Paired) and not operation.is_channels(-1):
+        raise operation.refusal("it acts on height or width")
+    if is_stage1 and isinstance(value, Single):
+        node = operation.building.in_standard_order(value.node, len(STANDARD), CHANNELS_LAST)
+        value = replace(value, node=node)
+    result = _as_stage(operation, as_convolution(layer), value)
+    if isinstance(result, Paired):
+        return replace(result, axes=CHANNELS_LAST)
+    return replace(result, node=operation.building.graph.call_method("permute", (result.node, *CHANNELS_LAST)))
+
+
+def _as_stage(operation: Operation, conv: nn.Conv2d, value: Value) -> Paired | Single:
+    """The stage that stands for ``conv``, on ``value``, whose axes are in the standard order."""
+    path, options = operation.path, operation.options
     as_stage3 = path in options.placement.stage3
-    if inputs is None and as_stage3:
-        raise operation.refusal("Stage 3 needs a pair, got a single tensor")
+    if isinstance(value, Single) and value.beside is not None:
+        layout = Layout.of(Split.of(conv.in_channels, options.alpha))
+        operation.explain("divide", layout.split)
+        value = operation.building.divide(value, layout, value.beside)
+    inputs = value.layout if isinstance(value, Paired) else None
+    if inputs is None and as_stage3 and options.on_unsupported != OnUnsupported.KEEP:
+        raise UnsupportedModel(f"the placement names {path!r}: Stage 3 needs a pair, got a single tensor")
     if inputs is not None and path in options.placement.stage1:
-        raise operation.refusal("Stage 1 needs a single tensor, got a pair")
+        raise UnsupportedModel(f"the placement names {path!r}: Stage 1 needs a single tensor, got a pair")
     operation.remember_layout(path, inputs)
     if inputs is None and path not in options.placement.stage1:
         operation.explain("vanilla")
@@ -41,16 +75,16 @@ def convolution(operation: Operation) -> Value:
     role: Role = "Stage 1" if isinstance(stage, Stage1) else "Stage 3" if isinstance(stage, Stage3) else "Stage 2"
     operation.explain(role, None if outputs is None else outputs.split)
     if outputs is None:
-        return Single(node, conv.out_channels)
+        return Single(node, conv.out_channels, is_fused=True)
     return replace(value, node=node, layout=outputs) if isinstance(value, Paired) else Paired(node, outputs)
 
 
 def _is_over_channels(call: Call) -> bool:
-    """Whether the channels of a norm's input lie where a pair has them.
+    """Whether a norm is over the axis of the channels.
 
     torch's own LayerNorm normalises the last axes; the 2d kind of other libraries normalises [B, C, H, W] over C.
     """
-    return not isinstance(call.module, nn.LayerNorm) or call.description.startswith("LayerNorm2d")
+    return call.is_channels(-1 if isinstance(call.module, nn.LayerNorm) and "2d" not in call.description else 1)
 
 
 @rule(_BatchNorm, nn.GroupNorm, nn.LayerNorm, ties=_is_over_channels)

@@ -6,26 +6,33 @@ from torch import Tensor
 
 from sfic_bench.convert.operation import Operation
 from sfic_bench.convert.rules.table import rule
-from sfic_bench.convert.values import Paired, Single, Value
+from sfic_bench.convert.values import STANDARD, Axes, Paired, Single, Value
 from sfic_bench.nn import Pair
 
 
-def vanilla_shape(value: Pair | Tensor, channels: int) -> tuple[int, ...]:
+def vanilla_shape(value: Pair | Tensor, channels: int, axes: Axes = STANDARD) -> tuple[int, ...]:
     """The shape of the vanilla tensor that a pair, or in a fused network a joined tensor, stands for."""
     tensor = value if isinstance(value, Tensor) else value.spatial
-    return (tensor.shape[0], channels, *tensor.shape[2:])
+    shape = (tensor.shape[0], channels, *tensor.shape[2:])
+    return tuple([shape[axis] for axis in axes])
+
+
+def attribute_of_branches(value: Pair | Tensor, name: str) -> object:
+    """An attribute that both branches have alike, such as the number format."""
+    return getattr(value if isinstance(value, Tensor) else value.spatial, name)
 
 
 @rule("size", "dim", "getattr")
 def size(operation: Operation) -> Value:
-    """A pair's shape, one of its lengths, or the number of its axes."""
+    """A pair's shape, one of its lengths, the number of its axes, or an attribute of its tensors."""
     value = operation.inputs[0]
     attribute = operation.node.target if operation.is_method else operation.argument(1, "name")
-    is_size = attribute in ("size", "shape", "dim", "ndim")
+    graph, is_size = operation.building.graph, attribute in ("size", "shape", "dim", "ndim")
+    if isinstance(value, Paired) and attribute in ("dtype", "device", "is_cuda", "is_meta", "layout"):
+        return Single(graph.call_function(attribute_of_branches, (value.node, attribute)), 0)
     if not isinstance(value, Paired) or not is_size:
         return operation.as_in_vanilla(0 if is_size else None)
-    graph = operation.building.graph
-    shape = graph.call_function(vanilla_shape, (value.node, value.layout.total))
+    shape = graph.call_function(vanilla_shape, (value.node, value.layout.total, value.axes))
     if attribute in ("dim", "ndim"):
         return Single(graph.call_function(len, (shape,)), 0)
     axis = operation.argument(1, "dim") if attribute == "size" else None

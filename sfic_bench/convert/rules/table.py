@@ -11,13 +11,16 @@ from torch import nn
 
 from sfic_bench.convert.graph import Call
 from sfic_bench.convert.operation import Operation
-from sfic_bench.convert.values import Value
+from sfic_bench.convert.values import Axes, Value
 
 Meaning = Callable[[Operation], Value]
 """What an operation gives, which it writes into the new graph."""
 
 Predicate = Callable[[Call], bool]
 """Whether something holds for a call of the vanilla network, whatever values it reads."""
+
+Movement = Callable[[Call], Axes | None]
+"""The axes of what a call gives; ``None`` where they are not those of a map."""
 
 LIBRARIES = frozenset(("", "_operator", "builtins", "math", "torch", "timm", "torchvision"))
 """Packages whose functions are known by their names; torch's own in C++ name no package."""
@@ -32,20 +35,25 @@ class Rule:
         ties: whether its result and its inputs must all be pairs or all be single tensors, since the operation treats
             every channel by itself, or only moves channels.
         pools: whether its result is 1×1.
+        moves: the axes of its result, by default those of what it reads.
     """
 
     meaning: Meaning
     ties: Predicate
     pools: Predicate
+    moves: Movement
 
 
 _RULES: dict[type[nn.Module] | str, Rule] = {}
 
 
 def rule(
-    *keys: type[nn.Module] | str, ties: bool | Predicate = False, pools: bool | Predicate = False
+    *keys: type[nn.Module] | str,
+    ties: bool | Predicate = False,
+    pools: bool | Predicate = False,
+    moves: Movement = lambda call: call.axes,
 ) -> Callable[[Meaning], Meaning]:
-    """Enter the decorated function into the table, under each of ``keys``; see `Rule` for ``ties`` and ``pools``.
+    """Enter the decorated function into the table, under each of ``keys``; see `Rule` for the other arguments.
 
     A key is a class of modules, whose subclasses count as well, or a name, which means the method of a tensor, the
     operator, and the function of torch, timm or torchvision that are called so.
@@ -58,7 +66,7 @@ def rule(
         for key in keys:
             if key in _RULES:
                 raise ValueError(f"{key} has a rule already")
-            _RULES[key] = Rule(meaning, _predicate(ties), _predicate(pools))
+            _RULES[key] = Rule(meaning, _predicate(ties), _predicate(pools), moves)
         return meaning
 
     return enter

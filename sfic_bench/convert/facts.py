@@ -1,0 +1,78 @@
+"""What the values of a vanilla network are when it runs: the shapes of its tensors, and the numbers it computes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.node import Argument
+
+from sfic_bench.errors import UnsupportedModel, first_line
+
+SIZE = 256
+"""Height and width of the images that a network is run on, where nothing else is known."""
+
+
+class Facts:
+    """The values of all nodes of a vanilla network for two images, found by one run without data when first asked for.
+
+    Rules ask where a graph does not say what they must know, as in ``x.view(b, n, c // n, h, w)``.
+    """
+
+    def __init__(self, vanilla: fx.GraphModule) -> None:
+        self._vanilla = vanilla
+        self._values: Mapping[fx.Node, object] | None = None
+
+    def shape(self, node: fx.Node) -> tuple[int, ...] | None:
+        """The shape of the tensor that ``node`` gives; ``None`` if it gives something else.
+
+        Raises:
+            UnsupportedModel: if the network does not run on an image of 256×256.
+        """
+        value = self.value(node)
+        return tuple(value.shape) if isinstance(value, Tensor) else None
+
+    def value(self, argument: Argument) -> object:
+        """What ``argument`` is: for a node its value, else itself.
+
+        Raises:
+            UnsupportedModel: if the network does not run on an image of 256×256.
+        """
+        if not isinstance(argument, fx.Node):
+            return argument
+        if self._values is None:
+            self._values = _run(self._vanilla)
+        return self._values[argument]
+
+
+class _Recorder(fx.Interpreter):
+    """Runs a graph and keeps the value of every node."""
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        super().__init__(graph, garbage_collect_values=False)
+
+    def run_node(self, n: fx.Node) -> object:
+        value = super().run_node(n)
+        self.env[n] = value
+        return value
+
+
+def _channels(vanilla: fx.GraphModule) -> int:
+    """The channels of an image: those that the first convolution reads, if it reads the image itself."""
+    modules = dict(vanilla.named_modules())
+    readers = (modules.get(str(user.target)) for n in vanilla.graph.nodes if n.op == "placeholder" for user in n.users)
+    return next((m.in_channels for m in readers if isinstance(m, nn.Conv2d)), 3)
+
+
+def _run(vanilla: fx.GraphModule) -> Mapping[fx.Node, object]:
+    parameter = next(vanilla.parameters(), torch.empty(0))
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        images = torch.empty(2, _channels(vanilla), SIZE, SIZE, device=parameter.device, dtype=parameter.dtype)
+        recorder = _Recorder(vanilla)
+        try:
+            recorder.run(images)
+        except Exception as error:  # whatever the network's own code raises
+            raise UnsupportedModel(
+                f"{type(vanilla).__name__} does not run on images of {SIZE}x{SIZE}: {first_line(error)}"
+            ) from error
+    return recorder.env
