@@ -10,6 +10,7 @@ from torch import nn
 
 from sfic_bench.errors import InvalidValue, MissingDependency, UnsupportedModel
 from sfic_bench.networks import registry
+from sfic_bench.networks.grid import grid_of
 
 FILE = """
 from torch import nn
@@ -87,10 +88,27 @@ def test_layers_that_are_kept_vanilla_are_named(tmp_path: Path) -> None:
     path.write_text(ATTENTION)
     ratios = ("--alpha", "0.5", "--beta", "0.5")
     command = ("flops", "--backbone", f"{path}:Net", *ratios, "--input-size", "16", "--format", "json")
-    refused = run_command_process(*command)
+    refused = run_command_process(*command, "--on-unsupported", "error")
     assert refused.returncode == 2 and "node 'mix' (mix) cannot be converted: Flatten" in refused.stderr
+    joined = run_command_process(*command)
+    assert joined.returncode == 0 and joined.stderr == ""
     kept = run_command_process(*command, "--on-unsupported", "keep")
     assert kept.returncode == 0 and "keeps vanilla: mix (Flatten)" in kept.stderr
+
+
+def test_patterns_stand_for_names() -> None:
+    assert grid_of(["vgg*", "resnet26"], None, None).backbones == ("vgg13", "vgg16", "vgg19", "resnet26")
+    with pytest.raises(InvalidValue, match=r"no backbone matches 'vgh\*'"):
+        grid_of(["vgh*"], None, None)
+
+
+def test_one_network_that_cannot_be_converted_does_not_stop_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "attention.py"
+    path.write_text(ATTENTION)
+    ratios = ("--alpha", "0.5", "--beta", "0.5", "--on-unsupported", "error", "--input-size", "32")
+    done = run_command_process("flops", "--backbone", f"{path}:Net,resnet26", *ratios, "--format", "csv")
+    assert done.returncode == 1 and "attention.py:Net: node 'mix'" in done.stderr
+    assert len(done.stdout.splitlines()) == 4  # the header, both vanilla networks and one SFIC form
 
 
 def test_from_the_command_line(file: Path) -> None:

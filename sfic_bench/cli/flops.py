@@ -1,5 +1,6 @@
 """``sfic-bench flops``: parameters and MACs over the α/β grid."""
 
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,8 @@ from msgspec.structs import replace
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, View, progress
+from sfic_bench.cli.output import Format, Output, View, progress, say
+from sfic_bench.errors import InvalidValue, UnsupportedModel
 from sfic_bench.networks.grid import Grid
 from sfic_bench.report import Table
 from sfic_bench.report.cells import size
@@ -57,7 +59,10 @@ def flops_command(
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
-    """Count parameters and MACs of backbones and their SFIC forms, without computing anything."""
+    """Count parameters and MACs of backbones and their SFIC forms, without computing anything.
+
+    A network among several that cannot be converted is named on stderr, and the exit status is 1.
+    """
     grid = options.grid(backbone, alpha, beta, on_unsupported)
     options.report_kept(grid)
     out = Output(format=format, path=output)
@@ -65,11 +70,23 @@ def flops_command(
     from sfic_bench.counting import conventions
 
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
-    counted = []
+    counted: list[Costed] = []
+    refused: list[str] = []
     with progress("counting", len(grid)) as advance:
-        for costed in api.costs(grid, input_size=input_size, classes=classes, fused=True):
-            counted.append(costed)
-            advance(str(costed.variant))
+        for name in grid.backbones:
+            of_one = dataclasses.replace(grid, backbones=(name,))
+            try:
+                for costed in api.costs(of_one, input_size=input_size, classes=classes, fused=True):
+                    counted.append(costed)
+                    advance(str(costed.variant))
+            except (UnsupportedModel, InvalidValue) as error:
+                if len(grid.backbones) == 1:
+                    raise
+                refused.append(f"sfic-bench: {name}: {error}")
+    for message in refused:
+        say(message)
+    if not counted:
+        raise UnsupportedModel("no network could be counted")
     rows = [costed.row(classes=classes, per_layer=per_layer) for costed in counted]
     if peers:
         peer_counts = _run_peers(grid, input_size, classes)
@@ -80,7 +97,7 @@ def flops_command(
         ]
     result = CostResult(environment=environment(), rows=rows)
     out.emit(View(result=result, tables=_tables(result, shown, input_size), rows=rows))
-    if any(peer.unexplained for row in rows for peer in row.peers):
+    if refused or any(peer.unexplained for row in rows for peer in row.peers):
         raise typer.Exit(1)
 
 

@@ -59,7 +59,8 @@ Backbones = Annotated[
     str,
     typer.Option(
         metavar="NAME[,NAME…]|all",
-        help="Backbones to build: names from `sfic-bench list`, timm:NAME, torchvision:NAME or FILE.py:FUNCTION.",
+        help="Backbones to build: names from `sfic-bench list`, timm:NAME, torchvision:NAME or FILE.py:FUNCTION; "
+        "`*` in a name stands for any letters.",
         autocompletion=_complete_backbones,
     ),
 ]
@@ -148,7 +149,7 @@ def grid(
 
 def report_kept(grid: Grid) -> None:
     """Write to stderr which parts of each backbone stay vanilla, if ``grid`` keeps unsupported operations."""
-    if grid.on_unsupported is OnUnsupported.ERROR or not grid.alphas:
+    if grid.on_unsupported is not OnUnsupported.KEEP or not grid.alphas:
         return
     from sfic_bench import api  # imports torch
 

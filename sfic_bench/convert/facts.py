@@ -1,10 +1,10 @@
 """What the values of a vanilla network are when it runs: the shapes of its tensors, and the numbers it computes."""
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.node import Argument
 
 from sfic_bench.errors import UnsupportedModel, first_line
@@ -65,14 +65,25 @@ def _channels(vanilla: fx.GraphModule) -> int:
 
 
 def _run(vanilla: fx.GraphModule) -> Mapping[fx.Node, object]:
-    parameter = next(vanilla.parameters(), torch.empty(0))
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        images = torch.empty(2, _channels(vanilla), SIZE, SIZE, device=parameter.device, dtype=parameter.dtype)
-        recorder = _Recorder(vanilla)
-        try:
-            recorder.run(images)
-        except Exception as error:  # whatever the network's own code raises
-            raise UnsupportedModel(
-                f"{type(vanilla).__name__} does not run on images of {SIZE}x{SIZE}: {first_line(error)}"
-            ) from error
-    return recorder.env
+    network = _without_data(vanilla)
+    dtype = next((p.dtype for p in network.parameters()), None)
+    recorder = _Recorder(network)
+    try:
+        with torch.no_grad():
+            recorder.run(torch.empty(2, _channels(network), SIZE, SIZE, device="meta", dtype=dtype))
+    except Exception as error:  # whatever the network's own code raises
+        raise UnsupportedModel(
+            f"{type(vanilla).__name__} does not run on images of {SIZE}x{SIZE}: {first_line(error)}"
+        ) from error
+    if network is vanilla:
+        return recorder.env
+    return dict(zip(vanilla.graph.nodes, (recorder.env.get(node) for node in network.graph.nodes), strict=True))
+
+
+def _without_data(vanilla: fx.GraphModule) -> fx.GraphModule:
+    """``vanilla`` itself if it is on the meta device, else a copy there, for which no weight is copied."""
+    tensors = [*vanilla.parameters(), *vanilla.buffers()]
+    if all(tensor.is_meta for tensor in tensors):
+        return vanilla
+    on_meta = {id(t): nn.Parameter(t.to("meta")) if isinstance(t, nn.Parameter) else t.to("meta") for t in tensors}
+    return copy.deepcopy(vanilla, on_meta)

@@ -116,7 +116,8 @@ class Operation(Call):
         is_fused = any(value.is_fused for value in singles) or self.path in self.options.placement.stage3
         beside = next((value.beside for value in singles if value.beside is not None), None)
         if self.options.on_unsupported == OnUnsupported.JOIN:
-            maps = (p for p in self.pairs if not isinstance(p, Vector))
+            pairs = (value.pair if isinstance(value, Folded) else value for value in self.inputs)
+            maps = (pair for pair in pairs if isinstance(pair, Paired) and not isinstance(pair, Vector))
             beside = beside or next(maps, None)
         if self.node.op == "get_attr":
             channels = _channels_of_constant(self.building.read_attribute(self.node, self.conversion.vanilla))

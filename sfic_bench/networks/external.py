@@ -50,6 +50,19 @@ def check_reference(name: str) -> None:
         raise InvalidValue(f"cannot read backbone {name!r}: there is no file {place}")
 
 
+def networks_of(library_name: str) -> list[str]:
+    """The names of all networks of timm or torchvision that have not been replaced by others.
+
+    Raises:
+        MissingDependency: if the library is not installed, or cannot be imported.
+    """
+    if library_name == "timm":
+        timm: Any = library("timm")
+        return list(timm.list_models())
+    models: Any = library("torchvision").models
+    return list(models.list_models(module=models))
+
+
 def factory_of(name: str) -> "Callable[[int], nn.Module]":
     """The function that makes the network that ``name`` refers to, for a number of classes.
 
@@ -84,13 +97,13 @@ def library(name: str, otherwise: str = "") -> ModuleType:
 def _timm(name: str) -> "Callable[[int], nn.Module]":
     timm: Any = library("timm")
     if not timm.is_model(name):
-        raise UnknownName("timm network", name, timm.list_models())
+        raise UnknownName("timm network", name, networks_of("timm"))
     return lambda classes: timm.create_model(name, num_classes=classes)
 
 
 def _torchvision(name: str) -> "Callable[[int], nn.Module]":
     models: Any = library("torchvision").models
-    names = models.list_models(module=models)
+    names = networks_of("torchvision")
     if name not in names:
         raise UnknownName("torchvision network", name, names)
     builder = models.get_model_builder(name)

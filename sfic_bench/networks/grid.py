@@ -64,7 +64,7 @@ def grid_of(
     default_alphas: tuple[float, ...] = PAPER_ALPHAS,
     default_betas: tuple[float, ...] = PAPER_BETAS,
 ) -> Grid:
-    """The grid of the backbones in ``names``, where ``all`` and ``detectors`` stand for groups.
+    """The grid of the backbones in ``names``; ``all``, ``detectors`` and patterns as ``timm:convnext*`` are groups.
 
     ``alphas`` and ``betas`` are ``None`` for the defaults. Detectors have SFIC forms only if ``alphas`` is given,
     because not each of them can be converted.
@@ -72,8 +72,7 @@ def grid_of(
     Raises:
         UnknownName, InvalidValue: for a name or ratio that cannot be used, or one that is given twice.
     """
-    groups = {"all": registry.names(), "detectors": registry.detector_names()}
-    backbones = tuple(backbone for name in names for backbone in groups.get(name, (name,)))
+    backbones = tuple(backbone for name in names for backbone in _named(name))
     for backbone in backbones:
         registry.check_name(backbone)
     return Grid(
@@ -83,3 +82,10 @@ def grid_of(
         on_unsupported=on_unsupported,
         vanilla=registry.detector_names() if alphas is None else (),
     )
+
+
+def _named(name: str) -> tuple[str, ...]:
+    groups = {"all": registry.names, "detectors": registry.detector_names}
+    if name in groups:
+        return groups[name]()
+    return registry.matching(name) if "*" in name else (name,)

@@ -3,13 +3,14 @@
 Importing it does not import torch: a network's code is loaded when the network is built.
 """
 
+import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sfic_bench.errors import InvalidValue, UnknownName, check_count
-from sfic_bench.networks.external import check_reference, factory_of, is_reference
+from sfic_bench.networks.external import LIBRARIES, check_reference, factory_of, is_reference, networks_of
 from sfic_bench.networks.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -84,6 +85,23 @@ def check_name(name: str) -> None:
         check_reference(name)
     elif name not in _ENTRIES:
         raise UnknownName("backbone", name, _ENTRIES, FAMILIES)
+
+
+def matching(pattern: str) -> tuple[str, ...]:
+    """The backbones whose names match a pattern such as ``vgg*`` or ``timm:convnext*``.
+
+    Raises:
+        InvalidValue: if no name matches it.
+        MissingDependency: for the networks of a library that is not installed.
+    """
+    place, _, network = pattern.rpartition(":")
+    if place in LIBRARIES:
+        found = tuple(f"{place}:{name}" for name in fnmatch.filter(networks_of(place), network))
+    else:
+        found = tuple(fnmatch.filter(_ENTRIES, pattern))
+    if not found:
+        raise InvalidValue(f"no backbone matches {pattern!r}; see `sfic-bench list`, or name networks as timm:PATTERN")
+    return found
 
 
 def build(
