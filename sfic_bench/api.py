@@ -28,12 +28,16 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
-from sfic_bench.networks.start import build_from, check_convertible
-from sfic_bench.networks.start_sources import file_start
+from sfic_bench.networks.start import Start, build_from, check_convertible
+from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.cost import CostRow, LayerRow
 
 __all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
+
+
+IMAGENET_WEIGHTS = "imagenet"
+"""What stands for the published weights of a network."""
 
 
 def build(
@@ -65,8 +69,9 @@ def build(
             code (`sfic_bench.initialisation.draw_as_released`), or ``"torch"``, as other networks' are.
         on_unsupported: see `to_sfic`.
         weights: file with a state dict, of this network or of its vanilla form, whose weights carry over into the
-            blocks, with all its tensors; of torch (only tensors are read, ``weights_only``) or of safetensors. To train
-            from weights with another classifier, see `sfic_bench.networks.start`.
+            blocks, with all its tensors; of torch (only tensors are read, ``weights_only``) or of safetensors. Or
+            ``"imagenet"`` for the weights that timm, torchvision or the network's authors have published, with a
+            classifier as first drawn if ``classes`` is not 1,000.
         input_size: height and width of the input, for the detectors whose weights depend on them (``meso-inception``,
             ``f3net``, ``amtennet``, ``m2tr``); other networks take any.
         device: ``"meta"`` gives shapes without weights, in milliseconds.
@@ -74,15 +79,19 @@ def build(
     Raises:
         UnknownName: for a backbone that is not registered, with the nearest name.
         InvalidValue: for a ratio out of range, ``beta`` without ``alpha``, or weights that do not fit.
+        UnsupportedModel: for a network that cannot be converted, or that nobody has published weights of.
+        UnreachableWeights: for published weights that are neither on this machine nor can be fetched.
     """
     if alpha is not None and beta is None:
         beta = 1.0
     choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
     mode, initial = member(McsMode, mcs, "value of mcs"), member(Initialisation, initialisation, "initialisation")
     variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=choice)
-    start = None if weights is None else file_start(weights, backbone)
+    start: Start | None = None
+    if weights is not None:
+        start = imagenet_start(backbone) if str(weights) == IMAGENET_WEIGHTS else file_start(weights, backbone)
     started = build_from(start, variant, classes=classes, mcs=mode, input_size=input_size, device=device)
-    if start is not None and started.fresh:
+    if start is not None and started.fresh and str(weights) != IMAGENET_WEIGHTS:
         names = ", ".join(started.fresh)
         raise InvalidValue(
             f"{start.source} lacks or has in other shapes {names}: expected a classifier of {classes} classes"

@@ -12,6 +12,7 @@ from helpers.networks import randomised
 from safetensors.torch import save, save_file
 from torch import Tensor
 
+from sfic_bench import api
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnsupportedModel
 from sfic_bench.networks import fetching, registry
 from sfic_bench.networks.fetching import Place, UnreachableWeights, fetched
@@ -169,6 +170,18 @@ def test_what_is_in_the_cache_is_not_asked_for(hub: FakeHub) -> None:
     hub.in_cache, hub.failure = {"pytorch_model.bin"}, ConnectionError()
     assert fetched(RESNET) == hub.folder / "pytorch_model.bin"
     assert hub.asked == []
+
+
+def test_published_weights_reach_an_sfic_network_with_a_fresh_classifier(hub: FakeHub) -> None:
+    published = registry.build("resnet26", classes=1000)
+    save_file(published.state_dict(), hub.folder / "model.safetensors")
+    hub.in_cache = {"model.safetensors"}
+    whole = api.build("resnet26", weights="imagenet", classes=1000)
+    assert torch.equal(whole.get_parameter("fc.weight"), published.get_parameter("fc.weight"))
+    sfic = api.build("resnet26", alpha=0.5, beta=0.5, weights="imagenet")
+    assert sfic.get_parameter("fc.weight").shape == (2, 2048)
+    vanilla = published.get_parameter("layer2.0.conv2.weight")
+    assert torch.equal(sfic.get_parameter("layer2.0.conv2.sf.weight"), vanilla[64:, :64])
 
 
 def test_the_first_file_that_the_repository_has_is_fetched(hub: FakeHub) -> None:

@@ -30,7 +30,10 @@ def export_command(
     beta: options.Beta = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="State dict of the network, or of its vanilla form; tensors alone."),
+        typer.Option(
+            metavar="FILE|imagenet",
+            help="State dict of the network, or of its vanilla form, tensors alone; imagenet for published weights.",
+        ),
     ] = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
