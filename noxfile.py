@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "zoo", "sweep"]
+nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "zoo_families", "sweep"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -125,14 +125,25 @@ def explore(session: nox.Session) -> None:
 
 @nox.session
 def zoo(session: nox.Session) -> None:
-    """Convert other people's networks, in an environment of their own; ``-- -m thorough`` tests what repeats others.
+    """Convert every convolutional network of timm, and check one of each family."""
+    _test_zoo(session, "not thorough")
+
+
+@nox.session
+def zoo_families(session: nox.Session) -> None:
+    """Convert one network of each family of torchvision and timm, and check what it computes."""
+    _test_zoo(session, "not thorough and not every")
+
+
+def _test_zoo(session: nox.Session, marks: str) -> None:
+    """Run `tests/zoo` in an environment of its own.
 
     torchvision's extension is built for another build of torch than the one for CPUs; it needs no more
     than operators' names here, and brings none of its dependencies.
     """
-    session.install(*CONSTRAINED, "-e", ".[test]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
+    session.install(*CONSTRAINED, "-e", ".[test,onnx]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
     session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
-    session.run("pytest", *ON_TWO_CORES, "tests/zoo", *session.posargs)
+    session.run("pytest", *ON_TWO_CORES, "-m", marks, "tests/zoo", *session.posargs)
 
 
 @nox.session
