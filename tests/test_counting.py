@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -212,3 +214,40 @@ def test_inputs_that_a_stride_skips_are_not_read(
     read = x.numel() - 2 * 3 * skipped
     assert cost.work(4) == [(cost.macs, 4 * (read + conv.weight.numel() + y.numel()))]
     assert cost.bytes_moved == 4 * (x.numel() + conv.weight.numel() + y.numel())
+
+
+class Call(nn.Module):
+    """A function as a network."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.scaled_dot_product_attention(x, x[..., :3, :], x[..., :3, :4]),
+        lambda x: torch.stack([x, x], -2),
+        lambda x: torch.stack((x, x, x), dim=1),
+        lambda x: x.var((2, 3), keepdim=True),
+        lambda x: x.std(1),
+        lambda x: x.var(),
+        lambda x: torch.var(x, False),
+        lambda x: x.norm(p=2, dim=(1, 2), keepdim=True),
+        lambda x: torch.linalg.vector_norm(x, 1, dim=-1),
+        lambda x: x.amax((2, 3), keepdim=True) + x.amin(),
+        lambda x: torch.maximum(x, x[:1]).erf().sin().cos().reciprocal(),
+    ],
+)
+def test_shapes_and_products_are_torchs(function: Callable[[Tensor], Tensor]) -> None:
+    x = torch.randn(2, 5, 7, 6)
+    cost = count(Call(function), tuple(x.shape))
+    with FlopCounterMode(display=False) as counter:
+        result = function(x)
+    assert cost.ops[-1].call.output == result.shape
+    assert cost.totals["conv-linear"].macs * 2 == counter.get_total_flops()
+    assert not cost.totals["conv-linear"].unsupported

@@ -15,13 +15,14 @@ from sfic_bench.counting.op import ShapeRule
 from sfic_bench.counting.rules import axes, elementwise, products, windows
 
 _UNARY = """
-celu clamp elu exp abs gelu hardsigmoid hardswish hardtanh leaky_relu log log_softmax logsigmoid mish neg pow relu
-relu6 rsqrt selu sigmoid silu softmax softplus sqrt square tanh
+celu clamp cos elu erf exp abs gelu hardsigmoid hardswish hardtanh leaky_relu log log_softmax logsigmoid mish neg pow
+reciprocal relu relu6 rsqrt selu sigmoid silu sin softmax softplus sqrt square tanh
 """
 _BINARY = {
     "add": "add __radd__ sub rsub __rsub__",
     "mul": "mul __rmul__ multiply",
     "div": "div true_divide __rdiv__ __rtruediv__",
+    "maximum": "maximum minimum",
 }
 
 RULES: Mapping[str, ShapeRule] = {
@@ -29,6 +30,7 @@ RULES: Mapping[str, ShapeRule] = {
     **{f"conv_transpose{n}d": partial(products.transposed_convolution, n) for n in (1, 2, 3)},
     "linear": products.linear,
     **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), products.matmul),
+    "scaled_dot_product_attention": products.attention,
     "batch_norm": elementwise.batch_norm,
     **{name: partial(elementwise.norm, name) for name in ("group_norm", "layer_norm")},
     "max_pool2d": partial(windows.pool, "max_pool"),
@@ -41,7 +43,10 @@ RULES: Mapping[str, ShapeRule] = {
     **{name: partial(elementwise.binary, kind) for kind, names in _BINARY.items() for name in names.split()},
     **dict.fromkeys(("cat", "concat"), axes.cat),
     "index_select": axes.index_select,
-    **{name: partial(axes.reduction, name) for name in ("mean", "sum", "argmax")},
+    "stack": axes.stack,
+    **{name: partial(axes.reduction, name) for name in ("mean", "sum", "argmax", "amax", "amin")},
+    **{name: partial(axes.spread, name) for name in ("var", "std")},
+    **dict.fromkeys(("norm", "linalg_vector_norm"), axes.norm_of_vectors),
     "one_hot": axes.one_hot,
 }
 """The rules by ``__name__`` of the torch function; an in-place function (``relu_``) has the rule of the plain one."""

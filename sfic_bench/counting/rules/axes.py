@@ -18,6 +18,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None, **_
     return Effect("cat", first, output, elements(*tensors))
 
 
+def stack(tensors: Sequence[Tensor], dim: int = 0, **_: object) -> Effect:
+    """``stack``, which joins tensors along a new axis."""
+    first = shape_of(tensors[0])
+    place = dim % (len(first) + 1)
+    return Effect("stack", first, (*first[:place], len(tensors), *first[place:]), elements(*tensors))
+
+
 def index_select(input: Tensor, dim: int, index: Tensor) -> Effect:
     """``index_select``, which reads only what it selects."""
     x = shape_of(input)
@@ -29,12 +36,35 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Effect:
 def reduction(
     kind: str, input: Tensor, dim: int | Sequence[int] | None = None, keepdim: bool = False, **_: object
 ) -> Effect:
-    """``mean``, ``sum`` or ``argmax``, which reduce all axes if no ``dim`` is given."""
+    """``mean``, ``sum``, ``amax`` and others, which reduce all axes if no ``dim`` is given."""
     x = shape_of(input)
     axes = range(len(x)) if dim is None else (dim,) if isinstance(dim, int) else dim
     reduced = {axis % len(x) for axis in axes}
     kept = ((i, n) for i, n in enumerate(x) if keepdim or i not in reduced)
     return Effect(kind, x, tuple(1 if i in reduced else n for i, n in kept), prod(x))
+
+
+def spread(
+    kind: str,
+    input: Tensor,
+    dim: int | Sequence[int] | None = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    **_: object,
+) -> Effect:
+    """``var`` or ``std``; as in torch, a bool in the place of ``dim`` is ``unbiased``."""
+    return reduction(kind, input, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def norm_of_vectors(
+    input: Tensor,
+    p: float | str | None = 2,
+    dim: int | Sequence[int] | None = None,
+    keepdim: bool = False,
+    **_: object,
+) -> Effect:
+    """``norm`` of vectors, of any order."""
+    return reduction("norm", input, dim, keepdim)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Effect:

@@ -1,5 +1,7 @@
 """Rules for the operations that multiply and add: convolutions, linear layers and matrix products."""
 
+from math import prod
+
 from torch import Tensor
 
 from sfic_bench.counting import formulas
@@ -65,3 +67,12 @@ def matmul(input: Tensor, other: Tensor) -> Effect:
     a, b = shape_of(input), shape_of(other)
     output, macs = formulas.matmul_output(a, b), formulas.matmul_macs(a, b)
     return Effect("matmul", a, output, elements(input, other), b, False, macs)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Effect:
+    """``scaled_dot_product_attention``: ``query`` times ``key``, and what comes of it times ``value``."""
+    q, k, v = (shape_of(t) for t in (query, key, value))
+    if q[-1] != k[-1] or k[-2] != v[-2]:
+        raise InvalidValue(f"attention needs keys as long as queries, and a value for each, got {q}, {k} and {v}")
+    macs = prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    return Effect("attention", q, (*q[:-1], v[-1]), elements(query, key, value), macs=macs)
