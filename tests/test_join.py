@@ -227,3 +227,15 @@ def test_what_is_divided_keeps_the_scale_of_f() -> None:
     divide = Divide([0, 1], [2])
     for size, expected in {(8, 6): (4, 3), (16, 12): (8, 6), (1, 6): (1, 3), (1, 1): (1, 1), (4, 4): (2, 2)}.items():
         assert divide(torch.zeros(1, 3, *size), like).frequency.shape[2:] == expected
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(b, marks=[] if b in (Response, Attention) else [pytest.mark.thorough]) for b in BLOCKS]
+)
+def test_it_is_one_graph_for_compilers_and_exporters(block: Callable[[], nn.Module]) -> None:
+    x = torch.randn(2, 3, 9, 12, dtype=torch.float64)
+    fused = fuse(to_sfic(body(block), 0.5, 0.5))
+    with torch.no_grad():
+        compiled = torch.compile(fused, backend="eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), fused(x))
+        torch.testing.assert_close(torch.export.export(fused, (x,)).module()(x), fused(x))
