@@ -73,7 +73,8 @@ def build(
             ``"imagenet"`` for the weights that timm, torchvision or the network's authors have published, with a
             classifier as first drawn if ``classes`` is not 1,000.
         input_size: height and width of the input, for the detectors whose weights depend on them (``meso-inception``,
-            ``f3net``, ``amtennet``, ``m2tr``); other networks take any.
+            ``f3net``, ``amtennet``, ``m2tr``), and for networks whose code branches on a size, whose SFIC form is for
+            this branch; other networks take any.
         device: ``"meta"`` gives shapes without weights, in milliseconds.
 
     Raises:
@@ -173,7 +174,7 @@ def costs(
             continue
         if graph is None:  # not every vanilla network can be traced
             check_convertible(name, vanilla)
-            graph = graph_of(vanilla)
+            graph = graph_of(vanilla, input_size)
         if variant.alpha != alpha:
             alpha = variant.alpha
             sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True)

@@ -58,7 +58,7 @@ def export_command(
             backbone, alpha=alpha, beta=beta, classes=classes, on_unsupported=on_unsupported, weights=weights,
             input_size=input_size,
         )  # fmt: skip
-        model = api.fuse(unfused.eval())
+        model = api.fuse(unfused.eval(), input_size=input_size)
     from sfic_bench.deploy.export import export
 
     exported = export(model, output, format=to, input_size=input_size)

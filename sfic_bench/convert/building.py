@@ -14,7 +14,10 @@ from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn.adapters import Divide, Join
 
 SIZE_ARITHMETIC = frozenset(
-    ("vanilla_shape", "len", "getattr", "getitem", "add", "sub", "mul", "floordiv", "truediv", "mod", "neg")
+    (
+        *("vanilla_shape", "len", "getattr", "getitem", "add", "sub", "mul", "floordiv", "truediv", "mod", "neg"),
+        *("int", "round", "ceil", "floor", "trunc", "max", "min"),
+    )
 )
 """Functions by which sizes are computed. They change nothing, so a call that nothing reads can go."""
 

@@ -34,6 +34,7 @@ def to_sfic(
     mcs: McsMode | str = McsMode.LEARNED,
     on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
     share: bool = False,
+    input_size: int | None = None,
 ) -> fx.GraphModule:
     """The SFIC form of a vanilla network, a new module with weights of its own.
 
@@ -55,6 +56,7 @@ def to_sfic(
             ``"error"`` it is refused.
         share: use the modules that stay as they are instead of copies of them, for a network that is
             only looked at.
+        input_size: see `graph_of`.
 
     Raises:
         ValueError: for a ratio out of range.
@@ -64,7 +66,7 @@ def to_sfic(
     """
     Split.of(0, alpha)
     check_beta(beta)
-    vanilla = graph_of(model)
+    vanilla = graph_of(model, input_size)
     options = ConversionOptions(
         placement=placement or placement_of(vanilla, divides=on_unsupported == OnUnsupported.JOIN),
         alpha=alpha,

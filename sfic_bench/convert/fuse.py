@@ -18,7 +18,9 @@ from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, join_norms
 from sfic_bench.nn.grouped import GroupedStage2
 
 
-def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -> fx.GraphModule:
+def fuse(
+    model: nn.Module, for_training: bool = False, *, share: bool = False, input_size: int | None = None
+) -> fx.GraphModule:
     """An equal and cheaper form of a converted network, or of a vanilla one; see `sfic_bench.nn.fused`.
 
     Equal means the same results and gradients up to the order of floating-point additions. Where S and F are equally
@@ -32,6 +34,7 @@ def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -
             a convolution is folded into it, and MCSConv's constrained kernels are computed once.
         share: use the modules that stay as they are instead of copies of them, for a network that is only looked at;
             needs ``for_training``, since folding changes modules.
+        input_size: see `sfic_bench.convert.graph_of`.
 
     Raises:
         ValueError: for ``share`` without ``for_training``.
@@ -39,7 +42,7 @@ def fuse(model: nn.Module, for_training: bool = False, *, share: bool = False) -
     """
     if share and not for_training:
         raise ValueError("share needs for_training: folding a BatchNorm would change the shared module")
-    return _Fusion(graph_of(model), for_training, share).run()
+    return _Fusion(graph_of(model, input_size), for_training, share).run()
 
 
 class _Fusion:

@@ -1,57 +1,31 @@
 """Networks as torch.fx graphs, and what can be read from such a graph."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfic_bench.convert.tracing import trace
 from sfic_bench.convert.values import STANDARD, Axes
-from sfic_bench.errors import UnsupportedModel, first_line
-
-WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
-"""Classes whose subclasses stay one node, too: a norm with an activation is known by its base class."""
 
 
-class _Tracer(fx.Tracer):
-    failed_at = ""
-    """The innermost module whose code could not be traced."""
-
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        except Exception:
-            self.failed_at = self.failed_at or self.path_of_module(m)
-            raise
-
-    def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
-        return isinstance(m, WHOLE) or super().is_leaf_module(m, qualified_name)
-
-
-def graph_of(model: nn.Module) -> fx.GraphModule:
+def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     """``model`` as a graph. One graph serves any number of `to_sfic` calls.
 
+    Where its code branches on a size, the graph holds for every size at which it takes the same branches.
+
+    Args:
+        model: a network, which is not changed and nothing of which is computed, or a graph, which is returned.
+        input_size: height and width of the images at which such code is followed; by default what the network says
+            (``input_size``, ``default_cfg`` or ``pretrained_cfg``), else 256.
+
     Raises:
-        UnsupportedModel: if torch.fx cannot trace it.
+        UnsupportedModel: if torch.fx cannot trace it; one whose code asks for the values of a tensor never can be.
     """
     if isinstance(model, fx.GraphModule):
         return model
-    tracer = _Tracer()
-    try:
-        graph = tracer.trace(model)
-    except Exception as error:  # whatever the network's own code raises when it is given no tensor
-        at = f" (at {tracer.failed_at})" if tracer.failed_at else ""
-        raise UnsupportedModel(
-            f"torch.fx cannot trace {type(model).__name__}{at}: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    for node in reversed(graph.nodes):
-        if node.target is torch._assert:  # it checks shapes, and a pair has others
-            graph.erase_node(node)
-    traced = fx.GraphModule(tracer.root, graph, type(model).__name__)
+    traced = trace(model, input_size)
     if traced.graph.eliminate_dead_code():
         traced.recompile()
     for name, module in traced.named_modules():

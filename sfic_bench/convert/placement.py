@@ -130,8 +130,11 @@ class _Flow:
         """The roots of what is read by operations that are no part of a map and that no convolution comes after."""
         before_convolutions: set[fx.Node] = set()
         inputs: set[fx.Node] = set()
+        unread: set[fx.Node] = set()  # checks of sizes, and what is computed for them
         for node in reversed(self.nodes):
-            if any(user in before_convolutions or user in self.convolutions for user in node.users):
+            if node.op != "output" and unread.issuperset(node.users):
+                unread.add(node)
+            elif any(user in before_convolutions or user in self.convolutions for user in node.users):
                 before_convolutions.add(node)
             elif node not in self.convolutions and node not in self.tied:
                 inputs.update(self.root(source) for source in nodes_in(node.args, node.kwargs))

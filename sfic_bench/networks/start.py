@@ -132,7 +132,7 @@ def build_from(
         variant: the network to build.
         classes: number of logits.
         mcs: see `sfic_bench.nn.MCSConv`.
-        input_size: height and width, for networks whose weights depend on them.
+        input_size: height and width, for networks whose weights or code depend on them.
         device: where the weights lie.
 
     Raises:
@@ -149,7 +149,12 @@ def build_from(
     if variant.alpha is not None and variant.beta is not None:
         check_convertible(variant.backbone, vanilla)
         network = to_sfic(
-            vanilla, alpha=variant.alpha, beta=variant.beta, mcs=mcs, on_unsupported=variant.on_unsupported
+            vanilla,
+            alpha=variant.alpha,
+            beta=variant.beta,
+            mcs=mcs,
+            on_unsupported=variant.on_unsupported,
+            input_size=input_size,
         )
         if start is not None and is_of_blocks:
             fresh = load_start(network, start)

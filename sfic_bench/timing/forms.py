@@ -87,7 +87,9 @@ def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
 def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) -> Form:
     """The fused form of ``form``, which `drawn` made of ``network``."""
     if isinstance(network, Variant):
-        return Form(module=api.fuse(form.module, for_training=conditions.training), inputs=form.inputs)
+        return Form(
+            module=api.fuse(form.module, conditions.training, input_size=conditions.input_size), inputs=form.inputs
+        )
     if network.is_vanilla:
         return form
     assert isinstance(form.module, SingleLayer)

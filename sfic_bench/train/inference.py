@@ -138,7 +138,7 @@ class TrainedNetwork:
         """The network fused for inference on the CPU; its output is the logits of real and fake ``[B, 2]``."""
         network = new_network(self.variant, replace(self.recipe, fused=False))
         self.run.load_model(network)
-        return TwoLogits(fuse(network.eval())).eval()
+        return TwoLogits(fuse(network.eval(), input_size=self.recipe.input_size)).eval()
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> Tensor:

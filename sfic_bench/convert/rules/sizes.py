@@ -39,6 +39,13 @@ def size(operation: Operation) -> Value:
     return Single(shape if axis is None else graph.call_function(operator.getitem, (shape, axis)), 0)
 
 
+@rule("int", "round", "ceil", "floor", "trunc", "max", "min")
+def number(operation: Operation) -> Value:
+    """A number that is computed from sizes, or what torch's function of that name gives."""
+    is_of_sizes = all(isinstance(value, Single) and value.channels == 0 for value in operation.inputs)
+    return operation.as_in_vanilla(0 if is_of_sizes else None)
+
+
 @rule("floordiv", "mod")
 def arithmetic(operation: Operation) -> Value:
     """Arithmetic with sizes, whose result is the same for all channels."""

@@ -1,0 +1,112 @@
+"""How a network becomes a graph of torch.fx: by symbols alone, or by symbols that know their value for one input.
+
+Plain tracing runs the network's code on proxies. Code that branches on a size stops it, since a proxy has none. Such a
+network is traced again, with proxies that have a value as well: what the network gives for images of one size, on the
+meta device. A condition, an index or an iteration takes that value; all else stays symbolic, so that the graph serves
+every size at which the code takes the same way. (`torch.export` follows such code, too, but its graph has operators in
+place of modules, and takes up to twenty seconds.)
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import fx, nn
+
+from sfic_bench.convert.plain_tracer import PlainTracer
+from sfic_bench.convert.symbolic import symbolic_functions
+from sfic_bench.convert.unchanged import unchanged
+from sfic_bench.convert.valued import AsksForValues
+from sfic_bench.convert.valued_tracer import ValuedTracer
+from sfic_bench.errors import UnsupportedModel, first_line
+
+IMAGE = (3, 256, 256)
+"""Channels, height and width of an image for a network that does not say what it takes."""
+
+BATCHES = (2, 3)
+"""Numbers of images for which the graph must be the same."""
+
+SAYS_INPUT_SIZE = ("input_size", "default_cfg", "pretrained_cfg")
+"""Attributes by which a network may say what images it takes."""
+
+Shape = tuple[int, ...]
+
+
+def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
+    """``model`` as a graph, whose nodes have the names of its modules and parameters.
+
+    Raises:
+        UnsupportedModel: if it cannot be traced.
+    """
+    try:
+        with unchanged(model):
+            return fx.GraphModule(model, _graph(model, PlainTracer()), type(model).__name__)
+    except UnsupportedModel as error:
+        refusal = error
+    for shape in _image_shapes(model, input_size):
+        try:
+            return _network_for(model, shape)
+        except UnsupportedModel as error:
+            refusal = error
+            if "channel" not in str(error):
+                break
+    raise refusal
+
+
+def _image_shapes(model: nn.Module, input_size: int | None) -> list[Shape]:
+    """Channels, height and width of images that ``model`` may take, the likeliest first."""
+    shape = next((shape for name in SAYS_INPUT_SIZE if (shape := _shape_in(getattr(model, name, None)))), IMAGE)
+    if input_size is not None:
+        shape = (shape[0], input_size, input_size)
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    channels = [shape[0]] if first is None else [shape[0], first.in_channels]
+    return [(n, *shape[1:]) for n in dict.fromkeys(channels)]
+
+
+def _shape_in(value: object) -> Shape | None:
+    """The shape of an image that an attribute of a network gives, if it gives one."""
+    if isinstance(value, Mapping):
+        value = value.get("input_size")
+    if type(value) is int:
+        value = (value, value)
+    if not isinstance(value, list | tuple) or not all(type(n) is int and n > 0 for n in value):
+        return None
+    return (*IMAGE[: 3 - len(value)], *value) if len(value) in (2, 3) else None
+
+
+def _network_for(model: nn.Module, shape: Shape) -> fx.GraphModule:
+    """The graph of ``model`` for images of ``shape``, and of any other size at which its code takes the same way."""
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    tried = f", tried with images of {'×'.join(map(str, shape))}"
+    graphs = []
+    for images in BATCHES:
+        tracer = ValuedTracer(model, torch.empty((images, *shape), dtype=dtype, device="meta"))
+        with unchanged(model):
+            with symbolic_functions(model):
+                graphs.append(_graph(model, tracer, tried))
+            if len(graphs) == 1:
+                network = fx.GraphModule(model, graphs[0], type(model).__name__)
+    if str(graphs[0]) != str(graphs[1]):
+        raise UnsupportedModel(
+            f"torch.fx cannot trace {type(model).__name__}{tried}: its code does something else for {BATCHES[1]} "
+            f"images than for {BATCHES[0]}, so that no one graph stands for it"
+        )
+    return network
+
+
+def _graph(model: nn.Module, tracer: PlainTracer, tried: str = "") -> fx.Graph:
+    """What ``tracer`` makes of ``model``, without its assertions.
+
+    Raises:
+        UnsupportedModel: if it stops; the message says how it was ``tried``.
+    """
+    try:
+        graph = tracer.trace(model)
+    except Exception as error:  # whatever the network's own code raises when it is given no tensor
+        at = f" (at {tracer.failed_at})" if tracer.failed_at else ""
+        kind = "" if isinstance(error, AsksForValues) else f"{type(error).__name__}: "
+        reason = f"{kind}{first_line(error)}"
+        raise UnsupportedModel(f"torch.fx cannot trace {type(model).__name__}{at}{tried}: {reason}") from error
+    for node in reversed(graph.nodes):
+        if node.target is torch._assert:  # it checks shapes, and a pair has others
+            graph.erase_node(node)
+    return graph

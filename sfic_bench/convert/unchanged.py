@@ -1,0 +1,59 @@
+"""A network's state, and that of the random generators, as they were before something ran the network's code."""
+
+import random
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+CONTAINERS = (dict, OrderedDict, list, set)
+HOOKS = frozenset(name for name, value in vars(nn.Module()).items() if isinstance(value, OrderedDict))
+
+
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Undo afterwards what the code of ``model`` does to its attributes, buffers and training flags, and to generators.
+
+    Parameters are no code's to change; lists and dictionaries are restored, but not what lies in them.
+    """
+    attributes = [(vars(module), _copies(vars(module))) for module in model.modules()]
+    buffers = [(b, b._version, b.detach().clone()) for b in model.buffers() if not (b.is_meta or b.is_inference())]
+    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            for own, before in attributes:
+                own.clear()
+                for name, value, content in before:
+                    own[name] = value
+                    _restore(value, content)
+            with torch.no_grad():
+                for buffer, version, values in buffers:
+                    if buffer._version != version:
+                        buffer.copy_(values)
+
+
+def _copies(attributes: dict[str, object]) -> list[tuple[str, object, object]]:
+    """The ``attributes`` by name, each with a copy of what it holds if it is a container that code may fill."""
+    return [
+        (name, value, copy(value) if type(value) in CONTAINERS and name not in HOOKS else None)
+        for name, value in attributes.items()
+    ]
+
+
+def _restore(container: object, content: object) -> None:
+    if isinstance(container, list) and isinstance(content, list):
+        container[:] = content
+    elif (isinstance(container, dict) and isinstance(content, dict)) or (
+        isinstance(container, set) and isinstance(content, set)
+    ):
+        container.clear()
+        container.update(content)

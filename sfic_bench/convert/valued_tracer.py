@@ -1,0 +1,203 @@
+"""A tracer of torch.fx whose proxies know their values for one input; see `sfic_bench.convert.tracing`."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument, Target
+from torch.overrides import TorchFunctionMode
+
+from sfic_bench.convert.guard import same_way
+from sfic_bench.convert.plain_tracer import Function, PlainTracer
+from sfic_bench.convert.symbolic import FACTORIES
+from sfic_bench.convert.valued import Place, Unknown, Valued, proxies_in
+
+
+class ValuedTracer(PlainTracer):
+    """A tracer that computes along what each node gives for ``image``, a batch on the meta device.
+
+    Every argument of the network that has a default has it; each of the others is such a batch.
+
+    Attributes:
+        values: what each node of the graph gives so far; tensors lie on the meta device.
+        active: whether it still traces.
+    """
+
+    def __init__(self, model: nn.Module, image: Tensor) -> None:
+        super().__init__()
+        self.image, self.active = image, True
+        self.values: dict[fx.Node, object] = {}
+        self._names = {id(tensor): name for name, tensor in (*model.named_buffers(), *model.named_parameters())}
+        self._sizes: set[fx.Node] = set()
+        self._checks: dict[fx.Node, fx.Node] = {}
+        self._checked_at: dict[Place, list[fx.Node]] = {}
+        self._computing = False
+
+    def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
+        try:
+            return super().trace(root, concrete_args)
+        finally:
+            self.active = False
+
+    def create_args_for_root(self, root_fn: Function, *_: object, **__: object) -> tuple[Function, list[object]]:
+        parameters = list(inspect.signature(root_fn).parameters.values())[1:]
+        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
+        needed = [p for p in positional if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
+        names = [p.name for p in needed or positional[:1]]
+        return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return Valued(node, self)
+
+    def create_arg(self, a: object) -> Argument:
+        return cast(fx.Proxy, a).node if issubclass(type(a), fx.Proxy) else super().create_arg(a)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Target,
+        args: tuple[object, ...],
+        kwargs: dict[str, object],
+        name: str | None = None,
+        type_expr: object = None,
+        proxy_factory_fn: Callable[[fx.Node], fx.Proxy] | None = None,
+    ) -> fx.Proxy:
+        proxy = super().create_proxy(kind, target, args, kwargs, name, type_expr, proxy_factory_fn)
+        self.values[proxy.node] = self._value(kind, target, args, kwargs)
+        gives_size = target == "size" or (target is getattr and args[1] == "shape")
+        is_arithmetic = kind == "call_function" and self._sizes.issuperset(
+            p.node for p in proxies_in((*args, *kwargs.values()))
+        )
+        if gives_size or is_arithmetic:
+            self._sizes.add(proxy.node)
+        return proxy
+
+    def take(self, node: fx.Node, value: object, place: Place | None) -> None:
+        """Let the graph check the value of ``node``, if it is a number that follows from sizes.
+
+        ``place`` is the instruction that has asked for it.
+        """
+        if node in self._sizes and node not in self._checks and isinstance(value, int | float):
+            images = "×".join(map(str, self.image.shape[1:]))
+            self._checks[node] = self.create_node("call_function", same_way, (node, value, images), {})
+            if place is not None:
+                self._checked_at.setdefault(place, []).append(node)
+
+    def give_back(self, place: Place) -> None:
+        """Leave out the checks that the instruction at ``place`` has asked for."""
+        for node in self._checked_at.pop(place, ()):
+            self.graph.erase_node(self._checks.pop(node))
+
+    def call_module(
+        self, m: nn.Module, forward: Function, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        is_made_here = m not in (self.submodule_paths or {}) and next(m.parameters(), None) is None
+        if self._computing or is_made_here:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, _: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        name = None if self._computing else self._names.get(id(attr_val))
+        if name is None:
+            return attr_val
+        if name not in parameter_proxy_cache:
+            parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
+        return parameter_proxy_cache[name]
+
+    def _value(self, kind: str, target: Target, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """What a node gives, or `Unknown`."""
+        if kind == "placeholder":
+            return self.image
+        unknown = [p.value for p in proxies_in((*args, *kwargs.values())) if isinstance(p.value, Unknown)]
+        if unknown:
+            return unknown[0]
+        self._computing = True
+        try:
+            with torch.no_grad(), _OnMeta():
+                return self._called(kind, target)(*_mapped(args, _value_of), **_mapped(kwargs, _value_of))
+        except (RuntimeError, NotImplementedError) as error:
+            if "meta" not in str(error).lower():
+                raise
+            return Unknown(torch.typename(target) if callable(target) else f".{target}()")
+        finally:
+            self._computing = False
+
+    def _called(self, kind: str, target: Target) -> Function:
+        if callable(target):
+            return target
+        match kind:
+            case "call_method":
+                return lambda tensor, *args, **kwargs: getattr(tensor, target)(*args, **kwargs)
+            case "call_module":
+                return self.root.get_submodule(target)
+        return lambda: _on_meta(functools.reduce(getattr, target.split("."), self.root))
+
+
+_FACTORIES = frozenset(getattr(torch, name) for name in FACTORIES.split())
+
+
+class _OnMeta(TorchFunctionMode):
+    """Runs every function of torch on the meta device, so that nothing is computed, read or changed."""
+
+    def __torch_function__(
+        self, func: Function, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
+        args, kwargs = _mapped(args, _on_meta), _mapped(kwargs or {}, _on_meta)
+        if args and _is_like_first(func, *args):
+            return torch.empty_like(cast(Tensor, args[0]))
+        if func in _FACTORIES and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+_NORMS = frozenset((F.batch_norm, F.group_norm, F.layer_norm))
+_ELEMENTWISE = (
+    *("add", "sub", "mul", "div", "pow", "sqrt", "rsqrt", "sigmoid", "tanh", "relu", "relu6", "leaky_relu"),
+    *("elu", "gelu", "silu", "mish", "hardswish", "hardsigmoid"),
+)
+
+
+def _is_like_first(func: Function, first: object, *others: object) -> bool:
+    """Whether the result has the shape of the first argument: torch's meta kernels take a millisecond to say so."""
+    if not isinstance(first, Tensor) or not first.is_floating_point():
+        return False
+    if func.__name__.rstrip("_") not in _ELEMENTWISE:
+        return func in _NORMS
+    return all(
+        (v.shape, v.dtype) == (first.shape, first.dtype) if isinstance(v, Tensor) else isinstance(v, int | float | str)
+        for v in others
+    )
+
+
+def _value_of(argument: object) -> object:
+    return cast(Valued, argument).value if issubclass(type(argument), Valued) else argument
+
+
+def _on_meta(value: object) -> object:
+    is_real = isinstance(value, Tensor) and not value.is_meta
+    return torch.empty_like(cast(Tensor, value), device="meta") if is_real else value
+
+
+Nested = TypeVar("Nested")
+
+
+def _mapped(value: Nested, function: Callable[[object], object]) -> Nested:
+    """What ``function`` gives for ``value``, or for what lies in it."""
+    mapped: object
+    if issubclass(type(value), fx.Proxy):  # isinstance would also see what its value is
+        mapped = function(value)
+    elif isinstance(value, tuple):
+        mapped = getattr(value, "_make", tuple)([_mapped(v, function) for v in value])
+    elif isinstance(value, list):
+        mapped = [_mapped(v, function) for v in value]
+    elif isinstance(value, dict):
+        mapped = {name: _mapped(v, function) for name, v in value.items()}
+    elif isinstance(value, slice):
+        mapped = slice(*(_mapped(v, function) for v in (value.start, value.stop, value.step)))
+    else:
+        mapped = function(value)
+    return cast(Nested, mapped)
