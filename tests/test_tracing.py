@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pickle
 import random
 
 import numpy as np
@@ -83,6 +84,15 @@ def test_a_graph_refuses_a_size_at_which_the_code_goes_another_way() -> None:
         odd(torch.randn(1, 3, 16, 16))
 
 
+def test_the_check_is_kept_by_copies() -> None:
+    graph = graph_of(BySize(condition))
+    for same in copy.deepcopy(graph), pickle.loads(pickle.dumps(graph)), fx.symbolic_trace(graph):
+        x = torch.randn(1, 3, 16, 16)
+        torch.testing.assert_close(same(x), graph(x))
+        with pytest.raises(InvalidValue, match="another way"):
+            same(torch.randn(1, 3, 17, 17))
+
+
 def size_that_was_tried(network: nn.Module, input_size: int | None = None) -> str:
     with pytest.raises(UnsupportedModel) as error:
         graph_of(network, input_size)
@@ -147,7 +157,7 @@ def range_of_images(layer: Layer, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("code", [image_by_image, range_of_images], ids=lambda code: code.__name__)
 def test_code_that_goes_by_the_number_of_images_is_refused(code: Code) -> None:
-    with pytest.raises(UnsupportedModel, match="does something else for 3 images than for 2"):
+    with pytest.raises(UnsupportedModel, match="does something else for 2 images than for 31"):
         graph_of(BySize(code))
 
 

@@ -1,8 +1,8 @@
 """The tracer of torch.fx, which knows the module whose code stopped it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -19,6 +19,23 @@ class PlainTracer(fx.Tracer):
     """
 
     failed_at = ""
+
+    def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
+        self._names = {id(tensor): name for name, tensor in self._symbolic_tensors(root)}
+        return super().trace(root, concrete_args)
+
+    def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
+        """The tensors of ``root`` that become nodes where the network's code reads them, with their names."""
+        return root.named_parameters() if isinstance(root, nn.Module) else ()
+
+    def getattr(self, _: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        # torch.fx would look through all parameters for each one that is read.
+        name = self._names.get(id(attr_val))
+        if name is None:
+            return attr_val
+        if name not in parameter_proxy_cache:
+            parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
+        return parameter_proxy_cache[name]
 
     def call_module(
         self, m: nn.Module, forward: Function, args: tuple[object, ...], kwargs: dict[str, object]

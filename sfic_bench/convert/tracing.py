@@ -22,8 +22,11 @@ from sfic_bench.errors import UnsupportedModel, first_line
 IMAGE = (3, 256, 256)
 """Channels, height and width of an image for a network that does not say what it takes."""
 
-BATCHES = (2, 3)
-"""Numbers of images for which the graph must be the same."""
+IMAGES = 31
+"""How many images a network is traced with: a prime, so that a length that goes by their number shows."""
+
+FEWER_IMAGES = 2
+"""The number of images for which the graph must be the same, where their number shows."""
 
 SAYS_INPUT_SIZE = ("input_size", "default_cfg", "pretrained_cfg")
 """Attributes by which a network may say what images it takes."""
@@ -75,22 +78,28 @@ def _shape_in(value: object) -> Shape | None:
 
 def _network_for(model: nn.Module, shape: Shape) -> fx.GraphModule:
     """The graph of ``model`` for images of ``shape``, and of any other size at which its code takes the same way."""
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    tried = f", tried with images of {'×'.join(map(str, shape))}"
-    graphs = []
-    for images in BATCHES:
-        tracer = ValuedTracer(model, torch.empty((images, *shape), dtype=dtype, device="meta"))
-        with unchanged(model):
-            with symbolic_functions(model):
-                graphs.append(_graph(model, tracer, tried))
-            if len(graphs) == 1:
-                network = fx.GraphModule(model, graphs[0], type(model).__name__)
-    if str(graphs[0]) != str(graphs[1]):
-        raise UnsupportedModel(
-            f"torch.fx cannot trace {type(model).__name__}{tried}: its code does something else for {BATCHES[1]} "
-            f"images than for {BATCHES[0]}, so that no one graph stands for it"
-        )
+    tracer, network = _traced_with(model, shape, IMAGES)
+    if tracer.may_go_by_images():
+        _, other = _traced_with(model, shape, FEWER_IMAGES)
+        if str(other.graph) != str(network.graph):
+            raise UnsupportedModel(
+                f"torch.fx cannot trace {type(model).__name__}{_tried(shape)}: its code does something else for "
+                f"{FEWER_IMAGES} images than for {IMAGES}, so that no one graph stands for it"
+            )
     return network
+
+
+def _traced_with(model: nn.Module, shape: Shape, images: int) -> tuple[ValuedTracer, fx.GraphModule]:
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    tracer = ValuedTracer(torch.empty((images, *shape), dtype=dtype, device="meta"))
+    with unchanged(model):
+        with symbolic_functions(model):
+            graph = _graph(model, tracer, _tried(shape))
+        return tracer, fx.GraphModule(model, graph, type(model).__name__)
+
+
+def _tried(shape: Shape) -> str:
+    return f", tried with images of {'×'.join(map(str, shape))}"
 
 
 def _graph(model: nn.Module, tracer: PlainTracer, tried: str = "") -> fx.Graph:

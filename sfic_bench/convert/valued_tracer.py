@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 import torch
@@ -27,21 +28,26 @@ class ValuedTracer(PlainTracer):
         active: whether it still traces.
     """
 
-    def __init__(self, model: nn.Module, image: Tensor) -> None:
+    def __init__(self, image: Tensor) -> None:
         super().__init__()
         self.image, self.active = image, True
         self.values: dict[fx.Node, object] = {}
-        self._names = {id(tensor): name for name, tensor in (*model.named_buffers(), *model.named_parameters())}
         self._sizes: set[fx.Node] = set()
         self._checks: dict[fx.Node, fx.Node] = {}
         self._checked_at: dict[Place, list[fx.Node]] = {}
-        self._computing = False
+        self._computing = self._is_unsure = False
 
     def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
         try:
-            return super().trace(root, concrete_args)
+            graph = super().trace(root, concrete_args)
         finally:
             self.active = False
+        graph._tracer_cls = PlainTracer  # a network that has been pickled is traced again
+        return graph
+
+    def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
+        buffers = root.named_buffers() if isinstance(root, nn.Module) else ()
+        return (*super()._symbolic_tensors(root), *buffers)
 
     def create_args_for_root(self, root_fn: Function, *_: object, **__: object) -> tuple[Function, list[object]]:
         parameters = list(inspect.signature(root_fn).parameters.values())[1:]
@@ -81,7 +87,10 @@ class ValuedTracer(PlainTracer):
 
         ``place`` is the instruction that has asked for it.
         """
-        if node in self._sizes and node not in self._checks and isinstance(value, int | float):
+        if node not in self._sizes:
+            length = len(value) if isinstance(value, list | tuple) else 0
+            self._is_unsure |= isinstance(value, int | float) or self._is_of_images(length)
+        elif node not in self._checks and isinstance(value, int | float):
             images = "×".join(map(str, self.image.shape[1:]))
             self._checks[node] = self.create_node("call_function", same_way, (node, value, images), {})
             if place is not None:
@@ -92,6 +101,28 @@ class ValuedTracer(PlainTracer):
         for node in self._checked_at.pop(place, ()):
             self.graph.erase_node(self._checks.pop(node))
 
+    def may_go_by_images(self) -> bool:
+        """Whether the number of images in ``image``, which must be prime, may have decided what the code does.
+
+        It has not if no length that the code went by is a multiple of it.
+        """
+        waiting, seen = list(self._checks), set[fx.Node]()
+        while waiting:
+            node = waiting.pop()
+            seen.add(node)
+            sources = [n for n in node.all_input_nodes if n in self._sizes]
+            shapes = [self.values[n] for n in sources if node.target is not operator.getitem]
+            if any(map(self._is_of_images, (self.values[node], *shapes))):
+                return True
+            waiting += [n for n in sources if n not in seen and not isinstance(self.values[n], tuple)]
+        return self._is_unsure
+
+    def _is_of_images(self, lengths: object) -> bool:
+        """Whether one of ``lengths`` is a multiple of the number of images."""
+        if isinstance(lengths, tuple):
+            return any(map(self._is_of_images, lengths))
+        return type(lengths) is int and lengths > 0 and lengths % len(self.image) == 0
+
     def call_module(
         self, m: nn.Module, forward: Function, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> object:
@@ -100,13 +131,8 @@ class ValuedTracer(PlainTracer):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
-    def getattr(self, _: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
-        name = None if self._computing else self._names.get(id(attr_val))
-        if name is None:
-            return attr_val
-        if name not in parameter_proxy_cache:
-            parameter_proxy_cache[name] = self.create_proxy("get_attr", name, (), {})
-        return parameter_proxy_cache[name]
+    def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        return attr_val if self._computing else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def _value(self, kind: str, target: Target, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """What a node gives, or `Unknown`."""
