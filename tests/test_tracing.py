@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 import pickle
 import random
 
@@ -51,6 +52,38 @@ def test_the_graph_serves_other_sizes_and_numbers_of_images(code: Code) -> None:
     for images, size in ((1, 16), (4, 24)):
         x = torch.randn(images, 3, size, size)
         torch.testing.assert_close(graph(x), network(x))
+
+
+class Several(nn.Module):
+    """Two inputs, options, a buffer, attention, a norm that averages over all batches, a dictionary as its result."""
+
+    places: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8, momentum=None)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.register_buffer("places", torch.randn(8, 32, 32))
+
+    def forward(self, x: Tensor, y: Tensor, *, mask: Tensor | None = None, **others: object) -> dict[str, Tensor]:
+        if x.shape != y.shape or mask is not None or others:
+            raise ValueError
+        x = self.norm(self.conv(x)) + self.conv(y)
+        b, c, h, w = x.shape
+        if h <= 32 and w <= 32:
+            x = x + self.places[:, :h, :w]
+        tokens = F.adaptive_avg_pool2d(x, 4).flatten(2).transpose(1, 2)
+        tokens = self.attention(tokens, tokens, tokens)[0] / math.sqrt(h * w)
+        return {"tokens": tokens.transpose(1, 2).reshape(b, c, -1), "map": x}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_network_of_many_parts(training: bool) -> None:
+    network = Several().train(training)
+    graph = graph_of(network, 32)
+    for images, size in ((2, 16), (5, 24)):
+        x, y = torch.randn(2, images, 3, size, size)
+        torch.testing.assert_close(graph(x, y), network(x, y))
 
 
 CONVERTED = [condition, assertion, rounding, same_padding, size_loop, keyword, batch_kept]
@@ -147,6 +180,16 @@ def test_code_that_asks_for_values_is_refused(code: Code) -> None:
         graph_of(BySize(code))
 
 
+def test_assignment_to_a_part_is_refused() -> None:
+    def shift(layer: Layer, x: Tensor) -> Tensor:
+        if x.shape[1] > 3:
+            x[:, :3] = 0
+        return layer(x)
+
+    with pytest.raises(UnsupportedModel, match="assigns to a part of a tensor"):
+        graph_of(BySize(shift))
+
+
 def image_by_image(layer: Layer, x: Tensor) -> Tensor:
     return torch.stack([layer(y) for y in x])
 
@@ -163,7 +206,7 @@ def test_code_that_goes_by_the_number_of_images_is_refused(code: Code) -> None:
 
 def test_an_error_of_the_networks_own_names_place_and_size() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), BySize(assertion))
-    with pytest.raises(UnsupportedModel, match=r"\(at 1.*3×256×256: RuntimeError"):
+    with pytest.raises(UnsupportedModel, match=r"\(at 1.*3×256×256: RuntimeError.*another input_size may serve"):
         graph_of(network)
 
 

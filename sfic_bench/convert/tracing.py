@@ -112,8 +112,9 @@ def _graph(model: nn.Module, tracer: PlainTracer, tried: str = "") -> fx.Graph:
         graph = tracer.trace(model)
     except Exception as error:  # whatever the network's own code raises when it is given no tensor
         at = f" (at {tracer.failed_at})" if tracer.failed_at else ""
-        kind = "" if isinstance(error, AsksForValues) else f"{type(error).__name__}: "
-        reason = f"{kind}{first_line(error)}"
+        reason = first_line(error)
+        if not isinstance(error, AsksForValues):
+            reason = f"{type(error).__name__}: {reason}" + ("; another input_size may serve" if tried else "")
         raise UnsupportedModel(f"torch.fx cannot trace {type(model).__name__}{at}{tried}: {reason}") from error
     for node in reversed(graph.nodes):
         if node.target is torch._assert:  # it checks shapes, and a pair has others

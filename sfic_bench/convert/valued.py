@@ -121,6 +121,9 @@ class Valued(fx.Proxy):
     def __format__(self, spec: str) -> str:
         return fx.Proxy.__repr__(self) if isinstance(self.value, Tensor | Unknown) else format(self.value, spec)
 
+    def __setitem__(self, key: object, value: object) -> None:
+        raise TypeError("its code assigns to a part of a tensor, which has no place in a graph: use torch.cat")
+
     # A table or a cache may have sizes as its keys. After tracing, what a cache still holds is equal to nothing.
 
     def __hash__(self) -> int:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument, Target
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from sfic_bench.convert.guard import same_way
@@ -159,7 +160,9 @@ class ValuedTracer(PlainTracer):
             case "call_method":
                 return lambda tensor, *args, **kwargs: getattr(tensor, target)(*args, **kwargs)
             case "call_module":
-                return self.root.get_submodule(target)
+                module = self.root.get_submodule(target)
+                # torch's own keeps the shape; with no momentum it would read the number of batches.
+                return torch.empty_like if type(module).forward is _BatchNorm.forward else module
         return lambda: _on_meta(functools.reduce(getattr, target.split("."), self.root))
 
 

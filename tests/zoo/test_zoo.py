@@ -56,6 +56,8 @@ REFUSED = {
     "timm:tresnet_m": r"node 'conv2d' \(body.layer2.0.conv1.aa\)",
 }
 CONVERTED = [*(f"torchvision:{n}" for n in TORCHVISION), *(f"timm:{n}" for n in TIMM)]
+REPEAT = ("torchvision:vgg11_bn", "timm:pnasnet5large")
+"""Large networks made as vgg11 and nasnetalarge are."""
 LARGER = {"torchvision:inception_v3": 160, "timm:inception_v4": 160, "timm:inception_resnet_v2": 160}
 FIXED = {"timm:fastvit_t8": 256}
 
@@ -111,8 +113,8 @@ def two(values: tuple[int, ...]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    "name",  # it repeats vgg11, with the same 130 million weights
-    [pytest.param(n, marks=[pytest.mark.thorough] if n == "torchvision:vgg11_bn" else []) for n in CONVERTED],
+    "name",
+    [pytest.param(n, marks=[pytest.mark.thorough] if n in REPEAT else []) for n in CONVERTED],
 )
 def test_a_converted_network_runs_and_learns(name: str) -> None:
     vanilla, x = build(name)
