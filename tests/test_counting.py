@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.networks import Applied
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -128,6 +129,29 @@ def test_functional_operations_are_counted() -> None:
     assert cost.totals["conv-linear"].unsupported == {"repeat (functional)": 1}
     assert "conv (functional)" in cost.totals["paper"].unsupported
     assert cost.totals["paper"].macs == 0
+
+
+@pytest.mark.parametrize(
+    ("compute", "macs"),
+    [
+        (lambda x: x.std(), 0),
+        (lambda x: torch.var(x, (1, 2), keepdim=True), 0),
+        (lambda x: x.std(1, False, True), 0),
+        (lambda x: torch.std(x, False), 0),
+        (lambda x: torch.var_mean(x, 0)[0], 0),
+        (lambda x: x.norm(2, 1, True), 0),
+        (lambda x: torch.linalg.vector_norm(x, dim=(0, 2)), 0),
+        (lambda x: F.normalize(x, dim=1), 0),
+        (lambda x: torch._weight_norm(x, x.norm(2, (1, 2), True)), 0),
+        (lambda x: torch.mv(x[0], x[0, 0]), 4 * 5),
+        (lambda x: torch.dot(x[0, 0], x[0, 1]) + torch.vdot(x[0, 0], x[0, 1]), 2 * 5),
+    ],
+)
+def test_what_weights_are_computed_with_is_known(compute: Callable[[Tensor], Tensor], macs: int) -> None:
+    model, x = Applied(compute), torch.randn(3, 4, 5)
+    cost = count(model, (3, 4, 5))
+    assert cost.output == tuple(model(x).shape) and cost.macs == macs
+    assert not cost.totals["conv-linear"].unsupported
 
 
 def test_unknown_operations_are_never_silently_zero() -> None:

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import CountedCall, Effect, Op
-from sfic_bench.counting.rules import RULES, VIEWS
+from sfic_bench.counting.rules import RULES, VIEWS, WITHOUT_MACS
 
 TorchFunction = Callable[..., object]
 
@@ -142,7 +142,7 @@ class Recorder(TorchFunctionMode):
             path, module, parents = self._stack[-1]
             effect = Effect(
                 kind=name.rstrip("_"), input=tuple(sources[0].shape), output=tuple(results[0].shape),
-                elements_read=sum(t.numel() for t in sources), macs=None,
+                elements_read=sum(t.numel() for t in sources), macs=0 if name in WITHOUT_MACS else None,
             )  # fmt: skip
             self.ops.append(Op(path, _call(func, module, parents, effect)))
         return result

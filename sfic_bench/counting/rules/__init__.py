@@ -15,8 +15,8 @@ from sfic_bench.counting.op import ShapeRule
 from sfic_bench.counting.rules import axes, elementwise, products, windows
 
 _UNARY = """
-celu clamp cos elu erf exp abs gelu hardsigmoid hardswish hardtanh leaky_relu log log_softmax logsigmoid mish neg pow
-reciprocal relu relu6 rsqrt selu sigmoid silu sin softmax softplus sqrt square tanh
+celu clamp cos elu erf exp abs gelu hardsigmoid hardswish hardtanh leaky_relu log log_softmax logsigmoid mish neg
+normalize pow reciprocal relu relu6 rsqrt selu sigmoid silu sin softmax softplus sqrt square tanh
 """
 _BINARY = {
     "add": "add __radd__ sub rsub __rsub__",
@@ -29,7 +29,8 @@ RULES: Mapping[str, ShapeRule] = {
     **{f"conv{n}d": partial(products.convolution, n) for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": partial(products.transposed_convolution, n) for n in (1, 2, 3)},
     "linear": products.linear,
-    **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), products.matmul),
+    **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), partial(products.product, "matmul")),
+    **{name: partial(products.product, name) for name in ("mv", "dot", "vdot")},
     "scaled_dot_product_attention": products.attention,
     "batch_norm": elementwise.batch_norm,
     **{name: partial(elementwise.norm, name) for name in ("group_norm", "layer_norm")},
@@ -39,6 +40,7 @@ RULES: Mapping[str, ShapeRule] = {
     "interpolate": windows.interpolate,
     "pad": windows.pad,
     "prelu": elementwise.prelu,
+    "_weight_norm": elementwise.weight_norm,
     **{name: partial(elementwise.unary, name) for name in _UNARY.split()},
     **{name: partial(elementwise.binary, kind) for kind, names in _BINARY.items() for name in names.split()},
     **dict.fromkeys(("cat", "concat"), axes.cat),
@@ -46,20 +48,23 @@ RULES: Mapping[str, ShapeRule] = {
     "stack": axes.stack,
     **{name: partial(axes.reduction, name) for name in ("mean", "sum", "argmax", "amax", "amin")},
     **{name: partial(axes.spread, name) for name in ("var", "std")},
-    **dict.fromkeys(("norm", "linalg_vector_norm"), axes.norm_of_vectors),
+    **{name: partial(axes.norm_of_vector, name) for name in ("norm", "linalg_vector_norm")},
     "one_hot": axes.one_hot,
 }
 """The rules by ``__name__`` of the torch function; an in-place function (``relu_``) has the rule of the plain one."""
 
 _MOVED = """
 __getitem__ alias broadcast_to channel_shuffle chunk clone contiguous detach dropout dropout2d expand expand_as flatten
-flip identity movedim narrow native_channel_shuffle permute pixel_shuffle reshape roll select split squeeze stack_views
-swapaxes t transpose unbind unflatten unsqueeze view view_as view_as_complex view_as_real
+flip identity movedim narrow native_channel_shuffle permute pixel_shuffle reshape reshape_as roll select split squeeze
+stack_views swapaxes t transpose unbind unflatten unsqueeze view view_as view_as_complex view_as_real
 """
 _CONVERTED = "double float half requires_grad_ to type_as _set_grad_enabled set_grad_enabled"
 _CREATED = """
 arange empty empty_like full full_like new_empty new_full new_ones new_zeros ones ones_like zeros zeros_like
 """
+
+WITHOUT_MACS = frozenset(("std_mean", "var_mean"))
+"""Functions with several results, which no rule describes, that multiply and add nothing."""
 
 VIEWS = frozenset((_MOVED + _CONVERTED + _CREATED).split())
 """Functions that move, convert or create data without arithmetic, and are no operations.

@@ -47,24 +47,25 @@ def reduction(
 def spread(
     kind: str,
     input: Tensor,
-    dim: int | Sequence[int] | None = None,
+    dim: int | Sequence[int] | bool | None = None,
     unbiased: bool = True,
     keepdim: bool = False,
     **_: object,
 ) -> Effect:
-    """``var`` or ``std``; as in torch, a bool in the place of ``dim`` is ``unbiased``."""
+    """``std`` or ``var``; what stands in place of ``dim`` may be ``unbiased``."""
     return reduction(kind, input, None if isinstance(dim, bool) else dim, keepdim)
 
 
-def norm_of_vectors(
+def norm_of_vector(
+    kind: str,
     input: Tensor,
-    p: float | str | None = 2,
+    order: object = None,
     dim: int | Sequence[int] | None = None,
     keepdim: bool = False,
     **_: object,
 ) -> Effect:
-    """``norm`` of vectors, of any order."""
-    return reduction("norm", input, dim, keepdim)
+    """``norm`` or ``linalg.vector_norm``."""
+    return reduction(kind, input, dim, keepdim)
 
 
 def one_hot(input: Tensor, num_classes: int = -1) -> Effect:

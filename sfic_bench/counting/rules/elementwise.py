@@ -20,6 +20,12 @@ def prelu(input: Tensor, weight: Tensor) -> Effect:
     return Effect("prelu", x, x, elements(input, weight))
 
 
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Effect:
+    """``_weight_norm``, whose result has the shape of ``v``."""
+    x = shape_of(v)
+    return Effect("weight_norm", x, x, elements(v, g))
+
+
 def binary(kind: str, input: Tensor | float, other: Tensor | float, **_: object) -> Effect:
     """Arithmetic between two tensors, or a tensor and a number, with broadcasting."""
     a, b = (() if isinstance(t, int | float) else shape_of(t) for t in (input, other))

@@ -62,11 +62,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Effect:
     return Effect("linear", x, (*x[:-1], w[0]), elements(input, weight, bias), w, bias is not None, macs)
 
 
-def matmul(input: Tensor, other: Tensor) -> Effect:
-    """``matmul``, ``mm``, ``bmm`` and the operator ``@``."""
+def product(kind: str, input: Tensor, other: Tensor) -> Effect:
+    """``matmul``, ``mm``, ``bmm``, the operator ``@``, and the products with vectors, ``mv``, ``dot`` and ``vdot``."""
     a, b = shape_of(input), shape_of(other)
     output, macs = formulas.matmul_output(a, b), formulas.matmul_macs(a, b)
-    return Effect("matmul", a, output, elements(input, other), b, False, macs)
+    return Effect(kind, a, output, elements(input, other), b, False, macs)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object) -> Effect:
