@@ -10,10 +10,12 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.convert.building import Building
+from sfic_bench.convert.conv_code import applies_its_parameters, as_plain, is_plain
 from sfic_bench.convert.graph import graph_of
-from sfic_bench.convert.weights import channels_of
+from sfic_bench.convert.weights import channels_of, copied
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
+from sfic_bench.nn.computed import ComputedWeights, joined_block
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, join_norms
 from sfic_bench.nn.grouped import GroupedStage2
 
@@ -112,10 +114,12 @@ class _Fusion:
         return None
 
     def _cheaper(self, unfused: nn.Module) -> nn.Module:
+        if not self.for_training:
+            unfused = _with_parameters(unfused)
         module = cheaper(unfused, joined=self.joined)
         if isinstance(module, ReducedStage1) and not self.for_training:
             module.fix_filter()
-        return copy.deepcopy(unfused) if module is unfused and not self.share else module
+        return copied(unfused) if module is unfused and not self.share else module
 
     def _norm_behind(self, node: fx.Node) -> fx.Node | None:
         """The call of the foldable norm that reads ``node``, if nothing else reads it."""
@@ -140,11 +144,28 @@ def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
 
     With ``joined``, S and F are one tensor ``[S; F]`` wherever a pair would be; this needs β = 1, or no F.
     """
+    if isinstance(layer, ComputedWeights):
+        return _with_cheaper_stage(layer, joined)
     if isinstance(layer, Stage1):
         return ReducedStage1(layer, joined)
     if joined:
         return _on_joined(layer)
     return ReducedStage2(layer) if isinstance(layer, Stage2) and layer.sf is not None else layer
+
+
+def _with_parameters(module: nn.Module) -> nn.Module:
+    """``module`` with the weight that it computes as a parameter, if it computes one."""
+    computed = as_plain(module) if isinstance(module, nn.Conv2d) and not is_plain(module) else module
+    return computed.with_parameters() if isinstance(computed, ComputedWeights) else module
+
+
+def _with_cheaper_stage(layer: ComputedWeights, joined: bool) -> ComputedWeights:
+    shell = layer.shell()
+    stage, blocks = cheaper(shell, joined=joined), layer.blocks
+    if isinstance(stage, Dense):
+        assert isinstance(shell, Stage2 | Stage3)
+        blocks = {"": joined_block([[blocks[name] for name in row if name in blocks] for row in shell.blocks])}
+    return ComputedWeights(copy.deepcopy(layer.source), stage, blocks)
 
 
 def _on_joined(layer: nn.Module) -> nn.Module:
@@ -187,7 +208,7 @@ def _is_foldable(norm: nn.Module) -> bool:
 def _fold(module: nn.Module, norm: nn.Module) -> bool:
     """Fold ``norm`` into ``module`` if that is a convolution or a stage, and return whether it is."""
     match module:
-        case nn.Conv2d():
+        case nn.Conv2d() if isinstance(module, Dense) or applies_its_parameters(module):
             _fold_into([module], join_norms(norm) if isinstance(norm, PerBranch) else norm)
         case ReducedStage1() if isinstance(norm, PerBranch):
             _fold_into([module.spatial], norm.spatial)

@@ -1,11 +1,12 @@
 """Why an SFIC network does not have exactly as many parameters as its vanilla one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from torch import nn
 
 from sfic_bench.nn import MCSConv, Stage1
+from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.stages import StageBase
 
 
@@ -43,7 +44,9 @@ def parity(vanilla: nn.Module, sfic: nn.Module) -> Parity:
     grouped = 0
     for name, stage in sfic.named_modules():
         if isinstance(stage, Stage1):
-            convs = (c for c in (stage.spatial, stage.frequency) if c is not None)
+            convs = [c for c in (stage.spatial, stage.frequency) if c is not None and c.weight is not None]
+            if not convs:
+                continue
             grouped += sum(c.weight.numel() for c in convs) - vanilla.get_parameter(f"{name}.weight").numel()
     return Parity(
         vanilla=sum(p.numel() for p in vanilla.parameters()),
@@ -61,9 +64,15 @@ def _dropped_biases(vanilla: nn.Module, sfic: nn.Module) -> int:
     return _biases(_convolutions(sfic)) - _biases([*_convolutions(vanilla), *linears])
 
 
-def _convolutions(model: nn.Module) -> list[nn.Conv2d]:
-    return [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+def _convolutions(model: nn.Module) -> Iterator[nn.Module]:
+    """Convolutions, and what holds their biases where they are computed."""
+    for m in model.modules():
+        if isinstance(m, nn.Conv2d):
+            yield m
+        elif isinstance(m, ComputedWeights):
+            yield m.source
 
 
-def _biases(layers: Iterable[nn.Conv2d | nn.Linear]) -> int:
-    return sum(layer.bias.numel() for layer in layers if layer.bias is not None)
+def _biases(layers: Iterable[nn.Module]) -> int:
+    biases = (layer._parameters.get("bias") for layer in layers)
+    return sum(bias.numel() for bias in biases if bias is not None)

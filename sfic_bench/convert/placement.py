@@ -11,10 +11,10 @@ which is why Table II only comes out with Stage 3 in layer4's first block.
 
 from torch import fx, nn
 
+from sfic_bench.convert.conv_code import code_of
 from sfic_bench.convert.graph import Call, nodes_in
 from sfic_bench.convert.options import Placement
 from sfic_bench.convert.rules import rule_for
-from sfic_bench.convert.stages import check_is_replaceable
 from sfic_bench.convert.values import STANDARD, Axes
 from sfic_bench.errors import UnsupportedModel
 
@@ -81,7 +81,7 @@ def _is_replaceable(layer: nn.Conv2d | nn.Linear) -> bool:
     if isinstance(layer, nn.Linear):
         return type(layer).forward is nn.Linear.forward
     try:
-        check_is_replaceable(layer)
+        code_of(layer)
     except ValueError:
         return False
     return True

@@ -4,26 +4,16 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from sfic_bench.convert.conv_code import code_of
 from sfic_bench.convert.layout import Channels, Layout
 from sfic_bench.convert.options import ConversionOptions
-from sfic_bench.convert.weights import fill_conv, fill_stage
+from sfic_bench.convert.weights import Channels as Places
+from sfic_bench.convert.weights import Fill, fill_conv, fill_stage
 from sfic_bench.initialisation import Unfilled
 from sfic_bench.nn import ConvOptions, Split, Stage1, Stage2, Stage3
+from sfic_bench.nn.computed import ComputedWeights, WeightBlock
 from sfic_bench.nn.grouped import GroupedStage2
 from sfic_bench.nn.stages import StageBase
-
-SAME = frozenset({"Conv2dSame"})
-"""Classes of other libraries that pad for a size of ceil(n / stride), as a stage with a stride does."""
-
-
-def check_is_replaceable(conv: nn.Conv2d) -> None:
-    """Raise `ValueError` for a convolution that no stage stands for; the message says why."""
-    is_plain = type(conv).forward is nn.Conv2d.forward and type(conv)._conv_forward is nn.Conv2d._conv_forward
-    if not is_plain and type(conv).__name__ not in SAME:
-        raise ValueError(f"{type(conv).__name__} computes something else than a Conv2d")
-    if conv.padding_mode != "zeros":
-        raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
-    _padding(conv)
 
 
 def stage_of(
@@ -32,24 +22,52 @@ def stage_of(
     """The stage that replaces ``conv``, and the layout of the pair that it gives (``None`` for Stage 3).
 
     ``inputs`` is the layout of the pair that it reads, ``None`` for a single tensor (Stage 1); ``bias`` says whether
-    the bias stays.
+    a bias stays.
 
     Raises:
         ValueError: for a convolution that no stage stands for; the message says why.
     """
-    check_is_replaceable(conv)
+    code = code_of(conv)
+    parameter = next(conv.parameters())
     conv_options = ConvOptions(
-        stride=conv.stride,
+        stride=code.stride,
         rounds_down=options.rounds_down,
-        padding=_padding(conv),
-        dilation=conv.dilation,
+        padding=code.padding,
+        dilation=code.dilation,
         groups=conv.groups,
-        bias=bias,
-        device=conv.weight.device,
-        dtype=conv.weight.dtype,
+        bias=bias and code.has_bias,
+        device=parameter.device,
+        dtype=parameter.dtype,
     )
+    if code.computed is None:
+        return _filled(conv, inputs, options, conv_options, as_stage3, fill_conv)
+    if inputs is None and conv.groups > 1:
+        raise ValueError(
+            f"Stage 1 would divide the {conv.groups} groups of {type(conv).__name__}, which computes its weight: "
+            "place Stage 1 at a convolution with groups=1"
+        )
+    blocks: dict[nn.Conv2d, WeightBlock] = {}
+
+    def note_block(target: nn.Conv2d, _: nn.Conv2d, rows: Places, columns: Places) -> None:
+        blocks[target] = WeightBlock(rows, columns)
+
+    stage, outputs = _filled(conv, inputs, options, conv_options, as_stage3, note_block)
+    source = code.computed.source(conv, bias=conv_options["bias"], share=options.share)
+    named = {name: blocks[m] for name, m in stage.named_modules() if isinstance(m, nn.Conv2d) and m in blocks}
+    return ComputedWeights(source, stage, named), outputs
+
+
+def _filled(
+    conv: nn.Conv2d,
+    inputs: Layout | None,
+    options: ConversionOptions,
+    conv_options: ConvOptions,
+    as_stage3: bool,
+    fill: Fill,
+) -> tuple[StageBase, Layout | None]:
+    """The stage that replaces ``conv``, filled from it, and the layout that it gives."""
     if inputs is not None and not as_stage3 and 1 < conv.groups < conv.in_channels:
-        return _grouped(conv, inputs, options.alpha, conv_options)
+        return _grouped(conv, inputs, options.alpha, conv_options, fill)
     outputs = None if as_stage3 else _outputs(conv, inputs, options.alpha)
     stage: StageBase
     with Unfilled():
@@ -63,7 +81,7 @@ def stage_of(
             stage = Stage2(inputs.split, outputs.split, conv.kernel_size, **conv_options)
     if isinstance(stage, Stage1) and stage.mcs is not None and not stage.mcs.weight.is_meta:
         stage.mcs.reset_parameters()  # it has no vanilla counterpart
-    fill_stage(conv, stage, inputs, outputs)
+    fill_stage(conv, stage, inputs, outputs, fill)
     return stage, outputs
 
 
@@ -74,18 +92,9 @@ def _outputs(conv: nn.Conv2d, inputs: Layout | None, alpha: float) -> Layout:
     return Layout.of(Split.of(conv.out_channels, alpha))
 
 
-def _padding(conv: nn.Conv2d) -> tuple[int, ...]:
-    if not isinstance(conv.padding, str) and type(conv).__name__ not in SAME:
-        return conv.padding
-    if conv.padding == "valid":
-        return (0, 0)
-    both_sides = [d * (k - 1) for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
-    if any(n % 2 for n in both_sides):
-        raise ValueError(f"padding 'same' of a kernel {conv.kernel_size} is not the same on both sides")
-    return tuple(n // 2 for n in both_sides)
-
-
-def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions) -> tuple[nn.Module, Layout]:
+def _grouped(
+    conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions, fill: Fill
+) -> tuple[StageBase, Layout]:
     """The stage of a grouped convolution, and the layout of the pair that it gives.
 
     Whole groups stay on their branch; a group that the split cuts becomes a Stage 2 of its own.
@@ -119,7 +128,7 @@ def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions
     rows = Layout(*(_members(groups, n_out) for groups in whole))
     for channels, target in zip(rows, (stage.spatial, stage.frequency), strict=True):
         if target is not None:
-            fill_conv(target, conv, channels, None)
+            fill(target, conv, channels, None)
     outputs = [Layout(rows.spatial, ())]
     for (group, layout), share, part in zip(cut.items(), shares, stage.cut, strict=True):
         members = _members([group], n_out)
@@ -127,7 +136,7 @@ def _grouped(conv: nn.Conv2d, inputs: Layout, alpha: float, options: ConvOptions
         columns = Layout(*(tuple(c - group * n_in for c in branch) for branch in layout))
         inner = part.get_submodule("stage")
         assert isinstance(inner, Stage2)
-        fill_stage(conv, inner, columns, outputs[-1])
+        fill_stage(conv, inner, columns, outputs[-1], fill)
     outputs.append(Layout((), rows.frequency))
     return stage, Layout(*(sum(branch, ()) for branch in zip(*outputs, strict=True)))
 

@@ -5,12 +5,13 @@ order of the pairs' `Layout`s.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sfic_bench.convert.conv_code import adds_its_bias, as_plain
 from sfic_bench.convert.layout import Layout
 from sfic_bench.nn.stages import StageBase
 
@@ -18,7 +19,11 @@ Channels = Sequence[int] | None
 """Rows or columns of a vanilla weight; ``None`` for all."""
 
 
-def fill_stage(vanilla: nn.Conv2d, stage: StageBase, inputs: Layout | None, outputs: Layout | None) -> None:
+Fill = Callable[[nn.Conv2d, nn.Conv2d, Channels, Channels], None]
+"""Gives a convolution of a stage its rows and columns of a vanilla one, as `fill_conv` does."""
+
+
+def fill_stage(vanilla: nn.Conv2d, stage: StageBase, inputs: Layout | None, outputs: Layout | None, fill: Fill) -> None:
     """Fill every convolution of ``stage`` from ``vanilla``; MCSConv has no vanilla counterpart."""
     rows: Sequence[Channels] = (None,) if outputs is None else outputs
     columns: Sequence[Channels] = (None,) if inputs is None else inputs
@@ -26,7 +31,7 @@ def fill_stage(vanilla: nn.Conv2d, stage: StageBase, inputs: Layout | None, outp
         for column, name in zip(columns, names, strict=True):
             conv: nn.Conv2d | None = getattr(stage, name)
             if conv is not None:
-                fill_conv(conv, vanilla, row, column if vanilla.weight.shape[1] > 1 else None)
+                fill(conv, vanilla, row, column if vanilla.in_channels > vanilla.groups else None)
 
 
 def as_convolution(linear: nn.Linear) -> nn.Conv2d:
@@ -59,19 +64,28 @@ def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
             continue
         conv, user = modules[str(node.target)], next(iter(node.users))
         norm = modules[str(user.target)] if user.op == "call_module" else None
-        if isinstance(conv, nn.Conv2d) and conv.bias is not None and isinstance(norm, _BatchNorm):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm) and adds_its_bias(conv):
+            assert conv.bias is not None
             biases[str(node.target)] = biases[str(user.target)] = conv.bias.detach()
     return biases
 
 
 def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
     """A copy of ``module``: a convolution without its bias, or the BatchNorm behind it, which makes up for it."""
-    new = copy.deepcopy(module)
+    if isinstance(module, nn.Conv2d) and "weight" in vars(module):  # a hook's result, of which torch makes no copy
+        return as_plain(module, bias=bias is None) or copied(module)
+    new = copied(module)
     if bias is not None and isinstance(new, nn.Conv2d):
         new.bias = None
     elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
         new.running_mean -= bias
     return new
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A copy of ``module``, in which a hook's last weight has no gradient, since torch copies no result."""
+    results = [t for m in module.modules() for t in vars(m).values() if isinstance(t, Tensor) and t.grad_fn]
+    return copy.deepcopy(module, {id(t): t.detach() for t in results})
 
 
 def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:

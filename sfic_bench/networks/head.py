@@ -4,6 +4,7 @@ from torch import fx, nn
 
 from sfic_bench.convert import graph_of
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.stages import StageBase
 
 
@@ -54,7 +55,7 @@ def _belongs(name: str, heads: tuple[str, ...]) -> bool:
 def _gives_logits(module: nn.Module | None) -> bool:
     if isinstance(module, nn.Conv2d):
         return tuple(module.kernel_size) == (1, 1)
-    return isinstance(module, nn.Linear | StageBase)
+    return isinstance(module, nn.Linear | StageBase | ComputedWeights)
 
 
 def _last_with_parameters(network: fx.GraphModule) -> tuple[str, ...]:

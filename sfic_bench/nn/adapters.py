@@ -16,21 +16,21 @@ CHANNELS = -3
 
 
 class Pick(nn.Module):
-    """Pick the channels ``places`` of ``[…, C, H, W]`` in that order, as a view where they follow one another."""
+    """Pick the ``places`` of an axis in that order, by default channels, as a view where they follow one another."""
 
     places: Tensor | None
 
-    def __init__(self, places: Sequence[int]) -> None:
+    def __init__(self, places: Sequence[int], axis: int = CHANNELS) -> None:
         super().__init__()
-        self.order = tuple(places)
+        self.order, self.axis = tuple(places), axis
         self.start, self.length = (places[0] if places else 0), len(places)
         is_range = list(places) == list(range(self.start, self.start + self.length))
         self.register_buffer("places", None if is_range else torch.tensor(places), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.places is None:
-            return x if self.length == x.shape[CHANNELS] else x.narrow(CHANNELS, self.start, self.length)
-        return x.index_select(CHANNELS, self.places)
+            return x if self.length == x.shape[self.axis] else x.narrow(self.axis, self.start, self.length)
+        return x.index_select(self.axis, self.places)
 
 
 class Divide(nn.Module):

@@ -27,7 +27,7 @@ TORCHVISION = [
 ]
 TIMM = [
     *("convmixer_768_32", "convnext_atto", "cspresnet50", "cs3darknet_s", "darknet53", "densenet121"),
-    *("ecaresnet26t",),
+    *("dm_nfnet_f0", "ecaresnet26t", "nf_regnet_b1", "nf_resnet26", "resnetv2_50x1_bit"),
     *(
         "dla46_c",
         "dpn68",
@@ -69,13 +69,16 @@ def build(name: str) -> tuple[nn.Module, Tensor]:
 
 
 def randomised(model: nn.Module) -> nn.Module:
-    """The model with random norms, so that nothing cancels and no residual branch is 0; it is changed in place."""
+    """The model, changed in place, with random norms and gains: nothing cancels, and no residual branch is 0."""
     for m in model.modules():
         if isinstance(m, nn.BatchNorm2d) and m.running_mean is not None and m.running_var is not None:
             m.running_mean.normal_(0, 0.1)
             m.running_var.uniform_(0.5, 2)
             nn.init.uniform_(m.weight, 0.5, 1.5)
             nn.init.normal_(m.bias, 0, 0.1)
+    for name, parameter in model.named_parameters():
+        if name.endswith("gain"):  # of a network without norms; some begin with 0
+            nn.init.uniform_(parameter, 0.5, 1.5)
     return model
 
 
@@ -85,12 +88,18 @@ class PooledFirst(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         kernel, stride, dilation = map(two, (conv.kernel_size, conv.stride, conv.dilation))
-        if isinstance(conv.padding, str) or type(conv).__name__ == "Conv2dSame":
+        pads = type(conv).__name__.endswith("Conv2dSame") and getattr(conv, "same_pad", True)
+        if isinstance(conv.padding, str) or pads:
             padding = (dilation[0] * (kernel[0] - 1) // 2, dilation[1] * (kernel[1] - 1) // 2)
         else:
             padding = two(conv.padding)
         self.geometry = Geometry(kernel, stride, padding, dilation)
         self.pool = nn.AvgPool2d(stride, ceil_mode=True)
+        if "StdConv2d" in type(conv).__name__:  # it computes its weight
+            self.conv = copy.deepcopy(conv)
+            self.conv.stride, self.conv.padding = (1, 1), self.geometry.own_padding
+            vars(self.conv)["same_pad"] = False
+            return
         self.conv = nn.Conv2d(
             conv.in_channels,
             conv.out_channels,

@@ -14,7 +14,7 @@ from sfic_bench.convert.stages import stage_of
 from sfic_bench.convert.values import CHANNELS_LAST, STANDARD, Paired, Single, Value, Vector
 from sfic_bench.convert.weights import as_convolution, dealt_norm
 from sfic_bench.errors import UnsupportedModel
-from sfic_bench.nn import PerBranch, Split, Stage1, Stage3
+from sfic_bench.nn import PerBranch, Split
 
 
 @rule(nn.Conv2d, moves=lambda _: STANDARD)
@@ -64,7 +64,7 @@ def _as_stage(operation: Operation, conv: nn.Conv2d, value: Value) -> Paired | S
     if inputs is None and path not in options.placement.stage1:
         operation.explain("vanilla")
         return operation.as_in_vanilla(conv.out_channels)
-    bias = conv.bias is not None and path not in operation.conversion.dropped_biases
+    bias = path not in operation.conversion.dropped_biases
     try:
         stage, outputs = stage_of(conv, inputs, options, as_stage3=as_stage3, bias=bias)
     except ValueError as error:
@@ -72,7 +72,7 @@ def _as_stage(operation: Operation, conv: nn.Conv2d, value: Value) -> Paired | S
     operation.building.modules.setdefault(path, stage)
     source = value.node if isinstance(value, Paired) else operation.tensor(value)
     node = operation.building.call(path, source)
-    role: Role = "Stage 1" if isinstance(stage, Stage1) else "Stage 3" if isinstance(stage, Stage3) else "Stage 2"
+    role: Role = "Stage 1" if inputs is None else "Stage 3" if outputs is None else "Stage 2"
     operation.explain(role, None if outputs is None else outputs.split)
     if outputs is None:
         return Single(node, conv.out_channels, is_fused=True)

@@ -127,7 +127,10 @@ def _name_as_unfused(module: nn.Module, pieces: Mapping[str, Piece]) -> None:
 def _take_apart(
     pieces: Mapping[str, Piece], _module: nn.Module, state: dict[str, Tensor], prefix: str, _: object
 ) -> None:
-    own = {name: state.pop(prefix + name) for name in {name for name, _ in pieces.values()}}
+    sources = {name for name, _ in pieces.values()}
+    if not all(prefix + name in state for name in sources):
+        return  # its weights are computed
+    own = {name: state.pop(prefix + name) for name in sources}
     for name, (source, part) in pieces.items():
         # A copy: saving a view would save all of its base.
         state[prefix + name] = own[source][part].clone() if part else own[source].clone()
