@@ -1,9 +1,12 @@
 """Our conventions for third-party counters give what the counters themselves give."""
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from helpers.networks import normed
 
 from sfic_bench import api
 from sfic_bench.counting import conventions, count, peers
@@ -17,6 +20,7 @@ NETWORKS: list[dict[str, Any]] = [  # keyword arguments of `build`
     {"backbone": "vgg13"},
     *({"backbone": name, "input_size": 96} for name in registry.detector_names()),
 ]
+NORMED: list[dict[str, Any]] = [{}, {"alpha": 0.5, "beta": 0.5}]  # keyword arguments of `normed`
 SIZE = (1, 3, 96, 96)
 
 
@@ -25,12 +29,16 @@ def run_of(arguments: Mapping[str, object]) -> peers.PeerRun:
 
 
 @pytest.mark.parametrize("counter", peers.COUNTERS.values(), ids=lambda c: c.name)
-def test_nothing_is_unexplained(counter: peers.Counter) -> None:
+def test_nothing_is_unexplained(counter: peers.Counter, monkeypatch: pytest.MonkeyPatch) -> None:
     assert counter.version, f"{counter.package} is missing: {peers.INSTALL}"
-    results = list(peers.run(counter, [run_of(arguments) for arguments in NETWORKS]))
-    for arguments, result in zip(NETWORKS, results, strict=True):
-        model = api.build(**arguments, device="meta")
-        assert result.macs == count(model, SIZE).totals[counter.convention].macs, (arguments, result.reason)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", *sys.path]))
+    runs = [
+        *(run_of(arguments) for arguments in NETWORKS),
+        *(peers.PeerRun(builder="helpers.networks:normed", arguments=a, input_size=SIZE) for a in NORMED),
+    ]
+    models = (*(api.build(**a, device="meta") for a in NETWORKS), *(normed(**a) for a in NORMED))
+    for run, model, result in zip(runs, models, peers.run(counter, runs), strict=True):
+        assert result.macs == count(model, SIZE).totals[counter.convention].macs, (run.arguments, result.reason)
 
 
 def test_differences_add_up_and_read_well() -> None:

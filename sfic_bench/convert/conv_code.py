@@ -18,8 +18,8 @@ from torch import fx, nn
 from torch.func import functional_call
 from torch.fx.node import Argument
 
+from sfic_bench.convert.changes import changed_by
 from sfic_bench.convert.conv_trace import INPUT_SIZE, traced
-from sfic_bench.convert.graph import changed_by
 from sfic_bench.errors import first_line
 from sfic_bench.nn.computed import ComputedWeights, WeightBlock
 

@@ -13,7 +13,7 @@ from torch.fx.node import Target
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
 
-from sfic_bench.convert.graph import follow_changes
+from sfic_bench.convert.changes import follow_changes
 from sfic_bench.errors import first_line
 from sfic_bench.nn.computed import SpectralWeight, without_gradient
 

@@ -40,8 +40,8 @@ def to_sfic(
 
     Its block weights are slices of the vanilla ones. A convolution's bias in front of a BatchNorm is
     dropped, as in the paper's networks, and moves into the BatchNorm's running mean. At β = 1, with
-    MCSConv as the identity, the function is the vanilla one, save for strides (which become pools) and
-    for norms over several channels of a map (GroupNorm, LayerNorm), which each branch takes over its own. Gates and
+    MCSConv as the identity, the function is the vanilla one, save for strides, which become pools. Norms over several
+    channels (GroupNorm, LayerNorm) take their statistics over both branches, see `sfic_bench.nn.norms`. Gates and
     attention over channels act as in the vanilla network at any β, since neither branch of a pooled pair is resized.
 
     Args:

@@ -7,17 +7,19 @@ from collections.abc import Iterable
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.convert.building import Building
 from sfic_bench.convert.conv_code import applies_its_parameters, as_plain, is_plain
 from sfic_bench.convert.graph import graph_of
-from sfic_bench.convert.weights import channels_of, copied
+from sfic_bench.convert.weights import copied
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
 from sfic_bench.nn.computed import ComputedWeights, joined_block
-from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, join_norms
+from sfic_bench.nn.fused import Dense, JoinedNorm, ReducedStage1, ReducedStage2, join_norms
 from sfic_bench.nn.grouped import GroupedStage2
+from sfic_bench.nn.norms import SharedNorm
 
 
 def fuse(
@@ -173,10 +175,12 @@ def _on_joined(layer: nn.Module) -> nn.Module:
     match layer:
         case Stage2() | Stage3():
             return Dense(layer)
-        case PerBranch() if any(isinstance(branch, nn.BatchNorm2d) for branch in _branches(layer)):
+        case PerBranch() if any(isinstance(branch, _NormBase) for branch in _branches(layer)):
             return join_norms(layer)
-        case PerBranch() if layer.frequency is not layer.spatial:
-            return OnSlices(copy.deepcopy(layer), channels_of(layer.spatial))
+        case SharedNorm() if layer.formula.kind in JoinedNorm.KINDS:
+            return JoinedNorm(layer)
+        case SharedNorm():
+            return OnSlices(copy.deepcopy(layer), layer.widths[0])
         case Divide() if layer.spatial.order == layer.frequency.order:
             return copy.deepcopy(layer.spatial)  # one channel that is for all, such as a gate over places
         case Divide():

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable
 
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
-WHOLE = (nn.Conv2d, _BatchNorm, nn.GroupNorm, nn.LayerNorm)
+from sfic_bench.convert.norms import known_norm
+
+WHOLE = (nn.Conv2d, _NormBase)
 """Classes whose subclasses stay one node, too: a norm with an activation is known by its base class."""
 
 Function = Callable[..., object]
@@ -22,6 +24,8 @@ class PlainTracer(fx.Tracer):
 
     def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
         self._names = {id(tensor): name for name, tensor in self._symbolic_tensors(root)}
+        modules = root.modules() if isinstance(root, nn.Module) else ()
+        self._norms = {module for module in modules if known_norm(module) is not None}
         return super().trace(root, concrete_args)
 
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
@@ -47,4 +51,4 @@ class PlainTracer(fx.Tracer):
             raise
 
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
-        return isinstance(m, WHOLE) or super().is_leaf_module(m, qualified_name)
+        return isinstance(m, WHOLE) or m in self._norms or super().is_leaf_module(m, qualified_name)

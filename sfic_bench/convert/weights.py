@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from sfic_bench.convert.conv_code import adds_its_bias, as_plain
 from sfic_bench.convert.layout import Layout
@@ -88,55 +88,30 @@ def copied(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, {id(t): t.detach() for t in results})
 
 
-def dealt_norm(norm: nn.Module, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
-    """A copy of ``norm`` for ``channels``; a running mean takes up the bias ``shift``.
+def dealt_norm(norm: _NormBase, channels: Sequence[int], shift: Tensor | None) -> nn.Module:
+    """A copy of ``norm``, which takes every channel by itself, for ``channels``.
 
-    A GroupNorm keeps the size of its groups where they fit, and has one group otherwise.
+    A running mean takes up the bias ``shift``.
 
     Raises:
         ValueError: for a norm whose tensors are not one number a channel.
     """
     if not channels:
         return nn.Identity()
-    count = channels_of(norm)
+    count = norm.num_features
     dealt = copy.deepcopy(norm)
     for name, source in [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]:
         if not source.dim():
             continue
         if source.shape != (count,):
             raise ValueError(f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)")
-        value = _values_of(channels, source)
+        value = values_of(channels, source)
         is_parameter = isinstance(source, nn.Parameter)
         setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad) if is_parameter else value)
-    if isinstance(dealt, _BatchNorm):
-        dealt.num_features = len(channels)
-        if shift is not None and dealt.running_mean is not None and not dealt.running_mean.is_meta:
-            dealt.running_mean -= _values_of(channels, shift)
-    elif isinstance(dealt, nn.GroupNorm):
-        size = count // dealt.num_groups
-        dealt.num_channels = len(channels)
-        dealt.num_groups = 1 if len(channels) % size else len(channels) // size
-    elif isinstance(dealt, nn.LayerNorm):
-        dealt.normalized_shape = (len(channels),)
+    dealt.num_features = len(channels)
+    if shift is not None and dealt.running_mean is not None and not dealt.running_mean.is_meta:
+        dealt.running_mean -= values_of(channels, shift)
     return dealt
-
-
-def channels_of(norm: object) -> int:
-    """The number of channels that a norm is over; 0 for the identity, which stands for it on a branch without channels.
-
-    Raises:
-        ValueError: for a norm over other axes as well.
-    """
-    if isinstance(norm, nn.Identity):
-        return 0
-    if isinstance(norm, _BatchNorm):
-        return norm.num_features
-    if isinstance(norm, nn.GroupNorm):
-        return norm.num_channels
-    assert isinstance(norm, nn.LayerNorm)
-    if len(norm.normalized_shape) != 1:
-        raise ValueError(f"{type(norm).__name__} normalises over {norm.normalized_shape}, not over channels alone")
-    return norm.normalized_shape[0]
 
 
 def _fill(target: Tensor, source: Tensor, rows: Channels, columns: Channels = None) -> None:
@@ -148,7 +123,7 @@ def _fill(target: Tensor, source: Tensor, rows: Channels, columns: Channels = No
         target.requires_grad_(source.requires_grad)
 
 
-def _values_of(channels: Sequence[int], source: Tensor) -> Tensor:
+def values_of(channels: Sequence[int], source: Tensor) -> Tensor:
     """A copy of the values that ``channels`` have in ``source``, which has one number a channel."""
     return source.new_empty(len(channels)) if source.is_meta else _picked(source.detach(), channels, 0).clone()
 

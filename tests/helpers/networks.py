@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.convert import to_sfic
 from sfic_bench.nn import Stage1
 
 
@@ -68,6 +69,13 @@ class Body(nn.Module):
         x = self.middle(self.first(self.stem(x)))
         logits: Tensor = self.head(self.last(self.next(x)).mean((2, 3)))
         return logits
+
+
+def normed(alpha: float | None = None, beta: float = 1.0) -> nn.Module:
+    """A network with norms of all kinds that counters know, which they build in processes of their own."""
+    norms = (nn.GroupNorm(3, 12), nn.GroupNorm(1, 12, affine=False), nn.InstanceNorm2d(12), nn.BatchNorm2d(12))
+    vanilla = Body(nn.Sequential(*norms, nn.InstanceNorm2d(12, affine=True)))
+    return vanilla if alpha is None else to_sfic(vanilla, alpha, beta)
 
 
 class Applied(nn.Module):

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.convert.graph import Call
 from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.norms import known_norm, shared_norm
 from sfic_bench.convert.operation import Operation, Role
 from sfic_bench.convert.rules.table import rule
 from sfic_bench.convert.stages import stage_of
@@ -79,35 +80,43 @@ def _as_stage(operation: Operation, conv: nn.Conv2d, value: Value) -> Paired | S
     return replace(value, node=node, layout=outputs) if isinstance(value, Paired) else Paired(node, outputs)
 
 
-def _is_over_channels(call: Call) -> bool:
-    """Whether a norm is over the axis of the channels.
-
-    torch's own LayerNorm normalises the last axes; the 2d kind of other libraries normalises [B, C, H, W] over C.
-    """
-    return call.is_channels(-1 if isinstance(call.module, nn.LayerNorm) and "2d" not in call.description else 1)
+def _keeps_pairs(call: Call) -> bool:
+    """Whether a norm is of each channel by itself, or over the axis of the channels."""
+    known = known_norm(call.module)
+    return isinstance(call.module, _NormBase) or (known is not None and call.is_channels(known.axis))
 
 
-@rule(_BatchNorm, nn.GroupNorm, nn.LayerNorm, ties=_is_over_channels)
+@rule(_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, ties=_keeps_pairs)
 def norm(operation: Operation) -> Value:
-    """A norm of each branch over its own channels; on a `Vector`, a norm over several channels acts as in vanilla."""
+    """A norm: dealt out if it is of each channel by itself, else shared by both branches.
+
+    On a `Vector`, a norm over several channels acts as in vanilla.
+    """
     module, path = operation.module, operation.path
     assert module is not None
     if not operation.pairs:
         return operation.as_in_vanilla(operation.common_channels())
     (pair,) = operation.pairs
-    mixes_channels = isinstance(pair, Vector) and not isinstance(module, _BatchNorm)
-    if mixes_channels or not _is_over_channels(operation):
+    is_over_channels = not isinstance(module, _NormBase)
+    if (is_over_channels and isinstance(pair, Vector)) or not _keeps_pairs(operation):
         return operation.as_in_vanilla()
     conversion, modules = operation.conversion, operation.building.modules
     # A norm that serves the head as well is called under two names.
     name = path if path not in modules or conversion.layouts.get(path) == pair.layout else f"{path}_pair"
     operation.remember_layout(name, pair.layout)
     if name not in modules:
-        bias = conversion.dropped_biases.get(path)
         try:
-            modules[name] = PerBranch(*(dealt_norm(module, branch, bias) for branch in pair.layout))
+            modules[name] = _on_pairs(module, pair.layout, conversion.dropped_biases.get(path))
         except ValueError as error:
             raise operation.refusal(str(error)) from error
     node = operation.building.call(name, pair.node)
-    operation.explain("per branch", pair.layout.split)
+    note = "the branches share its statistics" if is_over_channels else ""
+    operation.explain("per branch", pair.layout.split, note)
     return replace(pair, node=node)
+
+
+def _on_pairs(norm: nn.Module, layout: Layout, bias: Tensor | None) -> nn.Module:
+    """``norm`` as a module from a pair to a pair; the running mean of a BatchNorm takes up ``bias``."""
+    if isinstance(norm, _NormBase):
+        return PerBranch(*(dealt_norm(norm, branch, bias) for branch in layout))
+    return shared_norm(norm, layout)

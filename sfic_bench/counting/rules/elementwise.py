@@ -32,7 +32,14 @@ def binary(kind: str, input: Tensor | float, other: Tensor | float, **_: object)
     return Effect(kind, a or b, formulas.broadcast(a, b), prod(a) + prod(b))
 
 
-def batch_norm(
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, **_: object) -> Effect:
+    """``addcmul``, a product of two tensors plus a third, with broadcasting."""
+    a, b, c = (shape_of(t) for t in (input, tensor1, tensor2))
+    return Effect("addcmul", b, formulas.broadcast(a, formulas.broadcast(b, c)), prod(a) + prod(b) + prod(c))
+
+
+def norm_with_statistics(
+    kind: str,
     input: Tensor,
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
@@ -41,8 +48,8 @@ def batch_norm(
     *_: object,
     **__: object,
 ) -> Effect:
-    """``batch_norm``, which reads its running statistics too."""
-    return _norm("batch_norm", input, weight, bias, running_mean, running_var)
+    """``batch_norm`` or ``instance_norm``, which read their running statistics too."""
+    return _norm(kind, input, weight, bias, running_mean, running_var)
 
 
 def norm(
@@ -54,7 +61,7 @@ def norm(
     *_: object,
     **__: object,
 ) -> Effect:
-    """``group_norm`` or ``layer_norm``."""
+    """``group_norm``, ``layer_norm`` or ``rms_norm``."""
     return _norm(kind, input, weight, bias)
 
 

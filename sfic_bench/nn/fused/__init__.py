@@ -13,7 +13,7 @@ columns for inputs, S before F. Then, up to the order of additions:
 State dicts have the names of the unfused stages, in both directions.
 """
 
-from sfic_bench.nn.fused.joined import Dense, join_norms
+from sfic_bench.nn.fused.joined import Dense, JoinedNorm, join_norms
 from sfic_bench.nn.fused.reduced import ReducedStage1, ReducedStage2
 
-__all__ = ["Dense", "ReducedStage1", "ReducedStage2", "join_norms"]
+__all__ = ["Dense", "JoinedNorm", "ReducedStage1", "ReducedStage2", "join_norms"]

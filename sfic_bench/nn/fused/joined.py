@@ -5,8 +5,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
+from sfic_bench.nn.adapters import Pick
+from sfic_bench.nn.norms import SharedNorm
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.recompute import Derived
 from sfic_bench.nn.split import size_of
@@ -14,6 +18,8 @@ from sfic_bench.nn.stages import Stage2, Stage3
 
 Piece = tuple[str, tuple[slice, ...]]
 """The name of a fused layer's tensor, and the part of it that is one tensor of an unfused layer."""
+
+BRANCHES = ("spatial", "frequency")
 
 Rows = list[list[tuple[str, nn.Conv2d]]]
 """The convolutions of a block weight that exist, with their names in the stage."""
@@ -82,14 +88,52 @@ def _pieces(rows: Rows) -> dict[str, Piece]:
     return pieces
 
 
-def join_norms(norm: PerBranch) -> nn.BatchNorm2d:
-    """One BatchNorm for [S; F] from a `PerBranch` of two BatchNorms, with the state-dict names of the two."""
-    branches = {n: branch for n in ("spatial", "frequency") if isinstance(branch := getattr(norm, n), nn.BatchNorm2d)}
-    first = next(iter(branches.values()))
-    joined = copy.deepcopy(first)
+def join_norms(norm: PerBranch) -> _NormBase:
+    """One norm for [S; F] from a `PerBranch` of two that take each channel by itself, with the two's state dict."""
+    branches = {n: branch for n in BRANCHES if isinstance(branch := getattr(norm, n), _NormBase)}
+    joined = copy.deepcopy(next(iter(branches.values())))
     joined.num_features = sum(branch.num_features for branch in branches.values())
+    _take_over(joined, branches)
+    return joined
+
+
+class JoinedNorm(nn.Module):
+    """A `SharedNorm` on a joined tensor, for the ``KINDS`` that torch has as one operation."""
+
+    KINDS = ("group", "layer")
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, norm: SharedNorm) -> None:
+        super().__init__()
+        self.formula, self.behind = norm.formula, norm.behind
+        self.weight = self.bias = None
+        _take_over(self, {n: norm.get_submodule(n) for n, width in zip(BRANCHES, norm.widths, strict=True) if width})
+        self.vanilla_order = copy.deepcopy(norm.vanilla_order)
+        self.order = Pick([*norm.of_spatial.order, *norm.of_frequency.order])
+        for name in norm.behind:
+            self.add_module(name, copy.deepcopy(norm.get_submodule(name)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        eps = self.formula.eps or 0.0
+        if self.formula.kind == "layer":
+            x = F.layer_norm(x.permute(0, 2, 3, 1), x.shape[1:2], self.weight, self.bias, eps).permute(0, 3, 1, 2)
+        else:
+            weight, bias = self._in_vanilla_order(self.weight), self._in_vanilla_order(self.bias)
+            x = self.order(F.group_norm(self.vanilla_order(x), self.formula.groups, weight, bias, eps))
+        for name in self.behind:
+            x = getattr(self, name)(x)
+        return x
+
+    def _in_vanilla_order(self, parameter: nn.Parameter | None) -> Tensor | None:
+        return None if parameter is None else self.vanilla_order(parameter[:, None, None]).flatten()
+
+
+def _take_over(joined: nn.Module, branches: Mapping[str, nn.Module]) -> None:
+    """Give ``joined`` the tensors of ``branches``, one behind another, and their names in state dicts."""
+    first = next(iter(branches.values()))
     pieces: dict[str, Piece] = {}
-    for tensor_name, source in [*first.named_parameters(), *first.named_buffers()]:
+    for tensor_name, source in [*first.named_parameters(recurse=False), *first.named_buffers(recurse=False)]:
         tensors = {name: getattr(branch, tensor_name) for name, branch in branches.items()}
         if not source.dim():  # the number of batches, which is the same for both
             pieces |= {f"{name}.{tensor_name}": (tensor_name, ()) for name in tensors}
@@ -103,7 +147,6 @@ def join_norms(norm: PerBranch) -> nn.BatchNorm2d:
             value = nn.Parameter(value, requires_grad=source.requires_grad)
         setattr(joined, tensor_name, value)
     _name_as_unfused(joined, pieces)
-    return joined
 
 
 def _concatenated(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
