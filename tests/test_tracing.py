@@ -5,6 +5,7 @@ import functools
 import math
 import pickle
 import random
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ from torch import Tensor, fx, nn
 
 from sfic_bench.convert import fuse, graph_of, placement_of, to_sfic
 from sfic_bench.convert.tracing import trace
+from sfic_bench.convert.valued_tracer import ValuedTracer
 from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.networks import registry
 
 STYLES = [
     *(condition, assertion, integer, rounding, same_padding, channel_range, size_loop, list_of_inputs, keyword),
@@ -289,6 +292,9 @@ def test_what_a_cache_holds_after_tracing_is_not_used() -> None:
     assert type(ramp(256)) is Tensor
 
 
-def test_plain_tracing_comes_first_and_gives_its_own_graph() -> None:
-    network = Chain()
-    assert str(trace(network).graph) == str(fx.symbolic_trace(network).graph)
+@pytest.mark.parametrize("build", [Chain, lambda: registry.build("densenet121", device="meta")])
+def test_both_tracings_give_one_graph_where_no_size_decides(build: Callable[[], nn.Module]) -> None:
+    network = build()
+    expected = str(fx.symbolic_trace(network).graph)
+    assert str(trace(network).graph) == expected
+    assert str(ValuedTracer(torch.empty(2, 3, 64, 64, device="meta")).trace(network)) == expected

@@ -29,9 +29,9 @@ def symbolic_functions(model: nn.Module) -> Iterator[None]:
 
 
 def _namespaces(model: nn.Module) -> list[dict[str, object]]:
-    """The globals of every forward pass in ``model``, and of all that its Python packages have; not torch's own."""
+    """The globals of every forward pass in ``model``, and of all in its Python packages, but torch and this one."""
     kinds = {type(module) for module in model.modules()}
-    packages = {kind.__module__.partition(".")[0] for kind in kinds} - {"torch", "builtins"}
+    packages = {kind.__module__.partition(".")[0] for kind in kinds} - {"torch", "builtins", "sfic_bench"}
     found = [vars(module) for name, module in list(sys.modules.items()) if name.partition(".")[0] in packages]
     forwards = [kind.forward for kind in kinds if kind.__module__.partition(".")[0] != "torch"]
     found += [forward.__globals__ for forward in forwards if hasattr(forward, "__globals__")]

@@ -54,8 +54,9 @@ class ValuedTracer(PlainTracer):
         parameters = list(inspect.signature(root_fn).parameters.values())[1:]
         positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
         needed = [p for p in positional if p.default is p.empty and p.kind is not p.VAR_POSITIONAL]
-        names = [p.name for p in needed or positional[:1]]
-        return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
+        names, types = [p.name for p in needed or positional[:1]], root_fn.__annotations__
+        inputs = (self.create_proxy("placeholder", name, (), {}, type_expr=types.get(name)) for name in names)
+        return root_fn, [self.root, *inputs]
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return Valued(node, self)
