@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers.networks import Body
 from helpers.norms import (
     MADE,
@@ -40,9 +41,15 @@ class ActivatedFirst(WithActivation):
         return nn.GroupNorm.forward(self, self.act(input))
 
 
+class DroppedInTraining(nn.GroupNorm):
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(super().forward(input), 0.5, self.training)
+
+
 @pytest.mark.parametrize(
     "norm",
     [
+        DroppedInTraining(3, 12).eval(),
         Doubled(3, 12),
         Elsewhere(12),
         ActivatedFirst(3, 12),
@@ -85,6 +92,25 @@ def test_a_norm_over_the_last_axis_is_shared_too() -> None:
         torch.testing.assert_close(computed, vanilla(x.movedim(1, -1)).movedim(-1, 1))
     with pytest.raises(ValueError, match="is over 6 channels, and the pair has 4"):
         shared_norm(nn.LayerNorm(6), layout_of(4, 0.5, 0))
+
+
+def test_frozen_weights_stay_frozen() -> None:
+    norm = nn.GroupNorm(2, 8)
+    norm.weight.requires_grad_(False)
+    shared = shared_norm(norm, layout_of(8, 0.5, 0))
+    assert {n: p.requires_grad for n, p in shared.named_parameters()} == {
+        f"{branch}.{name}": name == "bias" for branch in ("spatial", "frequency") for name in ("weight", "bias")
+    }
+
+
+def test_settings_that_fit_no_norm_are_no_error() -> None:
+    for name, value in {"eps": -1.0, "num_groups": 5, "normalized_shape": ()}.items():
+        norm = Chosen(8)
+        setattr(norm, name, value)
+        assert known_norm(norm) is None or name == "num_groups"
+    network = Body(nn.ReLU())
+    vars(network).update(eps=1e-6, num_channels=3)
+    assert known_norm(network) is None
 
 
 def test_a_norm_in_float32_is_known() -> None:

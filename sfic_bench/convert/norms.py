@@ -7,7 +7,7 @@ is unknown here, and is converted operation by operation or refused.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -83,8 +83,10 @@ def _dealt(source: nn.Parameter | None, channels: Sequence[int]) -> nn.Parameter
 def _channels(module: nn.Module) -> int | None:
     """How many channels ``module`` normalises, if it is a norm; ``None`` where it cannot be one over channels alone."""
     parameters = dict(module.named_parameters(recurse=False))
-    is_norm = isinstance(getattr(module, "eps", ""), float | int | None) and not isinstance(module, _NormBase)
-    if not is_norm or not parameters.keys() <= set(NAMES) or any(True for _ in module.buffers(recurse=False)):
+    is_other = isinstance(module, _NormBase | torch.jit.ScriptModule)
+    if is_other or not isinstance(getattr(module, "eps", ""), float | int | None):
+        return None
+    if not parameters.keys() <= set(NAMES) or any(True for _ in module.buffers(recurse=False)):
         return None
     shape = getattr(module, "normalized_shape", None)
     if isinstance(shape, tuple | list):
@@ -103,17 +105,17 @@ def _tried(module: nn.Module, channels: int) -> KnownNorm | None:
         return None
     eps, generator = getattr(module, "eps", None), torch.Generator("cpu").manual_seed(0)
     # As small as the root of ε, so that it makes a difference where ε is added.
-    x = (4 * _random((2, channels, 3, 4), generator) - 1) * math.sqrt(eps or 1)
+    x = (4 * _random((2, channels, 3, 4), generator) - 1) * math.sqrt(abs(eps or 1))
     tensors = {n: None if p is None else _random((channels,), generator) + 0.5 for n, p in module._parameters.items()}
     marks = {name: partial(_mark, i) for i, (name, _) in enumerate(module.named_children())}
     probe = copy.copy(module)
-    vars(probe).update(_parameters={}, _modules={}, training=False, **tensors, **marks)
+    vars(probe).update(_parameters={}, _modules={}, **tensors, **marks)
     affine = Affine(*(None if t is None else nn.Parameter(t) for t in map(tensors.get, NAMES)))
     for axis in (1, -1):
         computed = _computed(probe, x, axis)
         if computed is None:
             continue
-        for formula in _formulas(channels, getattr(module, "num_groups", 1), eps):
+        for formula in _formulas(module, channels):
             norm = SharedNorm(formula, (range(channels), ()), (affine, Affine()))
             with torch.no_grad():
                 expected = norm(Pair(x, x[:, :0])).spatial
@@ -124,35 +126,45 @@ def _tried(module: nn.Module, channels: int) -> KnownNorm | None:
     return None
 
 
-def _formulas(channels: int, groups: int, eps: float | None) -> list[NormFormula]:
-    """All that a norm with these settings may compute."""
-    formulas = [
-        NormFormula(kind="group", groups=groups, eps=eps),
-        NormFormula(kind="layer", eps=eps),
-        NormFormula(kind="rms", eps=eps),
-    ]
-    return formulas if channels == 1 else [*formulas, NormFormula(kind="simple", eps=eps)]
+def _formulas(module: nn.Module, channels: int) -> Iterator[NormFormula]:
+    """All that a norm with the settings of ``module`` may compute."""
+    eps, groups = getattr(module, "eps", None), getattr(module, "num_groups", 1)
+    if isinstance(groups, int) and groups > 0 and channels % groups == 0:
+        yield NormFormula(kind="group", groups=groups, eps=eps)
+    yield NormFormula(kind="layer", eps=eps)
+    yield NormFormula(kind="rms", eps=eps)
+    if channels > 1:
+        yield NormFormula(kind="simple", eps=eps)
 
 
 def _computed(norm: nn.Module, x: Tensor, axis: int) -> Tensor | None:
-    """What ``norm`` computes if the channels of ``x`` lie on ``axis``; ``None`` if it does not take such a tensor."""
+    """What ``norm`` computes if the channels of ``x`` lie on ``axis``; ``None`` if it does not take such a tensor.
+
+    It is ``None`` as well if the result in training is another one.
+    """
+    results = []
     try:
-        with torch.no_grad():
-            computed = norm.forward(x.movedim(1, axis).contiguous()).movedim(axis, 1).double()
+        for training in (True, False):
+            norm.training = training
+            with torch.no_grad():
+                results.append(norm.forward(x.movedim(1, axis).contiguous()).movedim(axis, 1).double())
+        is_known = results[0].shape == x.shape and torch.allclose(*results)
     except Exception:  # whatever its own code raises
         return None
-    return computed if computed.shape == x.shape else None
+    return results[0] if is_known else None
 
 
 def _treats_elements_alike(module: nn.Module, channels: int) -> bool:
     """Whether ``module`` gives each element, in evaluation mode, what it would give it anywhere else."""
     if isinstance(module, nn.Identity):
         return True
+    if any(p.numel() > 1 for p in module.parameters()):  # a network, or a number for each channel
+        return False
     generator = torch.Generator("cpu").manual_seed(0)
     try:
         module = copy.deepcopy(module).to_empty(device="cpu").double().eval()
         for tensor in (*module.parameters(), *module.buffers()):
-            tensor.detach().copy_(_random(tuple(tensor.shape), generator))
+            tensor.detach().fill_(0.3)
         x = _random((2, channels, 3, 4), generator) - 0.5
         order = torch.randperm(x.numel(), generator=generator, device="cpu")
         with torch.no_grad():
