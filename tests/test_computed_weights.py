@@ -48,8 +48,10 @@ def test_the_weight_is_computed_before_it_is_cut(kind: str, norm: type[nn.Module
     same(fuse(vanilla)(x), expected)
 
 
-@every_kind
-@pytest.mark.parametrize(("alpha", "beta"), [(0.3, 0.5), (0.5, 1.0), (1.0, 0.5)])
+@pytest.mark.parametrize(
+    ("kind", "alpha", "beta"),
+    [*((kind, 0.3, 0.5) for kind in KINDS), *((kind, 0.5, 1.0) for kind in KINDS), ("scaled", 1.0, 0.5)],
+)
 def test_fused_is_unfused(kind: str, alpha: float, beta: float) -> None:
     x = images()
     sfic = to_sfic(made(kind), alpha=alpha, beta=beta)

@@ -63,7 +63,7 @@ class DroppedInTraining(nn.GroupNorm):
 def test_what_computes_something_else_is_refused(norm: nn.Module) -> None:
     assert known_norm(norm) is None
     with pytest.raises(UnsupportedModel, match=r"\(middle\).*has no meaning on a pair"):
-        to_sfic(Body(norm), 0.5, 1.0)
+        to_sfic(Body(norm), 0.5, 1.0, on_unsupported="error")
     with pytest.raises(ValueError, match="no known norm over channels"):
         shared_norm(norm, layout_of(12, 0.5, 0))
 

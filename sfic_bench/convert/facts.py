@@ -7,10 +7,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from sfic_bench.convert.images import images_of
 from sfic_bench.errors import UnsupportedModel, first_line
-
-SIZE = 256
-"""Height and width of the images that a network is run on, where nothing else is known."""
 
 
 class Facts:
@@ -27,7 +25,7 @@ class Facts:
         """The shape of the tensor that ``node`` gives; ``None`` if it gives something else.
 
         Raises:
-            UnsupportedModel: if the network does not run on an image of 256×256.
+            UnsupportedModel: if the network runs on no images of a usual size.
         """
         value = self.value(node)
         return tuple(value.shape) if isinstance(value, Tensor) else None
@@ -36,7 +34,7 @@ class Facts:
         """What ``argument`` is: for a node its value, else itself.
 
         Raises:
-            UnsupportedModel: if the network does not run on an image of 256×256.
+            UnsupportedModel: if the network runs on no images of a usual size.
         """
         if not isinstance(argument, fx.Node):
             return argument
@@ -57,27 +55,22 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _channels(vanilla: fx.GraphModule) -> int:
-    """The channels of an image: those that the first convolution reads, if it reads the image itself."""
-    modules = dict(vanilla.named_modules())
-    readers = (modules.get(str(user.target)) for n in vanilla.graph.nodes if n.op == "placeholder" for user in n.users)
-    return next((m.in_channels for m in readers if isinstance(m, nn.Conv2d)), 3)
-
-
 def _run(vanilla: fx.GraphModule) -> Mapping[fx.Node, object]:
     network = _without_data(vanilla)
-    dtype = next((p.dtype for p in network.parameters()), None)
-    recorder = _Recorder(network)
-    try:
-        with torch.no_grad():
-            recorder.run(torch.empty(2, _channels(network), SIZE, SIZE, device="meta", dtype=dtype))
-    except Exception as error:  # whatever the network's own code raises
-        raise UnsupportedModel(
-            f"{type(vanilla).__name__} does not run on images of {SIZE}x{SIZE}: {first_line(error)}"
-        ) from error
-    if network is vanilla:
-        return recorder.env
-    return dict(zip(vanilla.graph.nodes, (recorder.env.get(node) for node in network.graph.nodes), strict=True))
+    dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), None)
+    reasons = {}
+    for shape in images_of(vanilla):
+        recorder = _Recorder(network)
+        try:
+            with torch.no_grad():
+                recorder.run(torch.empty(2, *shape, device="meta", dtype=dtype))
+        except Exception as error:  # whatever the network's own code raises
+            reasons[shape] = first_line(error)
+            continue
+        values = (recorder.env.get(node) for node in network.graph.nodes)
+        return dict(zip(vanilla.graph.nodes, values, strict=True))
+    shape, reason = next(iter(reasons.items()))
+    raise UnsupportedModel(f"{type(vanilla).__name__} does not run on images of {'×'.join(map(str, shape))}: {reason}")
 
 
 def _without_data(vanilla: fx.GraphModule) -> fx.GraphModule:

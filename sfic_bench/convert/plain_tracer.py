@@ -1,6 +1,7 @@
 """The tracer of torch.fx, which knows the module whose code stopped it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -26,7 +27,8 @@ class PlainTracer(fx.Tracer):
         self._names = {id(tensor): name for name, tensor in self._symbolic_tensors(root)}
         modules = root.modules() if isinstance(root, nn.Module) else ()
         self._norms = {module for module in modules if known_norm(module) is not None}
-        return super().trace(root, concrete_args)
+        with _own_forward_as_its_class(root):
+            return super().trace(root, concrete_args)
 
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
         """The tensors of ``root`` that become nodes where the network's code reads them, with their names."""
@@ -52,3 +54,18 @@ class PlainTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
         return isinstance(m, WHOLE) or m in self._norms or super().is_leaf_module(m, qualified_name)
+
+
+@contextmanager
+def _own_forward_as_its_class(root: nn.Module | Function) -> Iterator[None]:
+    """Let torch.fx, which looks into the class alone, find a ``forward`` that was set on the network itself."""
+    own = getattr(vars(root).get("forward"), "__func__", None) if isinstance(root, nn.Module) else None
+    if own is None:
+        yield
+        return
+    kind = type(root)
+    root.__class__ = type(kind.__name__, (kind,), {"forward": own})
+    try:
+        yield
+    finally:
+        root.__class__ = kind

@@ -7,11 +7,10 @@ every size at which the code takes the same way. (`torch.export` follows such co
 place of modules, and takes up to twenty seconds.)
 """
 
-from collections.abc import Mapping
-
 import torch
 from torch import fx, nn
 
+from sfic_bench.convert.images import Shape, image_shapes, with_images
 from sfic_bench.convert.plain_tracer import PlainTracer
 from sfic_bench.convert.symbolic import symbolic_functions
 from sfic_bench.convert.unchanged import unchanged
@@ -19,19 +18,11 @@ from sfic_bench.convert.valued import AsksForValues
 from sfic_bench.convert.valued_tracer import ValuedTracer
 from sfic_bench.errors import UnsupportedModel, first_line
 
-IMAGE = (3, 256, 256)
-"""Channels, height and width of an image for a network that does not say what it takes."""
-
 IMAGES = 31
 """How many images a network is traced with: a prime, so that a length that goes by their number shows."""
 
 FEWER_IMAGES = 2
 """The number of images for which the graph must be the same, where their number shows."""
-
-SAYS_INPUT_SIZE = ("input_size", "default_cfg", "pretrained_cfg")
-"""Attributes by which a network may say what images it takes."""
-
-Shape = tuple[int, ...]
 
 
 def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
@@ -40,40 +31,22 @@ def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     Raises:
         UnsupportedModel: if it cannot be traced.
     """
+    shapes = image_shapes(model, input_size)
     try:
         with unchanged(model):
-            return fx.GraphModule(model, _graph(model, PlainTracer()), type(model).__name__)
-    except UnsupportedModel as error:
-        refusal = error
-    for shape in _image_shapes(model, input_size):
+            network = fx.GraphModule(model, _graph(model, PlainTracer()), type(model).__name__)
+            return with_images(network, *shapes)
+    except UnsupportedModel:
+        pass  # the reason why symbols alone do not do says nothing about the network
+    refusals = []
+    for shape in shapes:
         try:
-            return _network_for(model, shape)
+            return with_images(_network_for(model, shape), shape)
         except UnsupportedModel as error:
-            refusal = error
-            if "channel" not in str(error):
+            refusals.append(error)
+            if isinstance(error.__cause__, AsksForValues):
                 break
-    raise refusal
-
-
-def _image_shapes(model: nn.Module, input_size: int | None) -> list[Shape]:
-    """Channels, height and width of images that ``model`` may take, the likeliest first."""
-    shape = next((shape for name in SAYS_INPUT_SIZE if (shape := _shape_in(getattr(model, name, None)))), IMAGE)
-    if input_size is not None:
-        shape = (shape[0], input_size, input_size)
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    channels = [shape[0]] if first is None else [shape[0], first.in_channels]
-    return [(n, *shape[1:]) for n in dict.fromkeys(channels)]
-
-
-def _shape_in(value: object) -> Shape | None:
-    """The shape of an image that an attribute of a network gives, if it gives one."""
-    if isinstance(value, Mapping):
-        value = value.get("input_size")
-    if type(value) is int:
-        value = (value, value)
-    if not isinstance(value, list | tuple) or not all(type(n) is int and n > 0 for n in value):
-        return None
-    return (*IMAGE[: 3 - len(value)], *value) if len(value) in (2, 3) else None
+    raise refusals[0]
 
 
 def _network_for(model: nn.Module, shape: Shape) -> fx.GraphModule:

@@ -20,7 +20,9 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
     Parameters are no code's to change; lists and dictionaries are restored, but not what lies in them.
     """
-    attributes = [(vars(module), _copies(vars(module))) for module in model.modules()]
+    modules = list(model.modules())
+    attributes = [(vars(module), vars(module).copy()) for module in modules]
+    contents = [content for module in modules for content in _contents(module)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers() if not (b.is_meta or b.is_inference())]
     devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
     python, numpy = random.getstate(), np.random.get_state()
@@ -32,21 +34,20 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             np.random.set_state(numpy)
             for own, before in attributes:
                 own.clear()
-                for name, value, content in before:
-                    own[name] = value
-                    _restore(value, content)
+                own.update(before)
+            for container, content in contents:
+                _restore(container, content)
             with torch.no_grad():
                 for buffer, version, values in buffers:
                     if buffer._version != version:
                         buffer.copy_(values)
 
 
-def _copies(attributes: dict[str, object]) -> list[tuple[str, object, object]]:
-    """The ``attributes`` by name, each with a copy of what it holds if it is a container that code may fill."""
-    return [
-        (name, value, copy(value) if type(value) in CONTAINERS and name not in HOOKS else None)
-        for name, value in attributes.items()
-    ]
+def _contents(module: nn.Module) -> list[tuple[object, object]]:
+    """The containers that the code of ``module`` may fill, each with a copy; torch's own layers fill none."""
+    if type(module).__module__.startswith("torch.nn."):
+        return []
+    return [(v, copy(v)) for name, v in vars(module).items() if type(v) in CONTAINERS and name not in HOOKS]
 
 
 def _restore(container: object, content: object) -> None:

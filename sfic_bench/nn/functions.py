@@ -19,16 +19,16 @@ def padded(x: Tensor, pad: Sequence[int], mode: str = "constant", value: float |
 
 
 class WithOptions(nn.Module):
-    """``function(x, **options)``, where ``x`` may have no channels, whatever the function takes."""
+    """``function(x, *args, **options)``, where ``x`` may have no channels, whatever the function takes."""
 
     def __init__(self, function: Callable[..., Tensor], **options: object) -> None:
         super().__init__()
         self.function, self.options = function, options
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *args: object) -> Tensor:
         if not x.shape[1]:
-            return self.function(x.new_ones(len(x), 1, *size_of(x)), **self.options)[:, :0]
-        return self.function(x, **self.options)
+            return self.function(x.new_ones(len(x), 1, *size_of(x)), *args, **self.options)[:, :0]
+        return self.function(x, *args, **self.options)
 
 
 class OverPlaces(nn.Module):

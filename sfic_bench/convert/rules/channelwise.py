@@ -64,8 +64,8 @@ def padding(operation: Operation) -> Value:
     if not operation.pairs or operation.axes != STANDARD or not _pads_height_and_width(operation):
         return operation.as_in_vanilla(operation.common_channels())
     options = {"mode": operation.argument(2, "mode", "constant"), "value": operation.argument(3, "value")}
-    module = WithOptions(padded, pad=operation.argument(1, "pad"), **options)
-    return operation.per_branch(module, args=(operation.argument(0, "input"),))
+    args = (operation.argument(0, "input"), operation.argument(1, "pad"))
+    return operation.per_branch(WithOptions(padded, **options), args=args)
 
 
 @rule(nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ConstantPad2d, ties=True)
