@@ -6,6 +6,7 @@ import math
 import pickle
 import random
 from collections.abc import Callable
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -298,3 +299,14 @@ def test_both_tracings_give_one_graph_where_no_size_decides(build: Callable[[], 
     expected = str(fx.symbolic_trace(network).graph)
     assert str(trace(network).graph) == expected
     assert str(ValuedTracer(torch.empty(2, 3, 64, 64, device="meta")).trace(network)) == expected
+
+
+def test_a_forward_that_was_set_on_the_network_is_the_one_that_is_traced() -> None:
+    network = Chain()
+    kind = type(network)
+    network.forward = MethodType(lambda self, x: self.head(self.body(x).amax((2, 3))), network)  # type: ignore[method-assign]
+    graph = graph_of(network)
+    x = torch.randn(2, 3, 16, 16)
+    assert type(network) is kind
+    torch.testing.assert_close(graph(x), network(x))
+    assert not torch.allclose(graph(x), kind.forward(network, x))
