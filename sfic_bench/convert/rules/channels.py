@@ -97,7 +97,8 @@ def item(operation: Operation) -> Value:
     channels = _slice_of_channels(operation, index, _channels(value))
     if isinstance(value, Paired) and channels is not None:
         return _picked(operation, value, [channels])[0]
-    is_size = isinstance(value, Single) and value.channels == 0
+    # A parameter of one axis may get others by an index, as in ``weight[:, None, None]``, and be a number a channel.
+    is_size = isinstance(value, Single) and value.channels == 0 and not isinstance(index, tuple)
     return operation.as_in_vanilla(0 if is_size else None if channels is None else len(channels))
 
 
