@@ -141,7 +141,7 @@ def _test_zoo(session: nox.Session, marks: str) -> None:
     torchvision's extension is built for another build of torch than the one for CPUs; it needs no more
     than operators' names here, and brings none of its dependencies.
     """
-    session.install(*CONSTRAINED, "-e", ".[test,onnx]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
+    session.install(*CONSTRAINED, "-e", ".[test,peers,onnx]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
     session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
     session.run("pytest", *ON_TWO_CORES, "-m", marks, "tests/zoo", *session.posargs)
 

@@ -210,19 +210,20 @@ class Explanation:
     Attributes:
         placement: the places of Stage 1 and Stage 3.
         operations: what becomes of each operation that a pair reaches and of each convolution, in order.
-        share: of the MACs of all convolutions, those of layers that become stages, at 256×256 pixels.
+        share: of the MACs of all convolutions, those of layers that become stages, at a size that the network takes;
+            ``None`` if it does not run without data.
     """
 
     placement: Placement
     operations: tuple[ExplainedOperation, ...]
-    share: float
+    share: float | None
 
     @property
     def summary(self) -> str:
         """How many operations have each role."""
         counts = Counter(operation.role for operation in self.operations)
         roles = ", ".join(f"{role}: {count}" for role, count in counts.items())
-        return f"{roles}; {self.share:.0%} of the convolutions' MACs on pairs"
+        return roles if self.share is None else f"{roles}; {self.share:.0%} of the convolutions' MACs on pairs"
 
     def __str__(self) -> str:
         rows = [

@@ -100,7 +100,7 @@ def test_what_no_stage_stands_for_is_refused_with_the_reason(code: Code, capfd: 
     conv = Own(code)
     state = {name: value.clone() for name, value in conv.state_dict().items()}
     with pytest.raises(UnsupportedModel, match=rf"node 'middle' \(middle\) cannot be converted: {REFUSED[code]}"):
-        to_sfic(Body(conv, channels=4), alpha=0.5, beta=0.5)
+        to_sfic(Body(conv, channels=4), alpha=0.5, beta=0.5, on_unsupported="error")
     assert all(torch.equal(value, state[name]) for name, value in conv.state_dict().items())
     assert isinstance(conv.weight, nn.Parameter) and conv.training and capfd.readouterr() == ("", "")
 
@@ -184,7 +184,8 @@ def test_padding_by_the_module_and_a_computed_weight() -> None:
 def test_stage_1_does_not_divide_groups_whose_weight_is_computed() -> None:
     vanilla = Body(Standardised(12, 12, 3, padding=1, groups=4))
     with pytest.raises(UnsupportedModel, match="would divide the 4 groups of Standardised, which computes its weight"):
-        to_sfic(vanilla, alpha=0.5, beta=0.5, placement=Placement(stage1=("middle",), stage3=("last",)))
+        placement = Placement(stage1=("middle",), stage3=("last",))
+        to_sfic(vanilla, alpha=0.5, beta=0.5, placement=placement, on_unsupported="error")
 
 
 def test_a_batchnorm_is_not_folded_into_parameters_that_a_weight_is_computed_from() -> None:

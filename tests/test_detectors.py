@@ -74,7 +74,6 @@ def test_xception_has_an_sfic_form() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("m2tr", "has no meaning on a pair"),
         ("multi-task", "loss of its own"),
         ("meso-inception", "BatchNorm2d serves a pair before and a single tensor here"),
     ],
@@ -87,6 +86,14 @@ def test_some_detectors_have_no_sfic_form(name: str, words: str) -> None:
     grid = options.grid(f"resnet26,{name}", None, None)
     assert len(grid) == len(list(grid)) == 1 + 12 + 1  # so that a grid leaves it vanilla
     assert len(options.grid("detectors", None, None)) == 6
+
+
+def test_the_attention_of_m2tr_runs_on_joined_pairs() -> None:
+    with pytest.raises(UnsupportedModel, match="has no meaning on a pair"):
+        api.build("m2tr", alpha=0.5, on_unsupported="error", device="meta")
+    explanation = api.explain_placement(api.build("m2tr", device="meta"))
+    kept = {operation.operation for operation in explanation.operations if operation.role == "kept"}
+    assert kept and (explanation.share or 0) > 0.95
 
 
 def test_the_cosine_transform_is_scipys() -> None:

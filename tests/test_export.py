@@ -130,4 +130,4 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     result = run_command_process("export", "--beta", "0.5", "--output", str(tmp_path / "x"))
     assert result.returncode == 2 and "--beta needs --alpha" in result.stderr
     result = run_command_process("export", "--on-unsupported", "maybe", "--output", str(tmp_path / "x"))
-    assert result.returncode == 2 and "'maybe' is not one of 'error', 'keep'" in result.stderr
+    assert result.returncode == 2 and "'maybe' is not one of 'error', 'join', 'keep'" in result.stderr

@@ -19,6 +19,30 @@ def test_the_plan_is_a_table() -> None:
     assert "Stage 3: 1" in lines[-1] and repr(plan) == str(plan)
 
 
+def test_a_classifier_that_is_tied_to_most_of_the_network_reads_joined_pairs() -> None:
+    """Else a pool beside a strided convolution, which are concatenated, would make single tensors of all before it."""
+
+    class Reduced(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.first = same_size(3, 8), same_size(8, 8)
+            self.blocks = nn.ModuleList(nn.Sequential(same_size(8, 8), same_size(8, 8)) for _ in range(3))
+            self.reduce, self.last, self.head = nn.Conv2d(8, 8, 2, 2), same_size(16, 16), nn.Linear(16, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(self.stem(x))
+            for block in self.blocks:
+                x = x + block(x)
+            x = torch.cat([self.reduce(x), nn.functional.max_pool2d(x, 2)], 1)
+            x = x + self.last(x)
+            logits: Tensor = self.head(x.mean((2, 3)))
+            return logits
+
+    explanation = explain_placement(Reduced())
+    assert explanation.placement.joins and explanation.placement.stage1 == ("first",)
+    assert (explanation.share or 0) > 0.9
+
+
 def test_a_residual_stream_that_begins_in_the_head() -> None:
     """Where a pair and the head's tensor are added, the tensor is divided."""
 

@@ -102,12 +102,12 @@ class Converted:
 
     Attributes:
         share: of the MACs of all convolutions (and of linear layers on maps), those of layers that have become stages,
-            at 256×256 pixels.
+            at a size that the network takes; ``None`` if it does not run without data.
     """
 
     network: fx.GraphModule
     operations: tuple[ExplainedOperation, ...]
-    share: Callable[[], float]
+    share: Callable[[], float | None]
 
 
 def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:

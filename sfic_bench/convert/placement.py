@@ -64,10 +64,10 @@ def automatic(graph: fx.GraphModule, divides: bool = True) -> Placement:
         UnsupportedModel: for a network without a place for Stage 1.
     """
     flow = _Flow(graph)
-    placement = flow.place(flow.classifiers_inputs(), divides)
-    if not placement.stage1 or placement.joins:
-        # The classifier's input is tied to the head, or no dense convolution gives it.
-        placement = flow.place(set(), divides)
+    placement, stages = flow.place(flow.classifiers_inputs(), divides)
+    if not placement.stage1 or placement.joins or 2 * stages < len(flow.convolutions):
+        # The classifier's input is tied to the head or to most of the network, or no dense convolution gives it.
+        placement, _ = flow.place(set(), divides)
     if not placement.stage1:
         raise UnsupportedModel(
             f"{len(flow.convolutions)} convolutions, and none to become Stage 1: it takes a dense "
@@ -140,8 +140,8 @@ class _Flow:
                 inputs.update(self.root(source) for source in nodes_in(node.args, node.kwargs))
         return inputs
 
-    def place(self, tensors: set[fx.Node], divides: bool) -> Placement:
-        """Stages 1 and 3 if all that is tied to one of the roots ``tensors`` is a single tensor.
+    def place(self, tensors: set[fx.Node], divides: bool) -> tuple[Placement, int]:
+        """Where Stages 1 and 3 go if all tied to one of the roots ``tensors`` is single, and how many stages there are.
 
         With ``divides``, a convolution divides a tensor that has been joined for want of a meaning on a pair.
         """
@@ -178,4 +178,5 @@ class _Flow:
             elif is_dense and depth[node] > 1 and inputs[0] not in pooled and not needs_tensor:
                 stage1.append(str(node.target))
                 pairs.add(node)
-        return Placement(stage1=tuple(stage1), stage3=tuple(stage3), joins=joins)
+        stages = len(pairs.intersection(self.convolutions)) + len(stage3)
+        return Placement(stage1=tuple(stage1), stage3=tuple(stage3), joins=joins), stages

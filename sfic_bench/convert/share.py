@@ -19,7 +19,10 @@ def check_share(conversion: Conversion) -> None:
         UnsupportedModel: if operations have no meaning on a pair and less than half of the MACs lie on pairs.
     """
     kept = [operation for operation in conversion.explained if operation.role == "kept"]
-    if not kept or (share := share_on_pairs(conversion)) >= LEAST:
+    if not kept:
+        return
+    share = share_on_pairs(conversion)
+    if share is None or share >= LEAST:
         return
     raise UnsupportedModel(
         f"only {share:.0%} of the convolutions' MACs would lie on pairs, since {len(kept)} operations have no meaning "
@@ -28,15 +31,21 @@ def check_share(conversion: Conversion) -> None:
     )
 
 
-def share_on_pairs(conversion: Conversion) -> float:
-    """Of the MACs of all convolutions, and of linear layers on maps, those of layers that have become stages."""
+def share_on_pairs(conversion: Conversion) -> float | None:
+    """Of the MACs of all convolutions, and of linear layers on maps, those of layers that have become stages.
+
+    It is ``None`` for a network that needs the values of its input, since it is run without data.
+    """
     on_pairs = {operation.path for operation in conversion.explained if operation.role.startswith("Stage")}
     total = inside = 0
     for node in conversion.vanilla.graph.nodes:
         layer = conversion.modules.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue
-        shape = conversion.facts.shape(node) or ()
+        try:
+            shape = conversion.facts.shape(node) or ()
+        except UnsupportedModel:
+            return None
         if len(shape) < len(STANDARD):  # a linear layer on vectors
             continue
         channels = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels // layer.groups

@@ -48,7 +48,7 @@ class ExplainedRow(Struct, frozen=True, kw_only=True):
 class PlacementResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/placement/1"):
     """Where a network's stages go.
 
-    ``share`` is that of the MACs of all convolutions which lie on pairs, at 256×256 pixels.
+    ``share`` is that of the MACs of all convolutions which lie on pairs, at a size that the network takes.
     """
 
     environment: Environment

@@ -15,7 +15,7 @@ import torchvision
 from helpers.networks import randomised
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from zoo.test_zoo import CONVERTED, REFUSED
+from zoo.test_zoo import CONVERTED
 
 from sfic_bench.networks import registry
 from sfic_bench.networks.head import head_tensors
@@ -165,7 +165,7 @@ def test_weights_of_torchvisions_networks_come_from_its_server(
 
 @pytest.mark.parametrize(
     "name",  # every sixth in every run
-    [pytest.param(n, marks=[pytest.mark.thorough] if i % 6 else []) for i, n in enumerate([*CONVERTED, *REFUSED])],
+    [pytest.param(n, marks=[pytest.mark.thorough] if i % 6 else []) for i, n in enumerate(CONVERTED)],
 )
 def test_the_head_is_what_depends_on_the_number_of_classes(name: str) -> None:
     # Those compute with tensors while they are built.
