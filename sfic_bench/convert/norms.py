@@ -57,6 +57,22 @@ _KNOWN: WeakKeyDictionary[nn.Module, tuple[object, KnownNorm | None]] = WeakKeyD
 """What has been found out about modules, with the settings that they had then."""
 
 
+def treats_elements_alike(module: nn.Module) -> bool:
+    """Whether a module of another library has no tensors and gives each element what it would give it anywhere else.
+
+    So do activations, some of which are functions with derivatives of their own that cannot be traced.
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    if tensors or next(module.children(), None) is not None or type(module).__module__.startswith("torch."):
+        return False
+    if module not in _ALIKE:
+        _ALIKE[module] = _treats_elements_alike(module, 2)
+    return _ALIKE[module]
+
+
+_ALIKE: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
 def shared_norm(norm: nn.Module, layout: Layout) -> SharedNorm:
     """The norm over channels ``norm`` as a module from a pair with ``layout`` to a pair, wherever its axis lies.
 

@@ -9,6 +9,8 @@ it is a Stage 3, and whatever reads it is vanilla again. In a ResNet that is the
 which is why Table II only comes out with Stage 3 in layer4's first block.
 """
 
+from math import prod
+
 from torch import fx, nn
 
 from sfic_bench.convert.conv_code import code_of
@@ -57,6 +59,10 @@ def placement_of(graph: fx.GraphModule, divides: bool = True) -> Placement:
     return automatic(graph, divides)
 
 
+LEAST_SHARE = 0.75
+"""The share of the MACs that must lie on pairs, unless pairs are joined for the classifier."""
+
+
 def automatic(graph: fx.GraphModule, divides: bool = True) -> Placement:
     """The placement that follows from the graph alone; see the module's description, and `placement_of`.
 
@@ -64,9 +70,9 @@ def automatic(graph: fx.GraphModule, divides: bool = True) -> Placement:
         UnsupportedModel: for a network without a place for Stage 1.
     """
     flow = _Flow(graph)
-    placement, stages = flow.place(flow.classifiers_inputs(), divides)
-    if not placement.stage1 or placement.joins or 2 * stages < len(flow.convolutions):
-        # The classifier's input is tied to the head or to most of the network, or no dense convolution gives it.
+    placement, share = flow.place(flow.classifiers_inputs(), divides)
+    if not placement.stage1 or placement.joins or share < LEAST_SHARE:
+        # The classifier's input is tied to the head or to much of the network, or no dense convolution gives it.
         placement, _ = flow.place(set(), divides)
     if not placement.stage1:
         raise UnsupportedModel(
@@ -87,22 +93,31 @@ def _is_replaceable(layer: nn.Conv2d | nn.Linear) -> bool:
     return True
 
 
+def _shrinks_by(layer: nn.Module | None) -> int:
+    """How many times fewer places the result of ``layer`` has, because of a stride."""
+    stride = layer.stride if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) else 1
+    return stride**2 if isinstance(stride, int) else prod(stride)
+
+
 class _Flow:
     """The nodes of a graph, and which of them are tied together.
 
     Attributes:
         convolutions: the module of each node that calls a convolution, or a linear layer on the channels of a map.
+        macs: about how many MACs each convolution has, for an input of one pixel: strides make maps smaller.
         tied, pooling: nodes whose operation ties its result to its inputs, and nodes whose result is 1×1.
     """
 
     def __init__(self, graph: fx.GraphModule) -> None:
         self.nodes = list(graph.graph.nodes)
         self.convolutions: dict[fx.Node, nn.Conv2d | nn.Linear] = {}
+        self.macs: dict[fx.Node, float] = {}
         self.tied: set[fx.Node] = set()
         self.pooling: set[fx.Node] = set()
         self._parents: dict[fx.Node, fx.Node] = {}
         modules = dict(graph.named_modules())
         axes: dict[fx.Node, Axes | None] = {}
+        places: dict[fx.Node, float] = {}
         for node in self.nodes:
             sources = nodes_in(node.args, node.kwargs)
             read = next((a for a in map(axes.get, sources) if a is not None), None)
@@ -113,6 +128,10 @@ class _Flow:
             is_map = read is not None and call.is_channels(-1)
             if isinstance(call.module, nn.Conv2d) or (isinstance(call.module, nn.Linear) and is_map):
                 self.convolutions[node] = call.module
+            places[node] = max((places[source] for source in sources), default=1) / _shrinks_by(call.module)
+            if node in self.convolutions:
+                weights = sum(p.numel() for p in self.convolutions[node].parameters() if p.dim() > 1)
+                self.macs[node] = weights * places[node]
             if rule is not None and rule.pools(call):
                 self.pooling.add(node)
             if rule is not None and rule.ties(call):
@@ -140,8 +159,8 @@ class _Flow:
                 inputs.update(self.root(source) for source in nodes_in(node.args, node.kwargs))
         return inputs
 
-    def place(self, tensors: set[fx.Node], divides: bool) -> tuple[Placement, int]:
-        """Where Stages 1 and 3 go if all tied to one of the roots ``tensors`` is single, and how many stages there are.
+    def place(self, tensors: set[fx.Node], divides: bool) -> tuple[Placement, float]:
+        """Where Stages 1 and 3 go if all tied to one of the roots ``tensors`` is single, and the stages' share of MACs.
 
         With ``divides``, a convolution divides a tensor that has been joined for want of a meaning on a pair.
         """
@@ -150,7 +169,9 @@ class _Flow:
         pairs: set[fx.Node] = set()
         joined: set[fx.Node] = set()  # tensors made of pairs, for operations without a meaning on pairs
         fused: set[fx.Node] = set()  # tensors made of pairs by Stage 3, and what is made of them
-        stage1, stage3, joins = [], [], not tensors
+        stage1: list[str] = []
+        stage3: list[fx.Node] = []
+        joins = not tensors
         for node in self.nodes:
             inputs = nodes_in(node.args, node.kwargs)
             needs_tensor = self.root(node) in tensors
@@ -168,7 +189,7 @@ class _Flow:
                 pairs.add(node)
                 joins |= needs_tensor
             elif reads_pair and conv is not None:
-                stage3.append(str(node.target))
+                stage3.append(node)
                 fused.add(node)
                 joins |= not is_dense
             elif not fused.isdisjoint(inputs):
@@ -178,5 +199,7 @@ class _Flow:
             elif is_dense and depth[node] > 1 and inputs[0] not in pooled and not needs_tensor:
                 stage1.append(str(node.target))
                 pairs.add(node)
-        stages = len(pairs.intersection(self.convolutions)) + len(stage3)
-        return Placement(stage1=tuple(stage1), stage3=tuple(stage3), joins=joins), stages
+        stages = (*pairs.intersection(self.convolutions), *stage3)
+        share = sum(map(self.macs.__getitem__, stages)) / (sum(self.macs.values()) or 1)
+        names = tuple(str(node.target) for node in stage3)
+        return Placement(stage1=tuple(stage1), stage3=names, joins=joins), share

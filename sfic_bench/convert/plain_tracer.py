@@ -26,9 +26,13 @@ class PlainTracer(fx.Tracer):
     def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
         self._names = {id(tensor): name for name, tensor in self._symbolic_tensors(root)}
         modules = root.modules() if isinstance(root, nn.Module) else ()
-        self._norms = {module for module in modules if known_norm(module) is not None}
+        self._known = {module for module in modules if self._knows(module)}
         with _own_forward_as_its_class(root):
             return super().trace(root, concrete_args)
+
+    def _knows(self, module: nn.Module) -> bool:
+        """Whether ``module`` is one operation, whatever its code."""
+        return known_norm(module) is not None
 
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
         """The tensors of ``root`` that become nodes where the network's code reads them, with their names."""
@@ -53,7 +57,7 @@ class PlainTracer(fx.Tracer):
             raise
 
     def is_leaf_module(self, m: nn.Module, qualified_name: str) -> bool:
-        return isinstance(m, WHOLE) or m in self._norms or super().is_leaf_module(m, qualified_name)
+        return isinstance(m, WHOLE) or m in self._known or super().is_leaf_module(m, qualified_name)
 
 
 @contextmanager

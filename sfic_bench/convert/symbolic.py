@@ -21,6 +21,7 @@ def symbolic_functions(model: nn.Module) -> Iterator[None]:
     factories = {name: _symbolic(getattr(torch, name)) for name in FACTORIES.split()}
     with ExitStack() as stack:
         stack.enter_context(_replaced(vars(torch), factories))
+        stack.enter_context(_traced_with_their_own_derivative())
         for namespace in _namespaces(model):
             # A module that has an `int` or a `max` of its own keeps it.
             own = {name: function for name, function in _BUILTINS.items() if name not in namespace}
@@ -48,6 +49,29 @@ def _replaced(namespace: dict[str, object], functions: Mapping[str, object]) -> 
         for name in functions.keys() - before.keys():
             namespace.pop(name, None)
         namespace.update(before)
+
+
+@contextmanager
+def _traced_with_their_own_derivative() -> Iterator[None]:
+    """Let a `torch.autograd.Function` become a node: torch's own code would take a proxy for a tensor, and crash."""
+    apply = vars(torch.autograd.Function)["apply"]
+
+    def traced(cls: type[torch.autograd.Function], /, *args: object, **kwargs: object) -> object:
+        proxy = next(proxies_in((*args, *kwargs.values())), None)
+        if proxy is None:
+            return apply.__func__(cls, *args, **kwargs)
+
+        def call(*args: object, **kwargs: object) -> object:
+            return cls.apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch declares no types for it
+
+        call.__name__, call.__module__ = cls.__name__, cls.__module__
+        return proxy.tracer.create_proxy("call_function", call, args, kwargs)
+
+    setattr(torch.autograd.Function, "apply", classmethod(traced))  # noqa: B010  # mypy knows no assignment to a method
+    try:
+        yield
+    finally:
+        setattr(torch.autograd.Function, "apply", apply)  # noqa: B010
 
 
 def _symbolic(function: Function) -> Function:

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
 from sfic_bench.convert.guard import same_way
+from sfic_bench.convert.norms import treats_elements_alike
 from sfic_bench.convert.plain_tracer import Function, PlainTracer
 from sfic_bench.convert.symbolic import FACTORIES
 from sfic_bench.convert.valued import Place, Unknown, Valued, proxies_in
@@ -45,6 +46,9 @@ class ValuedTracer(PlainTracer):
             self.active = False
         graph._tracer_cls = PlainTracer  # a network that has been pickled is traced again
         return graph
+
+    def _knows(self, module: nn.Module) -> bool:
+        return super()._knows(module) or treats_elements_alike(module)
 
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
         buffers = root.named_buffers() if isinstance(root, nn.Module) else ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from sfic_bench.convert.graph import Call
-from sfic_bench.convert.norms import known_norm
+from sfic_bench.convert.norms import known_norm, treats_elements_alike
 from sfic_bench.convert.operation import Operation
 from sfic_bench.convert.values import Axes, Value
 
@@ -79,7 +79,8 @@ def rule_for(call: Call) -> Rule | None:
     if call.module is not None:
         # A norm of another library is no subclass of torch's, whose rule it has all the same.
         kinds = (nn.LayerNorm,) if known_norm(call.module) else type(call.module).__mro__
-        return next((_RULES[kind] for kind in kinds if kind in _RULES), None)
+        rule = next((_RULES[kind] for kind in kinds if kind in _RULES), None)
+        return _RULES[nn.Identity] if rule is None and treats_elements_alike(call.module) else rule
     if not callable(target):
         return _RULES.get(target) if call.is_method else None
     package = (getattr(target, "__module__", None) or "").partition(".")[0]
