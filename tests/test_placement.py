@@ -49,7 +49,7 @@ def test_a_residual_stream_that_begins_in_the_head() -> None:
     class Basic(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem, self.a, self.b = same_size(3, 8), same_size(8, 8), same_size(8, 8)
+            self.stem, self.a, self.b = same_size(3, 8), same_size(8, 64), same_size(64, 8)
             self.down, self.c, self.d = same_size(8, 12), same_size(12, 12), same_size(12, 12)
             self.norm, self.head = nn.BatchNorm2d(8), nn.Linear(12, 2)
 

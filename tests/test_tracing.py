@@ -6,7 +6,6 @@ import math
 import pickle
 import random
 from collections.abc import Callable
-from types import MethodType
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ from helpers.by_size import (
     size_loop,
     table,
 )
-from helpers.networks import Body, Chain, with_identity_mcs
+from helpers.networks import Chain, with_identity_mcs
 from torch import Tensor, fx, nn
 
 from sfic_bench.convert import fuse, graph_of, placement_of, to_sfic
@@ -299,55 +298,3 @@ def test_both_tracings_give_one_graph_where_no_size_decides(build: Callable[[], 
     expected = str(fx.symbolic_trace(network).graph)
     assert str(trace(network).graph) == expected
     assert str(ValuedTracer(torch.empty(2, 3, 64, 64, device="meta")).trace(network)) == expected
-
-
-class Doubled(torch.autograd.Function):
-    """A function with a derivative of its own."""
-
-    @staticmethod
-    def forward(_: object, x: Tensor) -> Tensor:
-        return x * 2
-
-    @staticmethod
-    def backward(_: object, gradient: Tensor) -> Tensor:
-        return gradient * 2
-
-
-doubled: Callable[[Tensor], Tensor] = Doubled.apply
-
-
-class Activation(nn.Module):
-    """An activation with a derivative of its own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return doubled(x).relu()
-
-
-def test_a_function_with_its_own_derivative_is_a_node_and_an_activation_a_layer() -> None:
-    class Own(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.activation = Activation()
-
-        def forward(self, x: Tensor) -> Tensor:
-            assert x.shape[-1] > 1
-            activated: Tensor = self.activation(x)
-            return activated + doubled(activated)
-
-    vanilla = Body(Own()).double()
-    graph, x = graph_of(vanilla), torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    assert "middle.activation" in {str(node.target) for node in graph.graph.nodes}
-    sfic = with_identity_mcs(to_sfic(graph, 0.5, 1.0))
-    torch.testing.assert_close(sfic(x), vanilla(x))
-    sfic(x).sum().backward()
-
-
-def test_a_forward_that_was_set_on_the_network_is_the_one_that_is_traced() -> None:
-    network = Chain()
-    kind = type(network)
-    network.forward = MethodType(lambda self, x: self.head(self.body(x).amax((2, 3))), network)  # type: ignore[method-assign]
-    graph = graph_of(network)
-    x = torch.randn(2, 3, 16, 16)
-    assert type(network) is kind
-    torch.testing.assert_close(graph(x), network(x))
-    assert not torch.allclose(graph(x), kind.forward(network, x))

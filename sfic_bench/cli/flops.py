@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
-from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.errors import UnsupportedModel
 from sfic_bench.networks.grid import Grid
 from sfic_bench.report import Table
 from sfic_bench.report.cells import size
@@ -67,7 +67,7 @@ def flops_command(
     options.report_kept(grid)
     out = Output(format=format, path=output)
     from sfic_bench import api  # imports torch
-    from sfic_bench.counting import conventions
+    from sfic_bench.counting import InputTooSmall, conventions
 
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
     counted: list[Costed] = []
@@ -79,7 +79,7 @@ def flops_command(
                 for costed in api.costs(of_one, input_size=input_size, classes=classes, fused=True):
                     counted.append(costed)
                     advance(str(costed.variant))
-            except (UnsupportedModel, InvalidValue) as error:
+            except (UnsupportedModel, InputTooSmall) as error:
                 if len(grid.backbones) == 1:
                     raise
                 refused.append(f"sfic-bench: {name}: {error}")

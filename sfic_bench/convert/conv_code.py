@@ -11,6 +11,7 @@ from contextlib import redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -97,6 +98,25 @@ def code_of(conv: nn.Conv2d) -> ConvCode:
     Raises:
         ValueError: if that is not a convolution of its input with zeros around it; the message says why.
     """
+    if is_plain(conv):
+        return _code_of(conv)
+    state = _state(conv)
+    if conv not in _CODES or _CODES[conv][0] != state:
+        _CODES[conv] = state, _code_of(conv)
+    return _CODES[conv][1]
+
+
+_CODES: WeakKeyDictionary[nn.Conv2d, tuple[object, ConvCode]] = WeakKeyDictionary()
+"""The code of convolutions that are no plain ones, with the state that they had when it was traced."""
+
+
+def _state(conv: nn.Conv2d) -> object:
+    """What tells whether ``conv`` has been changed: its attributes, and what is in those that are dictionaries."""
+    held = (vars(conv), *(value for value in vars(conv).values() if isinstance(value, dict)))
+    return conv.training, [{name: id(value) for name, value in values.items()} for values in held]
+
+
+def _code_of(conv: nn.Conv2d) -> ConvCode:
     if conv.padding_mode != "zeros":
         raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
     if is_plain(conv):
@@ -257,9 +277,17 @@ def _padding(conv: nn.Conv2d, own: Argument, amounts: list[int] | None, stride: 
     return both_sides[0] // 2, both_sides[1] // 2
 
 
+_RIGHT_SHAPES: set[object] = set()
+"""Code that gives a weight and a bias of the right shapes, with the shapes of what it is given."""
+
+
 def _check_shapes(source: fx.GraphModule, conv: nn.Conv2d) -> None:
     """Raise `ValueError` unless ``source`` gives a weight and a bias of the shapes that ``conv`` needs."""
     named = (*source.named_parameters(), *source.named_buffers())
+    expected = (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel_size)
+    key = (source.code, expected, *((name, tensor.shape) for name, tensor in named))
+    if key in _RIGHT_SHAPES and not any(True for _ in source.children()):
+        return
     tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
     try:
         with torch.no_grad(), redirect_stderr(StringIO()):  # where a graph that fails prints its code
@@ -267,6 +295,6 @@ def _check_shapes(source: fx.GraphModule, conv: nn.Conv2d) -> None:
     except Exception as error:  # whatever another's code raises when it is given no values
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise ValueError(f"cannot compute the weight of {type(conv).__name__}: {reason}") from error
-    expected = (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel_size)
     if tuple(weight.shape) != expected or (bias is not None and tuple(bias.shape) != expected[:1]):
         raise ValueError(f"{type(conv).__name__} computes a weight {tuple(weight.shape)}, expected {expected}")
+    _RIGHT_SHAPES.add(key)

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, _functorch, nn
 
 from sfic_bench.convert.plain_tracer import Function
-from sfic_bench.convert.valued import Valued, proxies_in
+from sfic_bench.convert.valued import AsksForValues, Valued, proxies_in
 
 FACTORIES = "arange as_tensor empty eye full linspace logspace ones rand randint randn randperm tensor zeros"
 """Functions of torch that may take sizes and no tensor, so that torch.fx does not see them."""
@@ -21,7 +21,7 @@ def symbolic_functions(model: nn.Module) -> Iterator[None]:
     factories = {name: _symbolic(getattr(torch, name)) for name in FACTORIES.split()}
     with ExitStack() as stack:
         stack.enter_context(_replaced(vars(torch), factories))
-        stack.enter_context(_traced_with_their_own_derivative())
+        stack.enter_context(_replaced(vars(_functorch.utils), {"unwrap_dead_wrappers": _without_proxies}))
         for namespace in _namespaces(model):
             # A module that has an `int` or a `max` of its own keeps it.
             own = {name: function for name, function in _BUILTINS.items() if name not in namespace}
@@ -51,29 +51,6 @@ def _replaced(namespace: dict[str, object], functions: Mapping[str, object]) -> 
         namespace.update(before)
 
 
-@contextmanager
-def _traced_with_their_own_derivative() -> Iterator[None]:
-    """Let a `torch.autograd.Function` become a node: torch's own code would take a proxy for a tensor, and crash."""
-    apply = vars(torch.autograd.Function)["apply"]
-
-    def traced(cls: type[torch.autograd.Function], /, *args: object, **kwargs: object) -> object:
-        proxy = next(proxies_in((*args, *kwargs.values())), None)
-        if proxy is None:
-            return apply.__func__(cls, *args, **kwargs)
-
-        def call(*args: object, **kwargs: object) -> object:
-            return cls.apply(*args, **kwargs)  # type: ignore[no-untyped-call]  # torch declares no types for it
-
-        call.__name__, call.__module__ = cls.__name__, cls.__module__
-        return proxy.tracer.create_proxy("call_function", call, args, kwargs)
-
-    setattr(torch.autograd.Function, "apply", classmethod(traced))  # noqa: B010  # mypy knows no assignment to a method
-    try:
-        yield
-    finally:
-        setattr(torch.autograd.Function, "apply", apply)  # noqa: B010
-
-
 def _symbolic(function: Function) -> Function:
     """``function``, which becomes a node of the graph if an argument is a proxy."""
 
@@ -85,6 +62,20 @@ def _symbolic(function: Function) -> Function:
         return proxy.tracer.create_proxy("call_function", function, args, kwargs)
 
     return call
+
+
+def _without_proxies(args: tuple[object, ...]) -> tuple[object, ...]:
+    """What a `torch.autograd.Function` does first with its arguments; its C++ code would crash at a proxy.
+
+    Raises:
+        AsksForValues: if there is a proxy among them.
+    """
+    if next(proxies_in(args), None) is not None:
+        raise AsksForValues(
+            "its code calls a torch.autograd.Function, which tracing cannot look into; only a module without tensors "
+            "that treats all elements alike may do so"
+        )
+    return args  # of the meta device, on which no transform has wrapped anything
 
 
 def _length(value: Valued | list[object]) -> object:
