@@ -7,21 +7,15 @@ A subclass of Conv2d may compute them from its parameters, as weight standardisa
 import copy
 import math
 from collections.abc import Mapping
-from contextlib import redirect_stderr
-from dataclasses import dataclass
-from io import StringIO
+from dataclasses import dataclass, replace
 from typing import cast
-from weakref import WeakKeyDictionary
 
-import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torch.func import functional_call
 from torch.fx.node import Argument
 
 from sfic_bench.convert.changes import changed_by
-from sfic_bench.convert.conv_trace import INPUT_SIZE, traced
-from sfic_bench.errors import first_line
+from sfic_bench.convert.conv_trace import INPUT_SIZE, check_shapes, traced
 from sfic_bench.nn.computed import ComputedWeights, WeightBlock
 
 PerAxis = tuple[int, int]
@@ -59,7 +53,7 @@ class ComputedTensors:
         graph.output(tuple(node and new[node] for node in given))
         parts = {str(n.target): self.parts[str(n.target)] for n in graph.nodes if n.op in ("get_attr", "call_module")}
         source = fx.GraphModule(parts if share else copy.deepcopy(parts), graph, f"WeightOf{type(conv).__name__}")
-        _check_shapes(source, conv)
+        check_shapes(source, conv)
         source.training = conv.training
         return source
 
@@ -98,22 +92,36 @@ def code_of(conv: nn.Conv2d) -> ConvCode:
     Raises:
         ValueError: if that is not a convolution of its input with zeros around it; the message says why.
     """
-    if is_plain(conv):
+    description = _description(conv)
+    if description is None:
         return _code_of(conv)
-    state = _state(conv)
-    if conv not in _CODES or _CODES[conv][0] != state:
-        _CODES[conv] = state, _code_of(conv)
-    return _CODES[conv][1]
+    if description not in _CODES:
+        _CODES[description] = _code_of(conv)
+    code = _CODES[description]
+    if code.computed is None:
+        return code
+    parts = {name: getattr(conv, name) for name in code.computed.parts}
+    return replace(code, computed=replace(code.computed, parts=parts))
 
 
-_CODES: WeakKeyDictionary[nn.Conv2d, tuple[object, ConvCode]] = WeakKeyDictionary()
-"""The code of convolutions that are no plain ones, with the state that they had when it was traced."""
+_CODES: dict[object, ConvCode] = {}
+"""What convolutions compute, by their descriptions: a network has many that differ in their weights alone."""
 
 
-def _state(conv: nn.Conv2d) -> object:
-    """What tells whether ``conv`` has been changed: its attributes, and what is in those that are dictionaries."""
-    held = (vars(conv), *(value for value in vars(conv).values() if isinstance(value, dict)))
-    return conv.training, [{name: id(value) for name, value in values.items()} for values in held]
+def _description(conv: nn.Conv2d) -> object:
+    """All that can decide what ``conv`` computes, save for its weights; ``None`` if it has hooks or modules."""
+    facts: list[object] = [type(conv)]
+    for name, value in vars(conv).items():
+        if name in ("_parameters", "_buffers"):
+            facts += [(n, None if t is None else (t.shape, t.dtype)) for n, t in value.items()]
+        elif isinstance(value, dict | set):
+            if value:
+                return None
+        elif isinstance(value, int | float | str | tuple | None):
+            facts.append((name, value))
+        else:
+            return None
+    return tuple(facts)
 
 
 def _code_of(conv: nn.Conv2d) -> ConvCode:
@@ -275,26 +283,3 @@ def _padding(conv: nn.Conv2d, own: Argument, amounts: list[int] | None, stride: 
     if any(n % 2 for n in both_sides):
         raise ValueError(f"padding 'same' of a kernel {conv.kernel_size} is not the same on both sides")
     return both_sides[0] // 2, both_sides[1] // 2
-
-
-_RIGHT_SHAPES: set[object] = set()
-"""Code that gives a weight and a bias of the right shapes, with the shapes of what it is given."""
-
-
-def _check_shapes(source: fx.GraphModule, conv: nn.Conv2d) -> None:
-    """Raise `ValueError` unless ``source`` gives a weight and a bias of the shapes that ``conv`` needs."""
-    named = (*source.named_parameters(), *source.named_buffers())
-    expected = (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel_size)
-    key = (source.code, expected, *((name, tensor.shape) for name, tensor in named))
-    if key in _RIGHT_SHAPES and not any(True for _ in source.children()):
-        return
-    tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
-    try:
-        with torch.no_grad(), redirect_stderr(StringIO()):  # where a graph that fails prints its code
-            weight, bias = functional_call(source, tensors, ())
-    except Exception as error:  # whatever another's code raises when it is given no values
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise ValueError(f"cannot compute the weight of {type(conv).__name__}: {reason}") from error
-    if tuple(weight.shape) != expected or (bias is not None and tuple(bias.shape) != expected[:1]):
-        raise ValueError(f"{type(conv).__name__} computes a weight {tuple(weight.shape)}, expected {expected}")
-    _RIGHT_SHAPES.add(key)

@@ -3,12 +3,15 @@
 import copy
 import math
 from collections.abc import Mapping
+from contextlib import redirect_stderr
+from io import StringIO
 from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.func import functional_call
 from torch.fx.node import Target
 from torch.nn.utils.parametrize import ParametrizationList
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -149,3 +152,26 @@ class _CodeTracer(fx.Tracer):
     def _known(self, node: fx.Node, like: Tensor) -> _KnownShape:
         self._tensors.append(_KnownShape(node, self, like))
         return self._tensors[-1]
+
+
+_RIGHT_SHAPES: set[object] = set()
+"""Code that gives a weight and a bias of the right shapes, with the shapes of what it is given."""
+
+
+def check_shapes(source: fx.GraphModule, conv: nn.Conv2d) -> None:
+    """Raise `ValueError` unless ``source`` gives a weight and a bias of the shapes that ``conv`` needs."""
+    named = (*source.named_parameters(), *source.named_buffers())
+    expected = (conv.out_channels, conv.in_channels // conv.groups, *conv.kernel_size)
+    key = (source.code, expected, *((name, tensor.shape) for name, tensor in named))
+    if key in _RIGHT_SHAPES and not any(True for _ in source.children()):
+        return
+    tensors = {name: torch.empty_like(tensor, device="meta") for name, tensor in named}
+    try:
+        with torch.no_grad(), redirect_stderr(StringIO()):  # where a graph that fails prints its code
+            weight, bias = functional_call(source, tensors, ())
+    except Exception as error:  # whatever another's code raises when it is given no values
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(f"cannot compute the weight of {type(conv).__name__}: {reason}") from error
+    if tuple(weight.shape) != expected or (bias is not None and tuple(bias.shape) != expected[:1]):
+        raise ValueError(f"{type(conv).__name__} computes a weight {tuple(weight.shape)}, expected {expected}")
+    _RIGHT_SHAPES.add(key)
