@@ -36,7 +36,7 @@ class Outcome:
     Attributes:
         share: of the convolutions' MACs, that of layers that lie on pairs; ``None`` if the network was refused.
         joined: the kinds of operations that run on joined pairs.
-        seconds: what tracing and converting took.
+        seconds: CPU time of tracing and converting.
         reason: why it was refused.
     """
 
@@ -57,7 +57,7 @@ def entries() -> list[tuple[str, str]]:
 def outcome_of(module: str, name: str) -> Outcome:
     """Build one network on the meta device and convert it."""
     network = registry.build(f"timm:{name}", device="meta")
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         graph = graph_of(network)
         options = ConversionOptions(
@@ -65,8 +65,8 @@ def outcome_of(module: str, name: str) -> Outcome:
         )
         converted = convert(graph, options)
     except SficBenchError as error:
-        return Outcome(module=module, name=name, seconds=time.perf_counter() - begin, reason=str(error))
-    seconds = time.perf_counter() - begin
+        return Outcome(module=module, name=name, seconds=time.process_time() - begin, reason=str(error))
+    seconds = time.process_time() - begin
     kept = (operation.operation for operation in converted.operations if operation.role == "kept")
     joined = dict.fromkeys(operation.rpartition(".")[2] for operation in kept)
     return Outcome(module=module, name=name, share=converted.share(), joined=tuple(joined), seconds=seconds)

@@ -199,6 +199,21 @@ def test_convolutions_around_attention_are_stages_or_stay_vanilla() -> None:
     assert "100% of the convolutions' MACs" not in explanation.summary  # Stage 1 has a vanilla layer before it
 
 
+def test_a_layer_that_cannot_serve_two_layouts_is_refused() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = same_size(CHANNELS, CHANNELS)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.conv(x)
+            twice: Tensor = self.conv(torch.cat([x[:, 3:], x[:, :3]], 1))
+            return twice
+
+    with pytest.raises(UnsupportedModel, match="Conv2d serves a pair before and a single tensor here"):
+        to_sfic(Body(Twice(), CHANNELS), 0.5, 0.5)
+
+
 def test_a_network_that_would_stay_mostly_vanilla_is_refused() -> None:
     class Mostly(nn.Module):
         def __init__(self) -> None:

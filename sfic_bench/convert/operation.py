@@ -122,7 +122,8 @@ class Operation(Call):
         if self.node.op == "get_attr":
             channels = _channels_of_constant(self.building.read_attribute(self.node, self.conversion.vanilla))
         if self.module is not None:
-            if isinstance(self.building.modules.get(self.path), PerBranch):
+            earlier = self.building.modules.get(self.path)
+            if earlier is not None and type(earlier) is not type(self.module):
                 raise self.refusal(f"{self.description} serves a pair before and a single tensor here")
             self.building.modules.setdefault(self.path, self._unchanged(self.module))
         copied = self.building.graph.node_copy(self.node, lambda n: self.tensor(joined.get(n, values[n])))

@@ -170,7 +170,10 @@ _FVCORE = {
     **_for_names("conv conv_transpose linear", _macs_or_zero),
     "matmul": _without_broadcasting,
     "batch_norm": _norm,
-    **_for_names("group_norm instance_norm layer_norm", lambda call: call.elements_in * (5 if call.bias else 4)),
+    **_for_names(
+        "batch_norm_of_input group_norm instance_norm layer_norm",
+        lambda call: call.elements_in * (5 if call.bias else 4),
+    ),
     "interpolate": _elements_out,
     "interpolate_bilinear": lambda call: 4 * call.elements_out,
     "adaptive_avg_pool": _elements_in,

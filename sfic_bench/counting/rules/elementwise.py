@@ -45,10 +45,15 @@ def norm_with_statistics(
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
+    training: bool = False,
     *_: object,
     **__: object,
 ) -> Effect:
-    """``batch_norm`` or ``instance_norm``, which read their running statistics too."""
+    """``batch_norm`` or ``instance_norm``, which read their running statistics too.
+
+    A BatchNorm that takes the statistics of its input, as weights are standardised, is a kind of its own.
+    """
+    kind = "batch_norm_of_input" if kind == "batch_norm" and training else kind
     return _norm(kind, input, weight, bias, running_mean, running_var)
 
 
