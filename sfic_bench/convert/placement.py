@@ -6,7 +6,8 @@ The classifier, everything that no convolution comes after, needs a single tenso
 pools do not change what a value is, so all values tied together by them are pairs or all are tensors (the rules
 say which operations tie). What is tied to the classifier's input is a tensor: every convolution whose result is tied to
 it is a Stage 3, and whatever reads it is vanilla again. In a ResNet that is the whole last stage's residual stream,
-which is why Table II only comes out with Stage 3 in layer4's first block.
+which is why Table II only comes out with Stage 3 in layer4's first block. Where less than three quarters of the MACs
+would lie on pairs, as with one stream through the whole network, pairs are joined for the classifier without a Stage 3.
 """
 
 from math import prod
