@@ -240,17 +240,6 @@ def test_inputs_that_a_stride_skips_are_not_read(
     assert cost.bytes_moved == 4 * (x.numel() + conv.weight.numel() + y.numel())
 
 
-class Call(nn.Module):
-    """A function as a network."""
-
-    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.function(x)
-
-
 @pytest.mark.parametrize(
     "function",
     [
@@ -269,7 +258,7 @@ class Call(nn.Module):
 )
 def test_shapes_and_products_are_torchs(function: Callable[[Tensor], Tensor]) -> None:
     x = torch.randn(2, 5, 7, 6)
-    cost = count(Call(function), tuple(x.shape))
+    cost = count(Applied(function), tuple(x.shape))
     with FlopCounterMode(display=False) as counter:
         result = function(x)
     assert cost.ops[-1].call.output == result.shape

@@ -92,15 +92,26 @@ def code_of(conv: nn.Conv2d) -> ConvCode:
     Raises:
         ValueError: if that is not a convolution of its input with zeros around it; the message says why.
     """
+    if conv.padding_mode != "zeros":
+        raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
+    if is_plain(conv):
+        stride, dilation = _two(conv.stride), _two(conv.dilation)
+        padding = _padding(conv, conv.padding, None, stride, dilation)
+        return ConvCode(stride=stride, padding=padding, dilation=dilation, has_bias=conv.bias is not None)
     description = _description(conv)
     if description is None:
-        return _code_of(conv)
+        return _traced_code_of(conv)
     if description not in _CODES:
-        _CODES[description] = _code_of(conv)
-    code = _CODES[description]
+        # Without the tensors themselves, which would keep a network's weights in memory.
+        _CODES[description] = _with_parts(_traced_code_of(conv), None)
+    return _with_parts(_CODES[description], conv)
+
+
+def _with_parts(code: ConvCode, conv: nn.Conv2d | None) -> ConvCode:
+    """``code`` with the tensors of ``conv``, or with their names alone."""
     if code.computed is None:
         return code
-    parts = {name: getattr(conv, name) for name in code.computed.parts}
+    parts = {name: None if conv is None else getattr(conv, name) for name in code.computed.parts}
     return replace(code, computed=replace(code.computed, parts=parts))
 
 
@@ -118,19 +129,13 @@ def _description(conv: nn.Conv2d) -> object:
             if value:
                 return None
         elif isinstance(value, int | float | str | tuple | None):
-            facts.append((name, value))
+            facts.append((name, type(value), value))
         else:
             return None
     return tuple(facts)
 
 
-def _code_of(conv: nn.Conv2d) -> ConvCode:
-    if conv.padding_mode != "zeros":
-        raise ValueError(f"padding mode {conv.padding_mode!r} is not supported")
-    if is_plain(conv):
-        stride, dilation = _two(conv.stride), _two(conv.dilation)
-        padding = _padding(conv, conv.padding, None, stride, dilation)
-        return ConvCode(stride=stride, padding=padding, dilation=dilation, has_bias=conv.bias is not None)
+def _traced_code_of(conv: nn.Conv2d) -> ConvCode:
     try:
         graph, parts = traced(conv)
     except ValueError:

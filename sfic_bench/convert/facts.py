@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
@@ -14,12 +15,12 @@ from sfic_bench.errors import UnsupportedModel, first_line
 class Facts:
     """The values of all nodes of a vanilla network for two images, found by one run without data when first asked for.
 
-    Rules ask where a graph does not say what they must know, as in ``x.view(b, n, c // n, h, w)``.
+    Rules ask where a graph does not say what they must know, as in ``x.view(b, n, c // n, h, w)``. All conversions of a
+    graph share that run.
     """
 
     def __init__(self, vanilla: fx.GraphModule) -> None:
         self._vanilla = vanilla
-        self._values: Mapping[fx.Node, object] | None = None
 
     def shape(self, node: fx.Node) -> tuple[int, ...] | None:
         """The shape of the tensor that ``node`` gives; ``None`` if it gives something else.
@@ -38,9 +39,13 @@ class Facts:
         """
         if not isinstance(argument, fx.Node):
             return argument
-        if self._values is None:
-            self._values = _run(self._vanilla)
-        return self._values[argument]
+        if self._vanilla not in _VALUES:
+            _VALUES[self._vanilla] = _run(self._vanilla)
+        return _VALUES[self._vanilla][argument.name]
+
+
+_VALUES: WeakKeyDictionary[fx.GraphModule, Mapping[str, object]] = WeakKeyDictionary()
+"""What the nodes of each graph give, by their names: a node itself would keep its graph alive."""
 
 
 class _Recorder(fx.Interpreter):
@@ -55,7 +60,7 @@ class _Recorder(fx.Interpreter):
         return value
 
 
-def _run(vanilla: fx.GraphModule) -> Mapping[fx.Node, object]:
+def _run(vanilla: fx.GraphModule) -> Mapping[str, object]:
     network = _without_data(vanilla)
     dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), None)
     reasons = {}
@@ -67,8 +72,8 @@ def _run(vanilla: fx.GraphModule) -> Mapping[fx.Node, object]:
         except Exception as error:  # whatever the network's own code raises
             reasons[shape] = first_line(error)
             continue
-        values = (recorder.env.get(node) for node in network.graph.nodes)
-        return dict(zip(vanilla.graph.nodes, values, strict=True))
+        twins = zip(vanilla.graph.nodes, network.graph.nodes, strict=True)
+        return {node.name: recorder.env.get(twin) for node, twin in twins}
     shape, reason = next(iter(reasons.items()))
     raise UnsupportedModel(f"{type(vanilla).__name__} does not run on images of {'×'.join(map(str, shape))}: {reason}")
 

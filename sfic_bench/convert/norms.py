@@ -62,8 +62,9 @@ def treats_elements_alike(module: nn.Module) -> bool:
 
     So do activations, some of which are functions with derivatives of their own that cannot be traced.
     """
-    tensors = (*module.parameters(), *module.buffers())
-    if tensors or next(module.children(), None) is not None or type(module).__module__.startswith("torch."):
+    if type(module).__module__.startswith("torch.") or next(module.children(), None) is not None:
+        return False
+    if any(True for _ in (*module.parameters(), *module.buffers())):
         return False
     if module not in _ALIKE:
         _ALIKE[module] = _treats_elements_alike(module, 2)

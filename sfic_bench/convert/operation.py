@@ -185,6 +185,13 @@ class Operation(Call):
         is_vector = all(isinstance(v, Vector) or (isinstance(v, Single) and v.channels == 0) for v in self.inputs)
         return (Vector if is_vector else Paired)(node, lead.layout, lead.axes)
 
+    def on_pair(self, module: nn.Module, *args: Argument) -> Paired:
+        """A new ``module`` on the one pair that the operation reads, whose layout it keeps; ``args`` come behind it."""
+        (pair,) = self.pairs
+        node = self.building.call_new(self.name, module, pair.node, *args)
+        self.explain("per branch", pair.layout.split)
+        return replace(pair, node=node)
+
     def remember_layout(self, name: str, layout: Layout | None) -> None:
         """Note the layout that the module ``name`` of the new network reads.
 

@@ -1,7 +1,6 @@
 """Operations that treat every channel by itself: they run on each branch, as they are."""
 
 import copy
-from dataclasses import replace
 from functools import partial
 
 from torch import fx, nn
@@ -92,12 +91,8 @@ def scaling(operation: Operation) -> Value:
     if operation.axes != STANDARD:
         return operation.as_in_vanilla()
     options = {name: value for name, value in operation.node.kwargs.items() if name not in ("input", "size")}
-    (pair,) = operation.pairs
     size = fx.map_arg(size, lambda node: operation.tensor(operation.values[node]))
-    module = ScaledTo(partial(operation.function, **options))
-    node = operation.building.call_new(operation.name, module, pair.node, size)
-    operation.explain("per branch", pair.layout.split)
-    return replace(pair, node=node)
+    return operation.on_pair(ScaledTo(partial(operation.function, **options)), size)
 
 
 def _may_be_depthwise(call: Call) -> bool:
@@ -133,6 +128,4 @@ def convolution_with_given_weights(operation: Operation) -> Value:
     tensors: list[Argument] = [
         operation.tensor(operation.values[node]) for node in (weight, bias) if isinstance(node, fx.Node)
     ]
-    node = operation.building.call_new(operation.name, module, pair.node, *tensors)
-    operation.explain("per branch", pair.layout.split)
-    return replace(pair, node=node)
+    return operation.on_pair(module, *tensors)

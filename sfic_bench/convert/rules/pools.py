@@ -113,7 +113,4 @@ def sum_over_places(operation: Operation) -> Value:
             raise operation.refusal(f"it is a norm of order {order}, expected a number above 0")
         options, power = {"p" if "p" in operation.node.kwargs or operation.is_method else "ord": order}, 1 / order
     module = OverPlaces(partial(operation.function, dim=(2, 3), keepdim=True, **options), power)
-    (pair,) = operation.pairs
-    node = operation.building.call_new(operation.name, module, pair.node)
-    operation.explain("per branch", pair.layout.split)
-    return replace(pair, node=node)
+    return operation.on_pair(module)
