@@ -41,6 +41,15 @@ class ActivatedFirst(WithActivation):
         return nn.GroupNorm.forward(self, self.act(input))
 
 
+class Scaled(nn.GroupNorm):
+    def __init__(self, factor: float | list[float]) -> None:
+        super().__init__(3, 12)
+        self.factor = factor
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) * torch.tensor(self.factor, dtype=input.dtype)
+
+
 class DroppedInTraining(nn.GroupNorm):
     def forward(self, input: Tensor) -> Tensor:
         return F.dropout(super().forward(input), 0.5, self.training)
@@ -101,6 +110,11 @@ def test_frozen_weights_stay_frozen() -> None:
     assert {n: p.requires_grad for n, p in shared.named_parameters()} == {
         f"{branch}.{name}": name == "bias" for branch in ("spatial", "frequency") for name in ("weight", "bias")
     }
+
+
+def test_norms_of_one_class_are_told_apart_by_their_settings() -> None:
+    for one, two in ((1.0, 2.0), ([1.0], [2.0])):
+        assert known_norm(Scaled(one)) is not None and known_norm(Scaled(two)) is None
 
 
 def test_settings_that_fit_no_norm_are_no_error() -> None:

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Mapping
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.node import Argument
+from torch.fx.node import Argument, Target
 
 from sfic_bench.convert.images import images_of
+from sfic_bench.convert.norms import known_norm
 from sfic_bench.errors import UnsupportedModel, first_line
 
 
@@ -58,6 +60,12 @@ class _Recorder(fx.Interpreter):
         value = super().run_node(n)
         self.env[n] = value
         return value
+
+    def call_module(self, target: Target, args: tuple[Argument, ...], kwargs: dict[str, object]) -> object:
+        # A norm keeps the shape, and torch's kernels for shapes take long to say so.
+        if known_norm(self.fetch_attr(str(target))):
+            return torch.empty_like(cast(Tensor, args[0]))
+        return super().call_module(target, args, kwargs)
 
 
 def _run(vanilla: fx.GraphModule) -> Mapping[str, object]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from weakref import WeakKeyDictionary
 
 import torch
@@ -49,7 +50,7 @@ def known_norm(module: nn.Module | None) -> KnownNorm | None:
         return None
     settings = (channels, *(getattr(module, name, None) for name in ("eps", "num_groups")))
     if module not in _KNOWN or _KNOWN[module][0] != settings:
-        _KNOWN[module] = settings, _tried(module, channels)
+        _KNOWN[module] = settings, _tried_once(module, channels)
     return _KNOWN[module][1]
 
 
@@ -114,6 +115,33 @@ def _channels(module: nn.Module) -> int | None:
 
 
 # How a norm is recognised
+
+
+def _tried_once(module: nn.Module, channels: int) -> KnownNorm | None:
+    """What ``module`` turns out to compute, tried once for all modules of one class with equal settings."""
+    key = _settings(module)
+    if key is None:
+        return _tried(module, channels)
+    if key not in _TRIED:
+        _TRIED[key] = _tried(module, channels)
+    return _TRIED[key]
+
+
+_TRIED: dict[tuple[object, ...], KnownNorm | None] = {}
+
+_OF_ALL_MODULES = frozenset(vars(nn.Module()))
+_PLAIN = (bool, int, float, str, type(None), torch.dtype, type, FunctionType, BuiltinFunctionType)
+
+
+def _settings(module: nn.Module) -> tuple[object, ...] | None:
+    """All by which modules of one class may differ but their weights' values; ``None`` if that cannot be compared."""
+    own = {name: value for name, value in vars(module).items() if name not in _OF_ALL_MODULES}
+    values = [v for value in own.values() for v in (value if isinstance(value, tuple) else (value,))]
+    children = [(name, _settings(child)) for name, child in module.named_children()]
+    if not all(isinstance(v, _PLAIN) for v in values) or any(settings is None for _, settings in children):
+        return None
+    tensors = ((n, None if t is None else t.shape) for n, t in (*module._parameters.items(), *module._buffers.items()))
+    return type(module), *own.items(), *tensors, *children
 
 
 def _tried(module: nn.Module, channels: int) -> KnownNorm | None:

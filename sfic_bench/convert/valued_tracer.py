@@ -166,8 +166,9 @@ class ValuedTracer(PlainTracer):
                 return lambda tensor, *args, **kwargs: getattr(tensor, target)(*args, **kwargs)
             case "call_module":
                 module = self.root.get_submodule(target)
-                # torch's own keeps the shape; with no momentum it would read the number of batches.
-                return torch.empty_like if type(module).forward is _BatchNorm.forward else module
+                # torch's batch norm without a momentum would read the number of batches.
+                keeps_shape = type(module).forward is _BatchNorm.forward or module in self._known
+                return torch.empty_like if keeps_shape else module
         return lambda: _on_meta(functools.reduce(getattr, target.split("."), self.root))
 
 
