@@ -1,6 +1,8 @@
 """Export writes files that compute what the network computes, or none."""
 
 import importlib.util
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,28 +12,48 @@ from torch import Tensor, nn
 
 from sfic_bench import api
 from sfic_bench.deploy import export as export_module
-from sfic_bench.deploy.export import FORMATS, ExportFailed, export
-from sfic_bench.errors import InvalidValue, MissingDependency
+from sfic_bench.deploy.export import export
+from sfic_bench.deploy.formats import FORMATS, ExportFailed, Session
+from sfic_bench.deploy.quantise import QUANTISED
+from sfic_bench.deploy.runtimes import RUNTIMES
+from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
 from sfic_bench.measure.execution import Unavailable, tensors_of
 from sfic_bench.measure.paths import EXECUTION_PATHS
 
-has_onnx = all(importlib.util.find_spec(n) for n in ("onnx", "onnxruntime", "onnxscript"))
-needs_onnx = pytest.mark.skipif(not has_onnx, reason="needs the extra onnx")
-every_format = [pytest.param(f, marks=needs_onnx if f == "onnx" else ()) for f in FORMATS]
+
+def has_packages(format: str) -> bool:
+    return all(importlib.util.find_spec(n) for n in FORMATS[format].packages)
+
+
+needs_onnx = pytest.mark.skipif(not has_packages("onnx"), reason="needs the extra onnx")
+needs_openvino = pytest.mark.skipif(not has_packages("openvino"), reason="needs the extra openvino")
+needs = {"onnx": needs_onnx, "openvino": needs_openvino}
+every_format = [pytest.param(f, marks=needs.get(f, ())) for f in FORMATS]
+
+
+OF_IMAGE = 1
+"""How many convolutions read the image in `small`."""
 
 
 def small() -> nn.Module:
+    """A fused SFIC network of four convolutions, for inputs of 48×48 pixels."""
     torch.manual_seed(0)
-    return api.fuse(api.build("mobilenet", alpha=0.5, beta=0.3).eval())
+    layers: list[nn.Module] = []
+    for i, (channels, wider) in enumerate(pairwise((3, 16, 24, 24, 32))):
+        layers += [nn.Conv2d(channels, wider, 3, 1 + i % 2, 1), nn.BatchNorm2d(wider), nn.ReLU()]
+    vanilla = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
+    return api.fuse(api.to_sfic(vanilla, alpha=0.5, beta=0.3).eval())
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", every_format)
 def test_exported_files_compute_what_torch_computes(format: str, tmp_path: Path) -> None:
-    model, path = small(), tmp_path / "network.file"
+    model, path = small(), tmp_path / "network.xml"
     exported = export(model, path, format=format, input_size=48)
-    assert list(tmp_path.iterdir()) == [path] and exported.path == path
-    run, x = FORMATS[format][1](path), torch.randn(5, 3, 48, 48)
+    beside = [tmp_path / "network.bin"] if format == "openvino" else []
+    assert sorted(tmp_path.iterdir()) == [*beside, path] and exported.path == path
+    run, x = FORMATS[format].load(path), torch.randn(5, 3, 48, 48)
+    assert run.runtime.endswith(f"{torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1))
     with torch.no_grad():
         torch.testing.assert_close(run(x), model(x), rtol=1e-3, atol=1e-4)
 
@@ -40,21 +62,25 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     path = tmp_path / "network.pt"
     path.write_text("what was there before")
 
-    def load(written: Path) -> object:
-        run = FORMATS["torchscript"][1](written)
-        return lambda x: run(x) * 1.01
+    def load(written: Path) -> Session:
+        run = FORMATS["torchscript"].load(written)
+        return Session(run=lambda x: run(x) * 1.01, runtime="")
 
-    monkeypatch.setattr(export_module, "FORMATS", {"torchscript": (FORMATS["torchscript"][0], load)})
+    monkeypatch.setattr(export_module, "format_named", lambda name: replace(FORMATS[name], load=load))
     with pytest.raises(ExportFailed, match="not kept"):
         export(small(), path, format="torchscript", input_size=48)
     assert list(tmp_path.iterdir()) == [path] and path.read_text() == "what was there before"
 
 
 def test_wrong_arguments_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="unknown format 'tflite'"):
+    with pytest.raises(UnknownName, match="unknown format 'tflite'"):
         export(small(), tmp_path / "x", format="tflite")
     with pytest.raises(InvalidValue, match="training mode"):
         export(nn.Conv2d(3, 2, 1), tmp_path / "x", format="torchscript")
+    with pytest.raises(InvalidValue, match=r"a file of OpenVINO is called NAME\.xml, not x\.onnx"):
+        export(small(), tmp_path / "x.onnx", format="openvino")
+    with pytest.raises(InvalidValue, match="TorchScript has no int8 here"):
+        export(small(), tmp_path / "x", format="torchscript", input_size=48, calibration=[torch.zeros(1, 3, 48, 48)])
     with pytest.raises(InvalidValue, match="there is no folder"):
         export(small(), tmp_path / "none" / "x", format="torchscript")
 
@@ -77,21 +103,58 @@ def test_onnx_without_its_packages_says_what_to_install(tmp_path: Path, monkeypa
         EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48),), False)
 
 
-def test_onnx_runtime_infers_float32_alone() -> None:
+RUNTIME_PATHS = [
+    pytest.param(name, marks=needs[runtime.format]) for name, runtime in RUNTIMES.items() if runtime.format is not None
+]
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino-int8"])
+def test_runtimes_infer_float32_alone(name: str) -> None:
     with pytest.raises(Unavailable, match="inference alone"):
-        EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48),), True)
-    with pytest.raises(Unavailable, match="float32 on the CPU"):
-        EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48).double(),), False)
+        EXECUTION_PATHS[name].make(small(), (torch.randn(1, 3, 48, 48),), True)
+    with pytest.raises(Unavailable, match="one float32 input on the CPU"):
+        EXECUTION_PATHS[name].make(small(), (torch.randn(1, 3, 48, 48).double(),), False)
 
 
-@needs_onnx
+def test_tensorrt_needs_a_cuda_device() -> None:
+    for training, reason in ((True, "inference alone"), (False, "needs a CUDA device")):
+        with pytest.raises(Unavailable, match=reason):
+            EXECUTION_PATHS["tensorrt"].make(small(), (torch.randn(1, 3, 48, 48),), training)
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_runtime_is_a_path() -> None:
+@pytest.mark.parametrize("name", RUNTIME_PATHS)
+def test_runtimes_are_paths(name: str) -> None:
     model, x = small(), torch.randn(2, 3, 48, 48).to(memory_format=torch.channels_last)
-    ready = EXECUTION_PATHS["onnxruntime"].make(model, (x,), False)
+    ready = EXECUTION_PATHS[name].make(model, (x,), False)
     with torch.no_grad():
-        torch.testing.assert_close(tensors_of(ready.run())[0], model(x), rtol=1e-3, atol=1e-4)
+        expected = model(x)
+    error = float((tensors_of(ready.run())[0] - expected).abs().max() / expected.abs().max())
+    assert error < (EXECUTION_PATHS[name].tolerance or 1e-4)
+    assert (error > 1e-5) == RUNTIMES[name].int8  # integers of eight bits are never that exact
     assert ready.setup_s > 0 and ready.peak_bytes == {}  # torch cannot see its memory
+    assert "thread" in ready.runtime
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", [pytest.param(f, marks=needs[f]) for f in QUANTISED])
+def test_convolutions_of_an_int8_file_have_weights_of_eight_bits(format: str, tmp_path: Path) -> None:
+    model, path = small(), tmp_path / "network.xml"
+    images = [torch.randn(4, 3, 48, 48) for _ in range(2)]
+    exported = export(model, path, format=format, input_size=48, calibration=images)
+    assert exported.batches == (4,) and len(list(tmp_path.iterdir())) == (2 if format == "openvino" else 1)
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
+    if format == "onnx":
+        graph = importlib.import_module("onnx").load(path).graph
+        made_by = {name: node.op_type for node in graph.node for name in node.output}
+        sources = [[made_by.get(name) for name in n.input[:2]] for n in graph.node if n.op_type == "Conv"]
+        assert len(sources) == convolutions
+        assert sources.count(["DequantizeLinear", "DequantizeLinear"]) == convolutions - OF_IMAGE
+    else:
+        text = path.read_text()
+        assert text.count('Convolution" version=') == convolutions
+        assert text.count('element_type="i8"') == 2 * (convolutions - OF_IMAGE)  # a weight and a zero point each
+    assert FORMATS[format].load(path)(torch.randn(5, 3, 48, 48)).shape == (5, 2)
 
 
 def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
@@ -107,7 +170,7 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
     result = run_command_process("export", *request, "--weights", str(tmp_path / "sfic.pth"), "--output", str(path))
     assert result.returncode == 0 and f"wrote {path}" in result.stderr
     with torch.no_grad():
-        torch.testing.assert_close(FORMATS["torchscript"][1](path)(x), sfic.eval()(x), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(FORMATS["torchscript"].load(path)(x), sfic.eval()(x), rtol=1e-3, atol=1e-4)
     carried = api.build("mobilenet", alpha=0.5, weights=tmp_path / "vanilla.pth")
     first, second = (m.get_parameter("features.5.3.ss.weight") for m in (carried, sfic))
     assert torch.equal(first, second)
@@ -117,9 +180,9 @@ def test_from_the_command_line_with_weights(tmp_path: Path) -> None:
     assert refused.returncode == 2 and "has in other shapes classifier.weight" in refused.stderr
 
 
-@pytest.mark.parametrize("format", every_format)
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=needs_onnx), "torchscript"])
 def test_only_the_result_is_printed(format: str, tmp_path: Path) -> None:
-    path = tmp_path / "network.file"
+    path = tmp_path / "network.xml"
     request = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--input-size", "48")
     result = run_command_process("export", *request, "--to", format, "--output", str(path))
     assert result.returncode == 0 and result.stdout == ""

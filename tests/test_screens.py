@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers.command import run_command
+from helpers.deployment import deployment_result
 from helpers.robustness import robustness_result
 from msgspec import json
 from rich.console import Console
@@ -24,6 +25,7 @@ from rich.console import Console
 from sfic_bench.cli.robustness import HIDDEN
 from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
+from sfic_bench.report.deployment_tables import deployment_table
 from sfic_bench.report.prediction_tables import prediction_tables
 from sfic_bench.report.robustness_tables import robustness_tables
 from sfic_bench.report.score_tables import score_tables
@@ -46,7 +48,18 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 HELP = (
     *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "table", "train", "evaluate", "predict"),
-    *("attention", "robustness", "explain", "export", "list", "env", "data import", "data check", "data extract"),
+    *(
+        "attention",
+        "robustness",
+        "explain",
+        "export",
+        "deploy",
+        "list",
+        "env",
+        "data import",
+        "data check",
+        "data extract",
+    ),
     *("sweep run", "sweep status"),
 )
 
@@ -113,6 +126,7 @@ def screens() -> dict[str, Callable[[], str]]:
     return {
         **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
         "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
+        "deploy": lambda: on_terminal([deployment_table(deployment_result(), HIDDEN)]),
         "predict": scored_files,
         **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy", "scores")},
         "help": partial(shown, "--help"),

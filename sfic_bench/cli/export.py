@@ -8,10 +8,13 @@ import typer
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import say
+from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sfic_bench.train.inference import TrainedNetwork
 
 OF_RUNS = ("alpha", "beta", "weights", "input_size", "classes", "on_unsupported")
@@ -24,7 +27,7 @@ def export_command(
     run: Annotated[
         Path | None, typer.Argument(metavar="[RUN]", help="Folder of a finished run, whose network is written.")
     ] = None,
-    to: Annotated[str, typer.Option(metavar="onnx|torch-export|torchscript", help="Its format.")] = "onnx",
+    to: Annotated[str, typer.Option(metavar="onnx|openvino|torch-export|torchscript", help="Its format.")] = "onnx",
     backbone: options.Backbone = "resnet26",
     alpha: options.Alpha = None,
     beta: options.Beta = None,
@@ -37,6 +40,11 @@ def export_command(
     ] = None,
     input_size: options.InputSize = 256,
     classes: options.Classes = 2,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Quantise the network of a RUN; its scales are found on images of --data.")
+    ] = False,
+    data: training_options.DataOption = "orl",
+    calibration: training_options.Calibration = 256,
     on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     trust_code: training_options.TrustCode = False,
 ) -> None:
@@ -46,9 +54,14 @@ def export_command(
     measuring, not for detecting.
     """
     check_writable(output)
+    if int8 and run is None:
+        raise InvalidValue("--int8 needs a RUN: scales are found on images as a trained network reads them")
+    images: list[Tensor] = []
     if run is not None:
         trained = _trained(context, run, backbone, trust_code)
         model, input_size = trained.fused(), trained.recipe.input_size
+        if int8:
+            images = _calibration(trained, data, calibration)
     elif alpha is None and beta is not None:
         raise InvalidValue("--beta needs --alpha: a vanilla network has no frequency branch")
     else:
@@ -61,15 +74,31 @@ def export_command(
         model = api.fuse(unfused.eval(), input_size=input_size)
     from sfic_bench.deploy.export import export
 
-    exported = export(model, output, format=to, input_size=input_size)
+    exported = export(model, output, format=to, input_size=input_size, calibration=images)
     batches = " and ".join(map(str, exported.batches))
-    say(f"wrote {exported.path}: batches of {batches} differ from torch by {exported.max_abs_error:.1e} at most")
+    plural = "batches" if len(exported.batches) > 1 else "a batch"
+    differ = "differ" if len(exported.batches) > 1 else "differs"
+    say(f"wrote {exported.path}: {plural} of {batches} {differ} from torch by {exported.max_abs_error:.1e} at most")
+    if int8:
+        say("sfic-bench deploy measures what int8 loses in accuracy and gains in time")
     if run is not None:
         expected = trained.normalisation
         say(
             f"{trained.variant}: its input is RGB, {input_size}×{input_size}, in [0, 1], less {expected.mean}, over "
             f"{expected.std}; its output is the logits of real and fake"
         )
+
+
+def _calibration(trained: "TrainedNetwork", data: str, count: int) -> "list[Tensor]":
+    """Batches of training images of ``--data``, as the network of a run reads them."""
+    from sfic_bench.deploy.calibration import evenly, inputs_of
+    from sfic_bench.train.splits import UnreadablePaths
+
+    manifest = training_options.manifest_of(data, "")
+    examples = manifest.where(split=SplitName.TRAIN)
+    if not len(examples):
+        raise InvalidValue(f"{manifest.name} has no rows of the split 'train', on which the scales of int8 are found")
+    return list(inputs_of(trained, evenly(examples, count), manifest.folder, UnreadablePaths(skip=False)))
 
 
 def _trained(context: typer.Context, run: Path, backbone: str, trust_code: bool) -> "TrainedNetwork":

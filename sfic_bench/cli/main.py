@@ -13,6 +13,7 @@ from sfic_bench.cli import compare, options, predict, training
 from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.data import data_app
+from sfic_bench.cli.deploy import deploy_command
 from sfic_bench.cli.explain import explain_command
 from sfic_bench.cli.export import export_command
 from sfic_bench.cli.flops import flops_command
@@ -55,6 +56,7 @@ app.command("attention")(training.attention_command)
 app.add_typer(sweep_app, name="sweep")
 app.command("explain")(explain_command)
 app.command("export")(export_command)
+app.command("deploy")(deploy_command)
 app.command("list")(list_command)
 app.command("env")(env_command)
 

@@ -37,6 +37,9 @@ TrustCode = Annotated[
 SkipUnreadable = Annotated[
     bool, typer.Option("--skip-unreadable", help="Go on without images that cannot be read, and count them.")
 ]
+Calibration = Annotated[
+    int, typer.Option(metavar="N", help="Number of training images on which the scales of int8 are found.")
+]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 

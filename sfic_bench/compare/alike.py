@@ -23,18 +23,19 @@ def conditions_of(file: ResultFile) -> dict[str, object]:
         return {"data": file.scores.data, "split": file.scores.split, "images": file.scores.images}
     if file.robustness is not None:
         return {"data": file.robustness.data, "split": file.robustness.split, "images": file.robustness.images}
+    if file.deployment is not None:
+        deployed = file.deployment
+        return {
+            "data": deployed.data, "split": deployed.split, "images": deployed.images,
+            "calibration": deployed.calibration, "batch_size": deployed.batch_size, **_machine(file),
+        }  # fmt: skip
     if file.table is not None:
         return {"table": file.table.table, **file.table.recipe}
     if file.accuracy is not None:
         return {"protocol": file.accuracy.protocol, **file.accuracy.recipe}
     if file.timing is None:
         return {}
-    env = file.environment
-    machine: dict[str, object] = {
-        "processor": env.processor, "cpu_count": env.cpu_count, "threads": env.threads,
-        "torch": env.packages.get("torch"), "cuda": env.cuda, "cudnn": env.cudnn, "triton": env.triton,
-        "driver": env.driver, "onednn_max_cpu_isa": env.onednn_max_cpu_isa,
-    }  # fmt: skip
+    env, machine = file.environment, _machine(file)
     conditions = file.timing.conditions
     if conditions is None:  # in a file of pytest-benchmark
         return machine | {"machine": env.machine, "python": env.python, "device": env.device}
@@ -46,6 +47,16 @@ def conditions_of(file: ResultFile) -> dict[str, object]:
         "layout": common_layout(file.timing.rows).value,
         "training": conditions.training,
     }
+
+
+def _machine(file: ResultFile) -> dict[str, object]:
+    """What times depend on besides the code and the settings."""
+    env = file.environment
+    return {
+        "processor": env.processor, "cpu_count": env.cpu_count, "threads": env.threads,
+        "torch": env.packages.get("torch"), "cuda": env.cuda, "cudnn": env.cudnn, "triton": env.triton,
+        "driver": env.driver, "onednn_max_cpu_isa": env.onednn_max_cpu_isa,
+    }  # fmt: skip
 
 
 def check_alike(base: ResultFile, head: ResultFile, ignore: Collection[str]) -> None:

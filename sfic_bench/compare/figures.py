@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.cost import CostRow
+from sfic_bench.results.deployment import DeploymentRow
 from sfic_bench.results.fields import Key, label
 from sfic_bench.results.read import ResultFile
-from sfic_bench.results.timing import TimingRow, vanilla_rows
+from sfic_bench.results.timing import TimingResult, TimingRow, vanilla_rows
 from sfic_bench.statistics.interval import Interval
 
 IDENTITY = ("name", "alpha", "beta", "where")
@@ -62,21 +63,16 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
         for cost in file.cost.rows:
             rows += _counts(cost)
     if file.timing is not None:
-        if relative and file.kind == "pytest-benchmark":
-            raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
-        vanilla = vanilla_rows(file.timing.rows)
-        for timed in file.timing.rows:
-            if not relative:
-                rows.append(_time(timed, "latency_ms", timed.samples_ms))
-            elif not timed.is_vanilla:
-                ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
-                rows.append(_time(timed, "latency ÷ vanilla", ratios))
-            rows += _readings(timed)
+        rows += _times(file, file.timing, relative)
     if file.audit is not None:
         rows += [Figure(label(row.key), *row.key, "counted", "exact", row.measured) for row in file.audit.rows]
     for scored in (file.accuracy, file.scores, file.robustness):
         if scored is not None:
             rows += [figure for row in scored.rows for figure in _scores(row.key, row.scores())]
+    if file.deployment is not None:
+        for deployed in file.deployment.rows:
+            rows += _scores(deployed.key, deployed.scores())
+            rows.append(_deployed_time(deployed))
     if file.table is not None:
         rows += [figure for cell in file.table.rows for figure in _scores(cell.key, {"percent": cell.measured})]
     frame = pd.DataFrame(rows, columns=list(Figure._fields))
@@ -100,6 +96,25 @@ def _scores(key: Key, scores: Mapping[str, Interval | None]) -> Iterator[Figure]
     for metric, score in scores.items():
         if score is not None and score.low is not None and score.estimate > 0:
             yield Figure(label(key), *key, metric, "interval", score.estimate, interval=score)
+
+
+def _times(file: ResultFile, result: TimingResult, relative: bool) -> Iterator[Figure]:
+    if relative and file.kind == "pytest-benchmark":
+        raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
+    vanilla = vanilla_rows(result.rows)
+    for timed in result.rows:
+        if not relative:
+            yield _time(timed, "latency_ms", timed.samples_ms)
+        elif not timed.is_vanilla:
+            ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
+            yield _time(timed, "latency ÷ vanilla", ratios)
+        yield from _readings(timed)
+
+
+def _deployed_time(row: DeploymentRow) -> Figure:
+    times = row.samples_ms
+    value, array = (median(times), np.array(times)) if times else (None, None)
+    return Figure(label(row.key), *row.key, "latency_ms", "sampled", value, array)
 
 
 def _time(row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:

@@ -31,11 +31,13 @@ class Ready:
         setup_s: seconds that compiling or capturing took.
         peak_bytes: memory that set-up has measured, under `sfic_bench.measure.memory.DEFINITIONS`, and empty if it
             cannot be known; ``None`` if it is to be measured during a call.
+        runtime: name and version of what runs the network if that is not torch, its device and number of threads.
     """
 
     run: Callable[[], Output]
     setup_s: float = 0.0
     peak_bytes: Mapping[str, int] | None = None
+    runtime: str = ""
 
 
 def tensors_of(result: Output) -> tuple[Tensor, ...]:

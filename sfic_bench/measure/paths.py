@@ -15,6 +15,13 @@ Maker = Callable[["nn.Module", "tuple[Tensor, ...]", bool], "Ready"]
 
 _EXECUTION = "sfic_bench.measure.execution"
 EAGER = f"{_EXECUTION}:eager"
+_DEPLOY = "sfic_bench.deploy.paths"
+
+INT8_TOLERANCE = 0.2
+"""The error that int8 may have, as that of bfloat16: it tells a wrong network from a rounded one.
+
+What int8 costs in accuracy is another question, which only images answer; see ``sfic-bench runtimes``.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +32,8 @@ class ExecutionPath:
         fused: whether the network is fused first, see `sfic_bench.fuse`; a vanilla network then loses its BatchNorms.
         maker: the function that makes a network ready, or its location as ``"package.module:function"``.
         limits: the device or mode that the path is limited to, and what it needs; ``""`` if nothing limits it.
+        tolerance: the largest error over the largest output that the path's own number format may have; 0 for a path
+            that computes in the number format of the measurement.
     """
 
     name: str
@@ -32,6 +41,7 @@ class ExecutionPath:
     fused: bool = True
     maker: str | Maker
     limits: str = ""
+    tolerance: float = 0.0
 
     @property
     def is_eager(self) -> bool:
@@ -77,9 +87,28 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
             summary="fused, captured in a CUDA graph and replayed",
         ),
         ExecutionPath(
-            name="onnxruntime", maker="sfic_bench.deploy.export:onnx_runtime",
+            name="onnxruntime", maker=f"{_DEPLOY}:onnx_runtime",
             limits="fp32 inference on a CPU only; needs the extra onnx",
             summary="fused, as ONNX, run by ONNX Runtime",
+        ),
+        ExecutionPath(
+            name="onnxruntime-int8", maker=f"{_DEPLOY}:onnx_runtime_int8", tolerance=INT8_TOLERANCE,
+            limits="inference on a CPU only; needs the extra onnx",
+            summary="fused, in static int8, run by ONNX Runtime",
+        ),
+        ExecutionPath(
+            name="openvino", maker=f"{_DEPLOY}:openvino",
+            limits="fp32 inference on a CPU only; needs the extra openvino",
+            summary="fused, run by OpenVINO",
+        ),
+        ExecutionPath(
+            name="openvino-int8", maker=f"{_DEPLOY}:openvino_int8", tolerance=INT8_TOLERANCE,
+            limits="inference on a CPU only; needs the extra openvino",
+            summary="fused, in static int8, run by OpenVINO",
+        ),
+        ExecutionPath(
+            name="tensorrt", maker=f"{_DEPLOY}:tensorrt", limits="CUDA inference only; needs torch-tensorrt",
+            summary="fused, compiled by TensorRT",
         ),
     )
 }  # fmt: skip

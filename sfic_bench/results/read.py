@@ -16,6 +16,7 @@ from sfic_bench.files import read_file
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.audit import AuditResult
 from sfic_bench.results.cost import CostResult
+from sfic_bench.results.deployment import DeploymentResult
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import label
 from sfic_bench.results.pytest_benchmark import PytestResult
@@ -25,7 +26,16 @@ from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import RECIPE_BEFORE, AccuracyResultV1, TimingResultV1
 
-Result = CostResult | TimingResult | AccuracyResult | AuditResult | ScoresResult | PaperTableResult | RobustnessResult
+Result = (
+    CostResult
+    | TimingResult
+    | AccuracyResult
+    | AuditResult
+    | ScoresResult
+    | PaperTableResult
+    | RobustnessResult
+    | DeploymentResult
+)
 """The results that can be read back, compared and shown."""
 
 
@@ -38,8 +48,8 @@ class ResultFile:
     """One result file, upgraded to this version of sfic-bench.
 
     Attributes:
-        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"``, ``"table"``, ``"robustness"``
-            or ``"pytest-benchmark"``.
+        kind: ``"cost"``, ``"measurement"``, ``"accuracy"``, ``"audit"``, ``"scores"``, ``"table"``, ``"robustness"``,
+            ``"deployment"`` or ``"pytest-benchmark"``.
     """
 
     path: Path
@@ -85,6 +95,11 @@ class ResultFile:
         """Scores on corrupted images; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, RobustnessResult) else None
 
+    @property
+    def deployment(self) -> DeploymentResult | None:
+        """Networks on several runtimes; ``None`` in a file of another kind."""
+        return self.result if isinstance(self.result, DeploymentResult) else None
+
 
 class _Header(Struct):
     schema: str | None = None
@@ -100,6 +115,7 @@ WRITTEN: Mapping[str, type[Result]] = {
     "sfic-bench/scores/2": ScoresResult,
     "sfic-bench/table/1": PaperTableResult,
     "sfic-bench/robustness/1": RobustnessResult,
+    "sfic-bench/deployment/1": DeploymentResult,
 }
 """The schemas that this version writes and reads back."""
 

@@ -65,6 +65,7 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
         peak_bytes: peak memory, by definition, see `sfic_bench.measure.memory.DEFINITIONS`.
         energy_per_image_j: joules for one image, if the device counts them.
         setup_s: seconds for compiling or capturing, which are not part of the samples.
+        runtime: name and version of what runs the network if that is not torch, its device and number of threads.
         max_abs_error: largest error of an output, against the float64 reference.
         gradient_error: norm of the error of all gradients over their norm; 0 in inference.
         sm_clock_mhz: clock of a CUDA device during each sample.
@@ -85,6 +86,7 @@ class TimingRow(Timed, frozen=True, kw_only=True, omit_defaults=True):
     peak_bytes: dict[Name, Count] = {}
     energy_per_image_j: Positive | None = None
     setup_s: Annotated[float, Meta(ge=0)] = 0.0
+    runtime: str = ""
     max_abs_error: float | NotFinite | None = None
     gradient_error: float | NotFinite | None = None
     sm_clock_mhz: list[int | None] = []

@@ -116,9 +116,14 @@ class Truth:
         """How far ``result`` is from the expected one."""
         return _errors(result, self.expected)
 
-    def complaint(self, errors: Errors) -> str:
-        """What is wrong with a path that has these ``errors``; ``""`` if nothing is."""
-        return self._complaint(errors, self.rounding, self.conditions.dtype)
+    def complaint(self, errors: Errors, tolerance: float = 0.0) -> str:
+        """What is wrong with a path that has these ``errors``; ``""`` if nothing is.
+
+        Args:
+            errors: those of its result.
+            tolerance: an error over the largest output that is accepted in any case.
+        """
+        return self._complaint(errors, self.rounding, self.conditions.dtype, tolerance)
 
     def complaint_of_form(self, form: Form) -> str:
         """What is wrong with a form of the network in float32, eager; ``""`` if nothing is.
@@ -129,9 +134,10 @@ class Truth:
         complaint = self._complaint(errors, self.exact, NumberFormat.FP32)
         return f"in float32 it {complaint}" if complaint else ""
 
-    def _complaint(self, errors: Errors, rounding: Errors, dtype: NumberFormat) -> str:
+    def _complaint(self, errors: Errors, rounding: Errors, dtype: NumberFormat, tolerance: float = 0.0) -> str:
         scale = max(float(t.abs().max()) for t in self.expected.outputs)
-        limit = min(max(TOLERANCE[dtype] * scale, ROUNDING_FACTOR * rounding.output), LIMIT * scale)
+        accepted = max(TOLERANCE[dtype], tolerance) * scale
+        limit = min(max(accepted, ROUNDING_FACTOR * rounding.output), LIMIT * scale)
         if not errors.output <= limit:  # NaN is wrong too
             return f"differs from the float64 reference by {errors.output:.3g}, more than {limit:.3g}"
         lost = [name for name in errors.lost if name not in rounding.lost]

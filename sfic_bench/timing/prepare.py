@@ -135,9 +135,10 @@ class _CheckedForms:
             result = call_once(ready.run, placed, training)
         errors = self.truth.errors(result)
         row = replace(
-            row, setup_s=ready.setup_s, max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient)
+            row, setup_s=ready.setup_s, runtime=ready.runtime,
+            max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient),
         )  # fmt: skip
-        if complaint := complaint or self.truth.complaint(errors):
+        if complaint := complaint or self.truth.complaint(errors, path.tolerance):
             return replace(row, status="wrong", reason=complaint), None
         peaks = {"parameters": held(placed.module), **peak_of(ready.run, device)}
         if ready.peak_bytes is not None:  # the call itself allocates nothing, its graph has it all

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from msgspec import to_builtins
 
+from helpers.deployment import deployment_result
 from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
 from helpers.robustness import robustness_result
 from helpers.scored import scored
@@ -63,5 +64,6 @@ def documents() -> dict[str, Any]:
         ]),
         "scores.json": scores_file(),
         "robustness.json": to_builtins(robustness_result()),
+        "deployment.json": to_builtins(deployment_result()),
         "bench.json": bench_file({"t::a": [0.01, 0.02, 0.03], "t::b": [0.02] * 3}),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from sfic_bench.report.audit_tables import count_verdicts
 from sfic_bench.report.columns import Cells, interval_columns, tabulated
 from sfic_bench.report.comparison_tables import comparison_tables, headline
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
+from sfic_bench.report.page.deployed import deployment_sections
 from sfic_bench.report.page.joined import side_by_side_section
 from sfic_bench.report.page.measured import (
     accuracy_section,
@@ -55,7 +56,7 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
     parts += side_by_side_section(costs, times, accuracies)
     if len(accuracies):
         parts.append(accuracy_section(accuracies))
-    parts += [*table_sections(files), *scores_section(files), *robustness_sections(files)]
+    parts += [*table_sections(files), *scores_section(files), *robustness_sections(files), *deployment_sections(files)]
     if len(times):
         parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
     if len(costs):

@@ -1,0 +1,124 @@
+"""Static int8: a network whose convolutions multiply integers of eight bits, with scales found on example images.
+
+ONNX Runtime finds the scales and writes them into the graph (QDQ format), and both it and OpenVINO run such a file.
+Weights have a scale for each output channel, activations one for each tensor (Jacob et al., "Quantization and Training
+of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The convolutions that read the image
+and the layer that gives the logits stay float32, as is usual: they take little time, and errors cost most there.
+OpenVINO 2026.4 also computes a convolution of three channels in int8 wrongly.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from sfic_bench.deploy.formats import ExportFailed, format_named, onnx_to_openvino, quietly, write
+from sfic_bench.errors import InvalidValue, first_line
+
+QUANTISED = ("onnx", "openvino")
+"""The formats that have int8."""
+
+
+def write_int8(model: nn.Module, x: Tensor, path: Path, format: str, images: Iterable[Tensor]) -> None:
+    """Write ``model`` in int8, as `sfic_bench.deploy.formats.write` writes it in float32.
+
+    Args:
+        model: the network, in evaluation mode.
+        x: an input with the shape that the network takes; any batch size.
+        path: the file to write.
+        format: one of `QUANTISED`.
+        images: see `quantise`.
+
+    Raises:
+        UnknownName: for an unknown format.
+        InvalidValue: for a format without int8.
+        MissingDependency: if a package is not installed.
+        ExportFailed: if the network cannot be written or quantised.
+    """
+    chosen = format_named(format)
+    if format not in QUANTISED:
+        raise InvalidValue(f"{chosen.title} has no int8 here: choose {' or '.join(QUANTISED)}")
+    chosen.check_installed()
+    source, int8 = (path.with_name(f"{path.name}.{name}.onnx") for name in ("float32", "int8"))
+    write(model, x, source, "onnx")
+    quantise(source, int8, images)
+    source.unlink()
+    if format == "onnx":
+        int8.replace(path)
+    else:
+        onnx_to_openvino(int8, path)
+
+
+def _ends(path: Path) -> list[str]:
+    """The names of the nodes at both ends of the network in an ONNX file, which stay float32.
+
+    They are the convolutions that read as many channels as the image has, and the last product.
+    """
+    import onnx
+
+    graph = onnx.load(path).graph
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    channels = graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    ends, last = [], ""
+    for node in graph.node:
+        if node.op_type in ("Conv", "Gemm", "MatMul"):
+            last = node.name
+        if node.op_type == "Conv" and len(weight := weights.get(node.input[1], ())) == 4:
+            groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+            if weight[1] * groups == channels:
+                ends.append(node.name)
+    return [*ends, last]
+
+
+def quantise(source: Path, target: Path, images: Iterable[Tensor]) -> None:
+    """Write the float32 network in the ONNX file ``source`` as int8 to ``target``.
+
+    Args:
+        source: the file to read.
+        target: the file to write; files for intermediate results lie beside it for a while.
+        images: batches ``[B, 3, H, W]`` as the network reads them, whose largest and smallest activations give the
+            scales.
+
+    Raises:
+        ExportFailed: if ONNX Runtime cannot quantise the network.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class CalibrationImages(CalibrationDataReader):  # type: ignore[misc]  # the package has no types
+        """The images under the name of the network's input, one batch at a time."""
+
+        def __init__(self) -> None:
+            self.batches: Iterator[Tensor] = iter(images)
+
+        def get_next(self) -> dict[str, object] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"image": batch.contiguous().numpy()}
+
+    prepared = target.with_name(f"{target.name}.prepared")
+    try:
+        with quietly():
+            quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+            quantize_static(
+                str(prepared),
+                str(target),
+                CalibrationImages(),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                nodes_to_exclude=_ends(prepared),
+            )
+    except Exception as error:  # whatever the runtime raises
+        raise ExportFailed(
+            f"ONNX Runtime cannot quantise this network: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    finally:
+        prepared.unlink(missing_ok=True)
