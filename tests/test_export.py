@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sfic_bench import api
 from sfic_bench.deploy import export as export_module
 from sfic_bench.deploy.export import export
-from sfic_bench.deploy.formats import FORMATS, ExportFailed, Session
+from sfic_bench.deploy.formats import FORMATS, ExportFailed, Session, write
 from sfic_bench.deploy.quantise import QUANTISED
 from sfic_bench.deploy.runtimes import RUNTIMES
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
@@ -35,14 +35,14 @@ OF_IMAGE = 1
 """How many convolutions read the image in `small`."""
 
 
-def small() -> nn.Module:
+def small(beta: float = 0.3) -> nn.Module:
     """A fused SFIC network of four convolutions, for inputs of 48×48 pixels."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for i, (channels, wider) in enumerate(pairwise((3, 16, 24, 24, 32))):
         layers += [nn.Conv2d(channels, wider, 3, 1 + i % 2, 1), nn.BatchNorm2d(wider), nn.ReLU()]
     vanilla = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
-    return api.fuse(api.to_sfic(vanilla, alpha=0.5, beta=0.3).eval())
+    return api.fuse(api.to_sfic(vanilla, alpha=0.5, beta=beta).eval())
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -134,6 +134,25 @@ def test_runtimes_are_paths(name: str) -> None:
     assert (error > 1e-5) == RUNTIMES[name].int8  # integers of eight bits are never that exact
     assert ready.setup_s > 0 and ready.peak_bytes == {}  # torch cannot see its memory
     assert "thread" in ready.runtime
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("beta", [0.5, 0.3])
+def test_onnx_has_integer_resizes_as_factors_and_even_pools_rounded_down(beta: float, tmp_path: Path) -> None:
+    """ONNX Runtime keeps its blocked layout over these alone."""
+    model, path, x = small(beta), tmp_path / "network.onnx", torch.randn(1, 3, 48, 48)
+    write(model, x, path, "onnx")
+    nodes = importlib.import_module("onnx").load(path).graph.node
+    resizes_to_sizes = [len(node.input) > 3 for node in nodes if node.op_type == "Resize"]
+    pools_round_up = [
+        "ceil_mode" in [a.name for a in node.attribute] for node in nodes if node.op_type == "AveragePool"
+    ]
+    assert resizes_to_sizes and any(resizes_to_sizes) == (beta != 0.5)
+    assert pools_round_up and any(pools_round_up) == (beta != 0.5)
+    assert "Slice" not in [node.op_type for node in nodes]
+    with torch.no_grad():
+        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore")

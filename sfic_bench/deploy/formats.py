@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,10 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
     """
     chosen = format_named(format)
     chosen.check_installed()
+    several = torch.cat((x, x)) if len(x) == 1 else x  # torch.export takes a batch of one for a constant
     try:
         with quietly():
-            chosen.write(model, x, path)
+            chosen.write(model, several, path)
     except SficBenchError:
         raise
     except Exception as error:  # whatever an exporter raises
@@ -143,7 +145,23 @@ def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
         input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
     )  # fmt: skip
     assert program is not None
+    for node in program.model.graph:
+        if node.op_type == "AveragePool":
+            _round_down_where_nothing_is_left(node)
     program.save(path)
+
+
+def _round_down_where_nothing_is_left(pool: Any) -> None:
+    """Let an average pool of ONNX round sizes down if they are multiples of its stride, which gives the same.
+
+    ONNX Runtime leaves its blocked layout at a pool that rounds up.
+    """
+    size = pool.inputs[0].shape[2:]
+    strides = pool.attributes.get_ints("strides", (1,) * len(size))
+    is_multiple = all(isinstance(n, int) and n % s == 0 for n, s in zip(size, strides, strict=True))
+    has_same_windows = tuple(pool.attributes.get_ints("kernel_shape")) == tuple(strides)
+    if is_multiple and has_same_windows and not any(pool.attributes.get_ints("pads", ())):
+        pool.attributes.pop("ceil_mode", None)
 
 
 def _load_onnx(path: Path) -> Session:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -89,7 +90,15 @@ def apply_to(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def resize(x: Tensor, size: Size) -> Tensor:
-    """Nearest-neighbour resize to a *target size*; never by a factor, since 1/0.75 loses a pixel."""
-    if size_of(x) == size:
+    """Nearest-neighbour resize to a *target size*; never by a fraction, since 1/0.75 loses a pixel.
+
+    Where a network is exported, an integer factor is written as such: with a size, which depends on the batch, ONNX
+    Runtime leaves its blocked layout at every resize, and SFIC-ResNet-26 takes a tenth longer.
+    """
+    height, width = size_of(x)
+    if (height, width) == size:
         return x
+    if torch.compiler.is_exporting() and size[0] % height == 0 and size[1] % width == 0:
+        factors = (float(size[0] // height), float(size[1] // width))
+        return apply_to(lambda t: F.interpolate(t, scale_factor=factors, mode="nearest"), x)
     return apply_to(lambda t: F.interpolate(t, size=size, mode="nearest"), x)

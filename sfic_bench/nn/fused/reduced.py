@@ -116,8 +116,10 @@ class ReducedStage1(StageBase):
 def reduced(conv: nn.Conv2d, x: Derived, size: Size, target: Size) -> Tensor:
     """``resize(conv(x), target)``, computed for less where possible; ``conv`` has a stride of 1 and gives ``size``."""
     ratio = _integer_ratio(size, target)
-    if ratio is not None and ratio != (1, 1) and _is_pointwise(conv) and x.value.device.type == "cpu":
-        # oneDNN's strided 1×1 convolutions read whole rows; copying the pixels that they need costs less.
+    runs_here = x.value.device.type == "cpu" and not torch.compiler.is_exporting()
+    if ratio is not None and ratio != (1, 1) and _is_pointwise(conv) and runs_here:
+        # oneDNN's strided 1×1 convolutions read whole rows; copying the pixels that they need costs less. In an
+        # exported file one strided convolution costs other runtimes less than a copy, which has another layout.
         return x.then(partial(_strided, ratio=ratio)).into(conv)
     if ratio is not None:
         stride = conv.stride if ratio == (1, 1) else ratio
