@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "zoo_families", "sweep"]
+nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "kernels", "zoo_families", "sweep"]
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -144,6 +144,17 @@ def _test_zoo(session: nox.Session, marks: str) -> None:
     session.install(*CONSTRAINED, "-e", ".[test,peers,onnx]", "huggingface_hub", "pillow", "PyYAML", "safetensors")
     session.install(*CONSTRAINED, "--no-deps", "timm", "torchvision")
     session.run("pytest", *ON_TWO_CORES, "-m", marks, "tests/zoo", *session.posargs)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Run the Triton kernel in Triton's interpreter, and compile it for an H100, on a machine without a GPU.
+
+    torch's builds for CPUs do not bring Triton, which needs no more than they have.
+    """
+    session.install(*CONSTRAINED, "-e", ".", "hypothesis", "pytest")
+    session.install(*CONSTRAINED, "--no-deps", "triton")
+    session.run("pytest", "-m", "not thorough", "tests/kernels", *session.posargs)
 
 
 @nox.session

@@ -32,6 +32,13 @@ class OnUnsupported(StrEnum):
     KEEP = "keep"
 
 
+class Kernels(StrEnum):
+    """Whose code runs Stage 2 of a fused network: torch's, or that of `sfic_bench.kernels` where it can."""
+
+    NONE = "none"
+    AUTO = "auto"
+
+
 class TableNumber(StrEnum):
     """The paper's tables of accuracies."""
 

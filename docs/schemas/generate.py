@@ -38,9 +38,13 @@ def schemas() -> dict[str, str]:
     return texts
 
 
+WITHOUT_TYPES = ("sfic_bench.__main__", "sfic_bench.kernels.source")
+"""Modules that define no type, and that run a command or need Triton when they are imported."""
+
+
 def _package_types() -> dict[str, type]:
     modules = (module.name for module in pkgutil.walk_packages(sfic_bench.__path__, "sfic_bench."))
-    values = (value for name in modules if name != "sfic_bench.__main__" for value in _values(name))
+    values = (value for name in modules if name not in WITHOUT_TYPES for value in _values(name))
     return {value.__name__: value for value in values if isinstance(value, type)}
 
 

@@ -10,10 +10,13 @@ from torch import fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from sfic_bench.choices import Kernels
 from sfic_bench.convert.building import Building
 from sfic_bench.convert.conv_code import applies_its_parameters, as_plain, is_plain
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.weights import copied
+from sfic_bench.errors import member
+from sfic_bench.kernels import Activation, KernelStage2, takes
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
 from sfic_bench.nn.computed import ComputedWeights, joined_block
@@ -23,7 +26,12 @@ from sfic_bench.nn.norms import SharedNorm
 
 
 def fuse(
-    model: nn.Module, for_training: bool = False, *, share: bool = False, input_size: int | None = None
+    model: nn.Module,
+    for_training: bool = False,
+    *,
+    share: bool = False,
+    input_size: int | None = None,
+    kernels: Kernels | str = Kernels.NONE,
 ) -> fx.GraphModule:
     """An equal and cheaper form of a converted network, or of a vanilla one; see `sfic_bench.nn.fused`.
 
@@ -39,6 +47,8 @@ def fuse(
         share: use the modules that stay as they are instead of copies of them, for a network that is only looked at;
             needs ``for_training``, since folding changes modules.
         input_size: see `sfic_bench.convert.graph_of`.
+        kernels: with ``"auto"``, each Stage 2 that `sfic_bench.kernels` can compute becomes two calls of its operator,
+            which runs as one Triton kernel on a CUDA device, and as convolutions elsewhere (docs/kernels.md).
 
     Raises:
         ValueError: for ``share`` without ``for_training``.
@@ -46,14 +56,15 @@ def fuse(
     """
     if share and not for_training:
         raise ValueError("share needs for_training: folding a BatchNorm would change the shared module")
-    return _Fusion(graph_of(model, input_size), for_training, share).run()
+    choice = member(Kernels, kernels, "value of kernels")
+    return _Fusion(graph_of(model, input_size), for_training, share, choice).run()
 
 
 class _Fusion:
     """One pass over the graph of a network, which builds the graph of its fused form."""
 
-    def __init__(self, network: fx.GraphModule, for_training: bool, share: bool) -> None:
-        self.network, self.for_training, self.share = network, for_training, share
+    def __init__(self, network: fx.GraphModule, for_training: bool, share: bool, kernels: Kernels) -> None:
+        self.network, self.for_training, self.share, self.kernels = network, for_training, share, kernels
         self.joined = _joins_pairs(network)
         self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
         self.building = Building()
@@ -77,7 +88,7 @@ class _Fusion:
         if isinstance(unfused, Divide) and self.joined:
             self.building.modules[path] = module
             return graph.call_module(path, (self.new[node.all_input_nodes[0]],))
-        if (total := self._summed_in_stage(node, module)) is not None:
+        if (total := self._summed_in_stage(node, module) or self._activated_in_stage(node, module)) is not None:
             return total
         if isinstance(module, PerBranch) and self.joined:
             on_both = module.spatial
@@ -109,16 +120,35 @@ class _Fusion:
             if call.op != "call_module" or len(call.args) != 1 or call.kwargs or len(term.users) != 1:
                 continue
             path = str(call.target)
-            if isinstance(self.building.modules[path], ReducedStage2) and self.calls[path] == 1:
+            stage = self.building.modules[path]
+            if isinstance(stage, KernelStage2) and stage.activation is not Activation.NONE:
+                continue  # the sum would come before the activation
+            if isinstance(stage, ReducedStage2) and self.calls[path] == 1:
                 total = self.building.call(path, call.args[0], self.new[other])
                 self.building.graph.erase_node(call)
                 return total
         return None
 
+    def _activated_in_stage(self, node: fx.Node, module: nn.Module) -> fx.Node | None:
+        """An activation of a pair as part of the `KernelStage2` that gives the pair, if nothing else reads it."""
+        activation = Activation.made_by(module.spatial) if isinstance(module, PerBranch) else None
+        if self.for_training or activation is None or module.frequency is not module.spatial:
+            return None
+        term, call = node.args[0], None
+        if isinstance(term, fx.Node) and len(term.users) == 1:
+            call = self.new[term]
+        if call is None or call.op != "call_module" or self.calls[str(call.target)] != 1:
+            return None
+        stage = self.building.modules[str(call.target)]
+        if not isinstance(stage, KernelStage2) or stage.activation is not Activation.NONE:
+            return None
+        stage.activation = activation
+        return call
+
     def _cheaper(self, unfused: nn.Module) -> nn.Module:
         if not self.for_training:
             unfused = _with_parameters(unfused)
-        module = cheaper(unfused, joined=self.joined)
+        module = cheaper(unfused, joined=self.joined, kernels=self.kernels)
         if isinstance(module, ReducedStage1) and not self.for_training:
             module.fix_filter()
         return copied(unfused) if module is unfused and not self.share else module
@@ -141,18 +171,21 @@ def _joins_pairs(network: nn.Module) -> bool:
     return all(m.beta == 1 for m in first) or not has_frequency
 
 
-def cheaper(layer: nn.Module, *, joined: bool) -> nn.Module:
+def cheaper(layer: nn.Module, *, joined: bool, kernels: Kernels = Kernels.NONE) -> nn.Module:
     """A module that computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
 
     With ``joined``, S and F are one tensor ``[S; F]`` wherever a pair would be; this needs β = 1, or no F.
+    ``kernels`` is as for `fuse`.
     """
     if isinstance(layer, ComputedWeights):
-        return _with_cheaper_stage(layer, joined)
+        return _with_cheaper_stage(layer, joined, kernels)
     if isinstance(layer, Stage1):
         return ReducedStage1(layer, joined)
     if joined:
         return _on_joined(layer)
-    return ReducedStage2(layer) if isinstance(layer, Stage2) and layer.sf is not None else layer
+    if not isinstance(layer, Stage2) or layer.sf is None:
+        return layer
+    return KernelStage2(layer) if kernels is Kernels.AUTO and takes(layer) else ReducedStage2(layer)
 
 
 def _with_parameters(module: nn.Module) -> nn.Module:
@@ -161,9 +194,9 @@ def _with_parameters(module: nn.Module) -> nn.Module:
     return computed.with_parameters() if isinstance(computed, ComputedWeights) else module
 
 
-def _with_cheaper_stage(layer: ComputedWeights, joined: bool) -> ComputedWeights:
+def _with_cheaper_stage(layer: ComputedWeights, joined: bool, kernels: Kernels) -> ComputedWeights:
     shell = layer.shell()
-    stage, blocks = cheaper(shell, joined=joined), layer.blocks
+    stage, blocks = cheaper(shell, joined=joined, kernels=kernels), layer.blocks
     if isinstance(stage, Dense):
         assert isinstance(shell, Stage2 | Stage3)
         blocks = {"": joined_block([[blocks[name] for name in row if name in blocks] for row in shell.blocks])}

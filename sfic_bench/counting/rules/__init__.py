@@ -28,6 +28,7 @@ _BINARY = {
 RULES: Mapping[str, ShapeRule] = {
     **{f"conv{n}d": partial(products.convolution, n) for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": partial(products.transposed_convolution, n) for n in (1, 2, 3)},
+    "interactive_conv": products.interactive_conv,
     "linear": products.linear,
     **dict.fromkeys(("matmul", "__matmul__", "mm", "bmm"), partial(products.product, "matmul")),
     **{name: partial(products.product, name) for name in ("mv", "dot", "vdot")},

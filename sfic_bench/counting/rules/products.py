@@ -8,6 +8,7 @@ from sfic_bench.counting import formulas
 from sfic_bench.counting.formulas import PerAxis
 from sfic_bench.counting.op import Effect, check_window, elements, shape_of
 from sfic_bench.errors import InvalidValue
+from sfic_bench.kernels import Workload
 
 
 def convolution(
@@ -51,6 +52,23 @@ def transposed_convolution(
     check_window("conv_transpose", x, output, dims)
     macs = formulas.conv_macs(x, w)
     return Effect("conv_transpose", x, output, elements(input, weight, bias), w, bias is not None, macs)
+
+
+def interactive_conv(
+    own: Tensor,
+    own_weight: Tensor,
+    other: Tensor,
+    other_weight: Tensor,
+    bias: Tensor | None = None,
+    residual: Tensor | None = None,
+    activation: str = "none",
+) -> Effect:
+    """``sfic_bench::interactive_conv``, the operator of `sfic_bench.kernels`: one output of Stage 2."""
+    x, w = shape_of(own), shape_of(own_weight)
+    read = elements(own, own_weight, other, other_weight, bias, residual)
+    work = Workload.of_shapes(x, w, shape_of(other))
+    output = (x[0], w[0], *x[2:])
+    return Effect("interactive_conv", x, output, read, w, bias is not None, work.macs, work.other_elements_skipped)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Effect:
