@@ -5,14 +5,16 @@ A path that cannot run on this machine raises `Unavailable` with the reason and 
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.kernels import KernelStage2, lack, tuned
 from sfic_bench.measure.failures import explained, out_of_memory
 from sfic_bench.measure.memory import peak_of
 from sfic_bench.measure.paths import Maker
+from sfic_bench.nn.fused import ReducedStage2
 
 Output = Tensor | tuple[Tensor, ...]
 """What a network returns."""
@@ -173,6 +175,27 @@ def cuda_graph(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> 
         return results[0]
 
     return Ready(run=replay, setup_s=time.perf_counter() - start, peak_bytes=peaks)
+
+
+def triton(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
+    """Find the fastest tiles of the kernels of Stage 2, and capture one step into a CUDA graph.
+
+    A network without a Stage 2 on pairs of two sizes, as a vanilla one, is captured as it is.
+    """
+    if reason := lack(inputs[0]):
+        raise Unavailable(reason)
+    stages = [m for m in model.modules() if isinstance(m, ReducedStage2)]
+    if stages and not any(isinstance(m, KernelStage2) for m in stages):
+        raise Unavailable(
+            "the Triton kernel takes no Stage 2 of this network: it needs dense convolutions of odd kernels that keep "
+            "the size, without dilation, and channels of each branch in multiples of 8"
+        )
+    start = time.perf_counter()
+    with tuned():
+        _step(model, model, inputs, training)()
+    tuning_s = time.perf_counter() - start
+    ready = cuda_graph(model, inputs, training)
+    return replace(ready, setup_s=ready.setup_s + tuning_s)
 
 
 def _reserved(device: torch.device) -> int:

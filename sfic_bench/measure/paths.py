@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from sfic_bench.choices import Kernels
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -34,6 +36,7 @@ class ExecutionPath:
         limits: the device or mode that the path is limited to, and what it needs; ``""`` if nothing limits it.
         tolerance: the largest error over the largest output that the path's own number format may have; 0 for a path
             that computes in the number format of the measurement.
+        kernels: whose code runs Stage 2, see `sfic_bench.fuse`.
     """
 
     name: str
@@ -42,6 +45,7 @@ class ExecutionPath:
     maker: str | Maker
     limits: str = ""
     tolerance: float = 0.0
+    kernels: Kernels = Kernels.NONE
 
     @property
     def is_eager(self) -> bool:
@@ -85,6 +89,11 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
         ExecutionPath(
             name="cuda-graph", maker=f"{_EXECUTION}:cuda_graph", limits="CUDA only",
             summary="fused, captured in a CUDA graph and replayed",
+        ),
+        ExecutionPath(
+            name="triton", maker=f"{_EXECUTION}:triton", kernels=Kernels.AUTO,
+            limits="CUDA only; needs the extra kernels",
+            summary="fused, Stage 2 by Triton kernels with tuned tiles, in a CUDA graph",
         ),
         ExecutionPath(
             name="onnxruntime", maker=f"{_DEPLOY}:onnx_runtime",

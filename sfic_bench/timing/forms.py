@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench import api
-from sfic_bench.choices import Initialisation
+from sfic_bench.choices import Initialisation, Kernels
 from sfic_bench.convert import cheaper
 from sfic_bench.measure.conditions import Conditions, MemoryLayout
 from sfic_bench.measure.devices import MEMORY_FORMATS
@@ -84,12 +84,11 @@ def drawn(network: Variant | Stage2Layer, conditions: Conditions) -> Form:
         return Form(module=model.train(conditions.training), inputs=(torch.randn(shape).to(device),))
 
 
-def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) -> Form:
-    """The fused form of ``form``, which `drawn` made of ``network``."""
+def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions, kernels: Kernels = Kernels.NONE) -> Form:
+    """The fused form of ``form``, which `drawn` made of ``network``; for ``kernels`` see `sfic_bench.fuse`."""
     if isinstance(network, Variant):
-        return Form(
-            module=api.fuse(form.module, conditions.training, input_size=conditions.input_size), inputs=form.inputs
-        )
+        module = api.fuse(form.module, conditions.training, input_size=conditions.input_size, kernels=kernels)
+        return Form(module=module, inputs=form.inputs)
     if network.is_vanilla:
         return form
     assert isinstance(form.module, SingleLayer)
@@ -97,7 +96,7 @@ def fused(network: Variant | Stage2Layer, form: Form, conditions: Conditions) ->
     joined = s.shape[2:] == f.shape[2:] or not f.shape[1]
     inputs = (torch.cat((s, f), 1) if f.shape[1] else s,) if joined else (s, f)
     return Form(
-        module=SingleLayer(cheaper(form.module.layer, joined=joined)),
+        module=SingleLayer(cheaper(form.module.layer, joined=joined, kernels=kernels)),
         inputs=tuple(x.detach().requires_grad_(s.requires_grad) for x in inputs),
     )
 

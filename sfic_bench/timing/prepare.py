@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from msgspec.structs import replace
 
+from sfic_bench.choices import Kernels
 from sfic_bench.counting import Cost, count
 from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.devices import DTYPES, missing
@@ -15,7 +16,7 @@ from sfic_bench.measure.execution import Ready, Unavailable
 from sfic_bench.measure.failures import explained
 from sfic_bench.measure.limit import TimeLimit
 from sfic_bench.measure.memory import held, lack_of_memory, peak_of
-from sfic_bench.measure.paths import EXECUTION_PATHS
+from sfic_bench.measure.paths import EXECUTION_PATHS, ExecutionPath
 from sfic_bench.measure.sampler import Contender
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.results.fields import finite
@@ -105,26 +106,29 @@ class _CheckedForms:
         self.drawn = forms.drawn(network, conditions)
         with limit:
             self.truth = Truth.of(self.drawn, conditions)
-        self._forms: dict[bool, tuple[Form, Cost, str]] = {}
+        self._forms: dict[tuple[bool, Kernels], tuple[Form, Cost, str]] = {}
 
-    def _form(self, fused: bool) -> tuple[Form, Cost, str]:
+    def _form(self, path: ExecutionPath) -> tuple[Form, Cost, str]:
         """The form, its cost, and what is wrong with it in float32; computed once for all paths and layouts."""
-        if fused not in self._forms:
-            form = forms.fused(self.network, self.drawn, self.conditions) if fused else self.drawn
+        key = path.fused, path.kernels
+        if key not in self._forms:
+            form = self.drawn
+            if path.fused:
+                form = forms.fused(self.network, self.drawn, self.conditions, path.kernels)
             cost = count(form.module, *(tuple(x.shape) for x in form.inputs))
             complaint = ""
-            if fused and self.conditions.dtype is not NumberFormat.FP32:
+            if path.fused and self.conditions.dtype is not NumberFormat.FP32:
                 with self.limit:
                     complaint = self.truth.complaint_of_form(form)
-            self._forms[fused] = form, cost, complaint
-        return self._forms[fused]
+            self._forms[key] = form, cost, complaint
+        return self._forms[key]
 
     def ready(self, row: TimingRow) -> tuple[TimingRow, Ready | None]:
         """``row`` with all figures but its times, and its path made ready; ``None`` if the path is wrong."""
         training, device = self.conditions.training, torch.device(self.conditions.device)
         dtype = DTYPES[self.conditions.dtype]
         path = EXECUTION_PATHS[row.path]
-        form, cost, complaint = self._form(path.fused)
+        form, cost, complaint = self._form(path)
         row = replace(row, macs=cost.macs)
         if self.machine.peak is not None:
             floor = self.machine.peak.floor_ms(cost.work(dtype.itemsize))
