@@ -176,10 +176,10 @@ def cpu_bench(session: nox.Session) -> None:
 @nox.session
 def gpu_bench(session: nox.Session) -> None:
     """Run the tests, benchmarks and table that need a CUDA device; JSON goes to reports/."""
-    session.install(*CONSTRAINED, "-e", ".[test,gpu,train]")
+    session.install(*CONSTRAINED, "-e", ".[test,gpu,train,kernels]")
     if not _has_cuda(session):
         session.skip("torch finds no CUDA device on this machine, so nothing was measured")
-    for part in "ABCD":  # a part exits with 1 if one of its measurements failed; the others are still good
+    for part in "ABCDE":  # a part exits with 1 if one of its measurements failed; the others are still good
         session.run("python", "benchmarks/gpu_measure.py", part, "reports", success_codes=[0, 1])
     session.run("python", "benchmarks/training_speed.py", "cuda", "reports/training-speed-cuda.json")
     json = "reports/gpu_bench.json"

@@ -1,6 +1,6 @@
-"""Measures what matters first on a CUDA device, in four parts of at most ten minutes, and compares it with predictions.
+"""Measures what matters first on a CUDA device, in five parts of at most ten minutes, and compares it with predictions.
 
-``python benchmarks/gpu_measure.py A|B|C|D FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich,
+``python benchmarks/gpu_measure.py A|B|C|D|E FOLDER`` installs nothing and needs torch, triton, numpy, pandas, rich,
 typer, msgspec and this checkout. Every path is checked against float64 before it is timed. FOLDER gets one JSON file
 for each measurement, which `sfic-bench report` reads. The file is written again after each backbone, so that an
 interrupted run keeps what it has. ``--dry-run`` does the same with tiny shapes on the CPU, and says how long each part
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from sfic_bench.report import Column, Table, to_plain  # noqa: E402
 from sfic_bench.report.cells import bounds, estimate  # noqa: E402
 from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E402
 from sfic_bench.results.write import write_result  # noqa: E402
+from sfic_bench.statistics.intervals import paired_ratio  # noqa: E402
 
 SEVEN = ("mobilenet", "resnet26", "resnet50", "resnet101", "vgg13", "vgg16", "vgg19")
 FP32 = Conditions(device=Device.CUDA, batch_size=8, layout=MemoryLayout.CHANNELS_LAST, energy=False)
@@ -45,6 +46,7 @@ LIMIT_S = 570
 SECONDS = {
     "start": 20.0, "network": 3.0, "layer": 0.4, "energy": 2.5, "reference": 0.5, "fused": 0.5, "cuda-graph": 1.0,
     "compiled": 30.0, "compiled-freezing": 30.0, "compiled-reduce-overhead": 35.0, "compiled-max-autotune": 160.0,
+    "triton": 1.0, "tiles of a layer": 4.0, "tiles of a network": 80.0,
 }  # fmt: skip
 """Modelled seconds on one H100 and 16 CPU cores: to draw and check a network or a layer, and to make one path ready."""
 
@@ -78,7 +80,9 @@ class Measurement:
         of_one += SECONDS["layer" if isinstance(members[0], Stage2Layer) else "network"]
         if self.conditions.energy:
             of_one += SECONDS["energy"] * len(self.paths)
-        return len(members) * of_one + self.seconds
+        tiles = SECONDS["tiles of a layer" if isinstance(members[0], Stage2Layer) else "tiles of a network"]
+        tuned = sum(not m.is_vanilla for m in members) if "triton" in self.paths else 0
+        return len(members) * of_one + tuned * tiles + self.seconds
 
 
 def variants(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -> tuple[Variant, ...]:
@@ -86,16 +90,17 @@ def variants(*backbones: str, alphas: Iterable[float], betas: Iterable[float]) -
     return tuple(Grid(backbones=backbones, alphas=tuple(alphas), betas=tuple(betas)))
 
 
-def stage2(channels: int, size: int) -> Measurement:
-    """The paper's grid of one Stage 2, 3×3 and 1×1, on S of ``size``×``size`` pixels."""
-    layers = tuple(
-        Stage2Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta)
-        for kernel in (3, 1)
-        for v in Grid(backbones=("stage2",))
-    )
-    conditions = structs.replace(BF16, input_size=size)
-    name = f"c-stage2-{channels}ch"
-    return Measurement(name=name, networks=layers, paths=("cuda-graph",), conditions=conditions, seconds=6)
+def stage2(part: str, grid: Grid, *paths: str) -> Iterator[Measurement]:
+    """One Stage 2, 3×3 and 1×1, over ``grid``, in the sizes of a ResNet-50's four layers at 256×256."""
+    for channels, size in ((64, 64), (128, 32), (256, 16), (512, 8)):
+        layers = tuple(
+            Stage2Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta)
+            for kernel in (3, 1)
+            for v in grid
+        )
+        conditions = structs.replace(BF16, input_size=size)
+        name = f"{part}-stage2-{channels}ch"
+        yield Measurement(name=name, networks=layers, paths=paths, conditions=conditions, seconds=6)
 
 
 PARTS: dict[str, tuple[Measurement, ...]] = {
@@ -111,7 +116,7 @@ PARTS: dict[str, tuple[Measurement, ...]] = {
         ),
     ),
     "C": (
-        *(stage2(*shape) for shape in ((64, 64), (128, 32), (256, 16), (512, 8))),
+        *stage2("c", Grid(backbones=("stage2",)), "cuda-graph"),
         *(
             Measurement(
                 name=f"c-compiled-{backbone}", networks=variants(backbone, alphas=[alpha], betas=[0.5]),
@@ -127,12 +132,25 @@ PARTS: dict[str, tuple[Measurement, ...]] = {
             paths=("cuda-graph", "compiled-max-autotune"), conditions=BF16_WITH_ENERGY, seconds=30,
         ),
     ),
+    "E": (
+        *stage2("e", Grid(backbones=("stage2",), alphas=(0.5,), betas=(0.5, 0.75)), "cuda-graph", "triton"),
+        Measurement(
+            name="e-triton",
+            networks=(
+                *variants("resnet50", alphas=[0.5], betas=[0.5]), *variants("resnet26", alphas=[0.75], betas=[0.5]),
+            ),
+            paths=("cuda-graph", "compiled", "triton"), conditions=BF16, seconds=20,
+        ),
+    ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Time over vanilla's on the same path, with the range that the model's assumptions leave open."""
+    """Time over vanilla's on the same path, and of ``triton`` over that on vanilla's fastest path.
+
+    The range is what the model's assumptions leave open.
+    """
 
     ratio: float
     low: float = 0.0
@@ -152,6 +170,8 @@ PREDICTED: dict[tuple[str, float, float, str], Prediction] = {
     ("resnet50", 0.5, 0.5, "compiled"): Prediction(0.99, 0.90, 1.07),
     ("resnet26", 0.75, 0.5, "compiled"): Prediction(0.85, 0.76, 0.93),
     ("resnet50", 0.5, 0.5, "compiled-max-autotune"): Prediction(1.02, 0.93, 1.12),
+    ("resnet50", 0.5, 0.5, "triton"): Prediction(0.80, 0.75, 0.94),
+    ("resnet26", 0.75, 0.5, "triton"): Prediction(0.65, 0.60, 0.74),
 }
 """Batch 64, 256×256, bf16, channels last, on an H100, from each operation's MACs and bytes at 399 TMac/s and 3.0 TB/s.
 
@@ -175,12 +195,16 @@ def tiny(measurement: Measurement) -> Measurement:
     return replace(measurement, networks=networks, paths=paths, conditions=conditions, seconds=1, rounds=1)
 
 
-def tested_on_device() -> bool:
-    """Run the tests that need a CUDA device, and return whether none failed."""
+TESTS = {"A": "tests/gpu/test_cuda.py", "E": "tests/gpu/test_kernels_on_cuda.py"}
+"""The tests that a part runs first."""
+
+
+def tested_on_device(tests: str) -> bool:
+    """Run ``tests``, which need a CUDA device, and return whether none failed."""
     if importlib.util.find_spec("pytest") is None:
         print("pytest is not installed: the tests that need the device were not run")
         return True
-    arguments = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--confcutdir", "tests/gpu", "tests/gpu"]
+    arguments = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--confcutdir", "tests/gpu", tests]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment).returncode == 0
 
@@ -202,6 +226,12 @@ def run(measurement: Measurement, device: str, folder: Path, until_s: float) -> 
     return [row for result in results for row in result.rows]
 
 
+def fastest_vanilla(rows: Sequence[TimingRow], name: str) -> TimingRow | None:
+    """The fastest row of the vanilla network or layer ``name``."""
+    timed = [r for r in rows if r.is_vanilla and r.name == name and r.l2 != "warm" and r.latency_ms is not None]
+    return min(timed, key=lambda r: r.latency_ms.estimate if r.latency_ms else 0.0, default=None)
+
+
 def compared(rows: Sequence[TimingRow]) -> Table:
     """A table of each SFIC row's time over vanilla's on the same path, and of the predictions."""
     lines = []
@@ -209,6 +239,8 @@ def compared(rows: Sequence[TimingRow]) -> Table:
         assert row.alpha is not None and row.beta is not None
         predicted = PREDICTED.get((row.name, row.alpha, row.beta, row.path))
         remark, ratio = row.reason, row.ratio_to_vanilla
+        if row.path == "triton" and row.samples_ms and (vanilla := fastest_vanilla(rows, row.name)) is not None:
+            ratio = paired_ratio(row.samples_ms, vanilla.samples_ms)
         if ratio is not None and predicted is not None and abs(ratio.estimate / predicted.ratio - 1) > MISS:
             remark = f"{ratio.estimate / predicted.ratio - 1:+.0%} from the prediction: profile it"
         lines.append(
@@ -216,7 +248,11 @@ def compared(rows: Sequence[TimingRow]) -> Table:
         )
     columns = [Column(name=n) for n in ("network or layer", "path")]
     columns += [Column(name=n, number=True) for n in ("vs. vanilla", "95% interval", "predicted")]
-    return Table(title="Time over vanilla's on the same path", columns=[*columns, Column(name="remark")], rows=lines)
+    return Table(
+        title="Time over vanilla's on the same path; of triton, over vanilla's fastest",
+        columns=[*columns, Column(name="remark")],
+        rows=lines,
+    )
 
 
 def main(part: str, folder: Path, dry: bool) -> int:
@@ -226,7 +262,7 @@ def main(part: str, folder: Path, dry: bool) -> int:
         return 2
     modelled = SECONDS["start"] + sum(m.modelled_s(f) for m in PARTS[part] for f in m.families.values())
     print(f"part {part}: expected to take {modelled / 60:.1f} minutes on an H100")
-    tests_passed = tested_on_device() if part == "A" else True
+    tests_passed = tested_on_device(TESTS[part]) if part in TESTS else True
     name = "dry-run" if dry else torch.cuda.get_device_name()
     device = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     rows = []

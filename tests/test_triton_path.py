@@ -193,7 +193,7 @@ def test_what_is_launched(tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     launch(operands.empty_result(), contiguous, Activation.RELU6, tile=tile, kernel=Noted())
     # 2 · 6 · 4 products in parts of 64/4, and 40 channels in parts of 32.
     assert notes["grid"] == (3 * 2,)
-    assert notes["sizes"] == (2, 12, 8, 6, 4, 40, 16, 24)
+    assert notes["sizes"] == (2, 12, 8, 6, 4, 40 // 8, 16 // 8, 24 // 8) and notes["unit"] == 8
     assert (notes["repeat_rows"], notes["repeat_columns"]) == (2, 2)
     assert (notes["has_bias"], notes["has_residual"], notes["activation"]) == (True, False, "relu6")
     assert (notes["precision"], notes["num_warps"], notes["num_stages"]) == ("tf32" if tf32 else "ieee", 8, 4)

@@ -92,7 +92,8 @@ def launch(
         blocks = _parts(products, tile.rows // prod(work.repeat)) * _parts(work.outputs, tile.columns)
         function[(blocks,)](
             result, *dense, *maps, bias, addend,
-            work.images, *work.size, *work.other_size, work.outputs, work.own_channels, work.other_channels,
+            work.images, *work.size, *work.other_size, *(channels // work.unit for channels in work.channels),
+            unit=work.unit,
             kernel_height=work.kernel[0], kernel_width=work.kernel[1],
             repeat_rows=work.repeat[0], repeat_columns=work.repeat[1],
             has_bias=bias is not None, has_residual=residual is not None,

@@ -95,18 +95,16 @@ def by_convolutions(operands: Operands, activation: Activation) -> Tensor:
     """The same result by torch's own convolutions. Where the resize keeps every r-th pixel, they have a stride of r."""
     own, own_weight, other, other_weight, bias, residual = operands
     padding, size = _padding(own_weight), size_of(own)
-    terms = [] if residual is None else [residual]
+    terms = []
     if other.shape[1]:
         stride = _stride(size_of(other), size)
         terms.append(resize(F.conv2d(other, other_weight, None, stride, padding), size))
     if own.shape[1]:
         terms.append(F.conv2d(own, own_weight, None, 1, padding))
+    total = sum(terms[1:], terms[0]) if terms else own.new_zeros(len(own), len(own_weight), *size)
     if bias is not None:
-        terms.append(bias[:, None, None])
-    total = own.new_zeros(len(own), len(own_weight), *size)
-    for term in terms:
-        total += term
-    return activation.of(total)
+        total = total + bias[:, None, None]
+    return activation.of(total if residual is None else total + residual)
 
 
 def _padding(weight: Tensor) -> Size:

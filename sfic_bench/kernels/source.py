@@ -10,7 +10,7 @@ import triton.language as tl
 @triton.jit
 def interactive_conv_kernel(
     result, own, own_weight, other, other_weight, to_row, to_column, bias, residual,
-    images, height, width, other_height, other_width, outputs, own_channels, other_channels,
+    images, height, width, other_height, other_width, output_units, own_units, other_units, unit: tl.constexpr,
     kernel_height: tl.constexpr, kernel_width: tl.constexpr, repeat_rows: tl.constexpr, repeat_columns: tl.constexpr,
     has_bias: tl.constexpr, has_residual: tl.constexpr, activation: tl.constexpr, precision: tl.constexpr,
     rows: tl.constexpr, columns: tl.constexpr, depth: tl.constexpr,
@@ -18,8 +18,12 @@ def interactive_conv_kernel(
     """Write ``rows`` pixels × ``columns`` channels of the result; tensors are dense NHWC, weights OHWI.
 
     Row i of a tile is neighbour i % r of the product's row i // r, where r = repeat_rows · repeat_columns, and rows
-    of products go over images, heights and widths divided by the repeats.
+    of products go over images, heights and widths divided by the repeats. Channels are given in units, so that the
+    compiler knows by how much they can be divided, and how many bytes it may read at once.
     """
+    outputs = output_units * unit
+    own_channels = own_units * unit
+    other_channels = other_units * unit
     repeat: tl.constexpr = repeat_rows * repeat_columns
     taps: tl.constexpr = kernel_height * kernel_width
     column_tiles = (outputs + columns - 1) // columns

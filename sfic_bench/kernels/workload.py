@@ -108,6 +108,16 @@ class Workload:
         )  # fmt: skip
 
     @property
+    def channels(self) -> tuple[int, int, int]:
+        """Channels of the result, of the branch of its size and of the other branch."""
+        return self.outputs, self.own_channels, self.other_channels
+
+    @property
+    def unit(self) -> int:
+        """What all channels are multiples of; 8 channels of 16 bits are the most that a thread reads at once."""
+        return 8 if all(channels % 8 == 0 for channels in self.channels) else 1
+
+    @property
     def repeat(self) -> Size:
         """How many neighbouring rows and columns of the result take the same pixel of the other convolution.
 
