@@ -94,6 +94,8 @@ def test_autocast_decides_the_number_format() -> None:
         ({"own_weight": torch.zeros(3, 4, 3, 3)}, r"own_weight .* must be \[3, 2, 3, 3\], got \[3, 4, 3, 3\]"),
         ({"other_weight": torch.zeros(3, 2, 1, 1)}, r"other_weight .* must be \[3, 2, 3, 3\], got"),
         ({"other": torch.zeros(2, 2, 2, 2)}, r"other .* must be \[1, 2, 2, 2\]"),
+        ({"other": torch.zeros(2, 2, 2)}, r"other .* must have four axes .*, got \[2, 2, 2\]"),
+        ({"bias": torch.zeros(3, dtype=torch.float64)}, "bias .* torch.float32, as own has, got .* in torch.float64"),
         ({"bias": torch.zeros(4)}, r"bias .* must be \[3\], got \[4\]"),
         ({"residual": torch.zeros(1, 3, 2, 2)}, r"residual .* must be \[1, 3, 4, 4\]"),
     ],

@@ -39,20 +39,25 @@ def interactive_conv(
         activation: what is done last.
 
     Raises:
-        InvalidValue: for shapes that do not fit together.
+        InvalidValue: for shapes or number formats that do not fit together.
     """
     operands = Operands(own, own_weight, other, other_weight, bias, residual)
-    _check(operands)
-    tensors: Sequence[Tensor | None] = operands
     if torch.amp.is_autocast_available(own.device.type) and torch.is_autocast_enabled(own.device.type):
-        dtype = torch.get_autocast_dtype(own.device.type)
-        tensors = [None if x is None else x.to(dtype) for x in operands]
-    result: Tensor = torch.ops.sfic_bench.interactive_conv(*tensors, str(activation))
+        operands = operands.to(torch.get_autocast_dtype(own.device.type))
+    _check(operands)
+    result: Tensor = torch.ops.sfic_bench.interactive_conv(*operands, str(activation))
     return result
 
 
 def _check(operands: Operands) -> None:
     own, own_weight, other, other_weight, bias, residual = operands
+    for name, tensor in operands._asdict().items():
+        if tensor is not None and (tensor.dtype != own.dtype or tensor.dim() != (1 if name == "bias" else 4)):
+            axes = "one axis" if name == "bias" else "four axes"
+            raise InvalidValue(
+                f"{name} of interactive_conv must have {axes} and numbers in {own.dtype}, as own has, "
+                f"got {list(tensor.shape)} in {tensor.dtype}"
+            )
     kernel, outputs = size_of(own_weight), own_weight.shape[0]
     if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
         raise InvalidValue(f"the kernel of interactive_conv must have odd height and width, got {kernel}")
@@ -68,7 +73,13 @@ def _check(operands: Operands) -> None:
             raise InvalidValue(f"{name} of interactive_conv must be {list(shape)}, got {list(tensor.shape)}")
 
 
-@torch.library.custom_op("sfic_bench::interactive_conv", mutates_args=())
+SCHEMA = (
+    "(Tensor own, Tensor own_weight, Tensor other, Tensor other_weight, Tensor? bias, Tensor? residual, "
+    "str activation) -> Tensor"
+)
+
+
+@torch.library.custom_op("sfic_bench::interactive_conv", mutates_args=(), schema=SCHEMA)
 def _operator(
     own: Tensor,
     own_weight: Tensor,

@@ -68,6 +68,10 @@ class Operands(NamedTuple):
             self.own.shape, self.own_weight.shape, self.other.shape, element_bytes=self.own.element_size()
         )
 
+    def to(self, dtype: torch.dtype) -> "Operands":
+        """The same tensors in another number format."""
+        return Operands(*(None if x is None else x.to(dtype) for x in self))  # type: ignore[arg-type]
+
     def empty_result(self) -> Tensor:
         """A tensor for the result ``[B, outputs, H, W]``, channels last."""
         shape = (self.own.shape[0], self.own_weight.shape[0], *self.own.shape[2:])

@@ -70,7 +70,7 @@ def operands(
 def error(given: Operands, activation: Activation, tile: TileShape | None = None) -> float:
     result, memory = poisoned((len(given.own), len(given.own_weight), *given.own.shape[2:]), given.own.dtype)
     launch(result, given, activation, tile=tile)
-    right = by_convolutions(Operands(*(None if x is None else x.double() for x in given)), activation)  # type: ignore[arg-type]
+    right = by_convolutions(given.to(torch.float64), activation)
     assert memory[:GUARD].isnan().all() and memory[-GUARD:].isnan().all(), "memory beside the result was written"
     assert not result.isnan().any(), "a NaN was read, or a pixel was not written"
     return float((result.double() - right).abs().max() / right.abs().max())
