@@ -13,8 +13,10 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-# ONNX Runtime is a path for CPUs.
-ON_CUDA = [name for name in EXECUTION_PATHS if name not in ("reference", "fused", "onnxruntime")]
+# Paths of other runtimes need packages of their own, and most of them a CPU.
+ON_CUDA = [
+    name for name, path in EXECUTION_PATHS.items() if "measure.execution" in str(path.maker) and not path.is_eager
+]
 
 
 @pytest.mark.parametrize("training", [False, True])
