@@ -80,7 +80,7 @@ def test_options_have_the_defaults_of_the_dataclasses(
     ("kind", "command", "only_in_block", "only_options"),
     [
         ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers"}),
-        ("latency", latency_command, NEEDS, set()),
+        ("latency", latency_command, NEEDS, {"profile", "memory_snapshot"}),
         ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs"}),
         ("table", table_command, NEEDS | WITHOUT_OPTION | {"compression"}, {"runs", "results", "dry_run"}),
     ],
@@ -97,7 +97,10 @@ def test_a_block_has_the_names_and_defaults_of_its_command(
 
 
 def test_other_defaults_are_declared_once() -> None:
-    assert command_defaults(latency_command)["max_seconds"] == declared_defaults(Stop)["max_seconds"]
+    for command in (latency_command, stage2_command):
+        defaults = command_defaults(command)
+        assert defaults["max_seconds"] == declared_defaults(Stop)["max_seconds"]
+        assert defaults["rounds"] == _plain(Stop().min_rounds)
     assert command_defaults(accuracy_command)["seeds"] == str(Recipe().seed)
     assert command_defaults(flops_command)["on_unsupported"] == declared_defaults(Variant)["on_unsupported"]
     assert declared_defaults(Needs).keys() >= NEEDS

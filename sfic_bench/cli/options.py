@@ -9,7 +9,7 @@ import typer
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli.output import Format, say
-from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.errors import InvalidValue, UnknownName, check_count
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
@@ -102,7 +102,35 @@ UpsampleOption = Annotated[
     ),
 ]
 DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
-BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
+BatchSizes = Annotated[
+    str,
+    typer.Option(
+        "--batch-size",
+        metavar="N[,N…]|auto",
+        help="Images a call; auto: 1, 2, 4, … until memory is out or throughput no longer rises by 5%.",
+    ),
+]
+Rounds = Annotated[
+    int, typer.Option("--rounds", metavar="N", help="Samples of each row that are taken at least, if time allows.")
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Memory that a call may take, such as 8GiB: ends auto, and the largest batch that fits is looked for.",
+    ),
+]
+Profile = Annotated[
+    Path | None,
+    typer.Option("--profile", metavar="FOLDER", help="Write a trace of one call of each row, for Perfetto or Chrome."),
+]
+MemorySnapshot = Annotated[
+    Path | None,
+    typer.Option(
+        "--memory-snapshot", metavar="FOLDER", help="Write torch's memory snapshot of one call of each row (CUDA)."
+    ),
+]
 LayoutOption = Annotated[
     MemoryLayout,
     typer.Option("--layout", help="How tensors are stored; both times every path in each, in the same rounds."),
@@ -110,7 +138,10 @@ LayoutOption = Annotated[
 EnergyOption = Annotated[
     bool, typer.Option("--energy/--no-energy", help="Count energy on a CUDA device, which takes some 2 seconds a path.")
 ]
-Training = Annotated[bool, typer.Option("--training", help="Time a training step: forward and backward pass.")]
+Training = Annotated[
+    bool,
+    typer.Option("--training", help="Time a training step: forward and backward pass; the optimiser's step apart."),
+]
 MaxSeconds = Annotated[
     float,
     typer.Option(
@@ -190,6 +221,27 @@ def counts(option: str, text: str) -> tuple[int, ...]:
     if not numbers or not all(n.isascii() and n.isdigit() and int(n) for n in numbers):
         raise InvalidValue(f"{option} takes whole numbers separated by commas, such as 4,8,16, got {text!r}")
     return tuple(map(int, numbers))
+
+
+def batch_sizes(text: str) -> tuple[int, ...] | None:
+    """The batch sizes that ``--batch-size`` lists, in ascending order; ``None`` for ``auto``.
+
+    Raises:
+        InvalidValue: for anything but whole numbers within bounds.
+    """
+    if text.strip() == "auto":
+        return None
+    try:
+        sizes = sorted(set(map(int, parts(text))))
+    except ValueError:
+        sizes = []
+    if not sizes:
+        raise InvalidValue(
+            f"--batch-size takes whole numbers separated by commas, such as 1,2,4, or auto, got {text!r}"
+        )
+    for size in sizes:
+        check_count("batch size", size)
+    return tuple(sizes)
 
 
 def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:

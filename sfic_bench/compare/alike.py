@@ -42,7 +42,7 @@ def conditions_of(file: ResultFile) -> dict[str, object]:
     return machine | {
         "device": conditions.device.value,
         "dtype": conditions.dtype.value,
-        "batch_size": conditions.batch_size,
+        "batch_size": "several, by row" if file.timing.curves else conditions.batch_size,
         "input_size": conditions.input_size,
         "layout": common_layout(file.timing.rows).value,
         "training": conditions.training,

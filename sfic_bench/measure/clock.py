@@ -4,7 +4,8 @@ A clock is passed to whatever measures, so that a test can pass one of its own.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -26,21 +27,33 @@ class Clock(Protocol):
         ``meanwhile`` is called untimed too, once ``run`` has returned: while the device still works, or right
         after it has finished.
         """
+        return self.laps_ms([run], before, meanwhile)[0]
+
+    def laps_ms(
+        self, runs: Sequence[Action], before: Action | None = None, meanwhile: Action | None = None
+    ) -> list[float]:
+        """Call ``runs`` one directly after another, and return the milliseconds of each, as in `time_ms`.
+
+        Each lap begins where the one before it ends, so that they add up to the time of all.
+        """
         ...
 
 
 class CpuClock(Clock):
     """`time.perf_counter` around the call."""
 
-    def time_ms(self, run: Action, before: Action | None = None, meanwhile: Action | None = None) -> float:
+    def laps_ms(
+        self, runs: Sequence[Action], before: Action | None = None, meanwhile: Action | None = None
+    ) -> list[float]:
         if before is not None:
             before()
-        start = time.perf_counter()
-        run()
-        elapsed = time.perf_counter() - start
+        moments = [time.perf_counter()]
+        for run in runs:
+            run()
+            moments.append(time.perf_counter())
         if meanwhile is not None:
             meanwhile()
-        return elapsed * 1e3
+        return [1e3 * (end - start) for start, end in pairwise(moments)]
 
 
 HEAD_START_CYCLES = 200_000
@@ -58,19 +71,22 @@ class CudaClock(Clock):
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def time_ms(self, run: Action, before: Action | None = None, meanwhile: Action | None = None) -> float:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    def laps_ms(
+        self, runs: Sequence[Action], before: Action | None = None, meanwhile: Action | None = None
+    ) -> list[float]:
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(len(runs) + 1)]  # type: ignore[no-untyped-call]
         with torch.cuda.device(self.device):
             if before is not None:
                 before()
             torch.cuda._sleep(HEAD_START_CYCLES)  # type: ignore[no-untyped-call]
-            start.record()
-            run()
-            end.record()
+            events[0].record()
+            for run, end in zip(runs, events[1:], strict=True):
+                run()
+                end.record()
             if meanwhile is not None:
                 meanwhile()
-            end.synchronize()
-        return float(start.elapsed_time(end))
+            events[-1].synchronize()
+        return [float(start.elapsed_time(end)) for start, end in pairwise(events)]
 
 
 def l2_flush(device: torch.device) -> Action:

@@ -1,11 +1,13 @@
 """The conditions under which a network is timed. This module imports no torch, which ``--help`` need not load."""
 
+import re
+from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-from sfic_bench.errors import check_count, member
+from sfic_bench.errors import InvalidValue, check_count, member
 
 
 class Device(StrEnum):
@@ -72,3 +74,19 @@ class Conditions(Struct, frozen=True, kw_only=True):
         force_setattr(self, "layout", member(MemoryLayout, self.layout, "layout"))
         check_count("batch size", self.batch_size)
         check_count("input size", self.input_size)
+
+
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes written with a unit, such as ``8GiB`` (2³⁰) or ``80GB`` (10⁹).
+
+    Raises:
+        InvalidValue: for anything else, and for less than a byte.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?|)B", text.strip())
+    size = int(Decimal(match[1]) * _BYTES[match[2]]) if match else 0
+    if not 1 <= size <= 2**62:
+        raise InvalidValue(f"expected a memory such as 8GiB or 80GB, got {text!r}")
+    return size

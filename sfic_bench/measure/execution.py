@@ -5,7 +5,8 @@ A path that cannot run on this machine raises `Unavailable` with the reason and 
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +15,12 @@ from sfic_bench.kernels import KernelStage2, lack, tuned
 from sfic_bench.measure.failures import explained, out_of_memory
 from sfic_bench.measure.memory import peak_of
 from sfic_bench.measure.paths import Maker
+from sfic_bench.measure.training_step import BACKWARD, FORWARD, Output, TrainingStep, tensors_of
 from sfic_bench.nn.fused import ReducedStage2
 
-Output = Tensor | tuple[Tensor, ...]
-"""What a network returns."""
+__all__ = ["Output", "Ready", "Unavailable", "eager", "tensors_of"]
+
+T = TypeVar("T")
 
 
 class Unavailable(Exception):
@@ -34,49 +37,42 @@ class Ready:
         peak_bytes: memory that set-up has measured, under `sfic_bench.measure.memory.DEFINITIONS`, and empty if it
             cannot be known; ``None`` if it is to be measured during a call.
         runtime: name and version of what runs the network if that is not torch, its device and number of threads.
+        parts: what ``run`` does in a training step, part by part, by name; empty if it can only be called whole.
     """
 
     run: Callable[[], Output]
     setup_s: float = 0.0
     peak_bytes: Mapping[str, int] | None = None
     runtime: str = ""
-
-
-def tensors_of(result: Output) -> tuple[Tensor, ...]:
-    """The tensors of a network's result, without those that have no elements."""
-    return tuple(t for t in ((result,) if isinstance(result, Tensor) else result) if t.numel())
+    parts: Mapping[str, Callable[[], object]] = field(default_factory=dict)
 
 
 def _step(
     model: nn.Module, forward: Callable[..., Output], inputs: tuple[Tensor, ...], training: bool
 ) -> Callable[[], Output]:
-    """A function that does one inference without autograd, or a forward and a backward pass with fresh gradients.
+    """A function that does one inference without autograd, or a `TrainingStep`.
 
-    Parameters and inputs that require a gradient get one; the loss is the mean square of the result.
+    Parameters and inputs that require a gradient get one.
     """
-    leaves = [*model.parameters(), *(x for x in inputs if x.requires_grad)]
+    if training:
+        return TrainingStep(forward, inputs, (*model.parameters(), *(x for x in inputs if x.requires_grad)))
 
     def infer() -> Output:
         with torch.no_grad():
             return forward(*inputs)
 
-    def train() -> Output:
-        for leaf in leaves:
-            leaf.grad = None
-        result = forward(*inputs)
-        tensors = tensors_of(result)
-        # The mean is over all elements together, so that S and F weigh as much as in one tensor that joins them.
-        elements = sum(t.numel() for t in tensors)
-        loss = torch.stack([t.float().square().sum() for t in tensors]).sum() / elements
-        loss.backward()  # type: ignore[no-untyped-call]
-        return tuple(t.detach() for t in tensors)
+    return infer
 
-    return train if training else infer
+
+def _parts(step: Callable[[], Output]) -> dict[str, Callable[[], object]]:
+    """The parts of what `_step` has made; none of an inference."""
+    return {FORWARD: step.forward, BACKWARD: step.backward} if isinstance(step, TrainingStep) else {}
 
 
 def eager(model: nn.Module, inputs: tuple[Tensor, ...], training: bool) -> Ready:
     """Run the network operation by operation."""
-    return Ready(run=_step(model, model, inputs, training))
+    step = _step(model, model, inputs, training)
+    return Ready(run=step, parts=_parts(step))
 
 
 RECOMPILES = 4096
@@ -112,12 +108,18 @@ def _compiled_in(mode: str = "default", *, freezing: bool = False) -> Maker:
         compiled_model = torch.compile(model, fullgraph=True, dynamic=False, options=options)
         step = _step(model, compiled_model, inputs, training)
 
-        def marked_step() -> Output:
-            """Tell torch's own graphs first that the last result is no longer needed and may be overwritten."""
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-            return step()
+        def marked(call: Callable[[], T]) -> Callable[[], T]:
+            """``call``, which tells torch's own graphs first that their last result may be overwritten."""
 
-        run = marked_step if captures else step
+            def marked_call() -> T:
+                torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+                return call()
+
+            return marked_call
+
+        run, parts = (marked(step) if captures else step), _parts(step)
+        if captures and parts:
+            parts[FORWARD] = marked(parts[FORWARD])
         start = time.perf_counter()
         limits = {"recompile_limit": RECOMPILES, "accumulated_recompile_limit": RECOMPILES}
         try:
@@ -131,7 +133,8 @@ def _compiled_in(mode: str = "default", *, freezing: bool = False) -> Maker:
             # The network itself has run before, so that any error of the compiler is the path's failure.
             raise Unavailable(f"torch.compile failed: {explained(error)}") from error
         # torch's own graphs share one pool, so that the memory of each depends on the graphs before it.
-        return Ready(run=run, setup_s=time.perf_counter() - start, peak_bytes={} if captures else None)
+        setup_s = time.perf_counter() - start
+        return Ready(run=run, setup_s=setup_s, peak_bytes={} if captures else None, parts=parts)
 
     return make
 

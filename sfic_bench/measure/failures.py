@@ -29,6 +29,11 @@ def explained(error: BaseException) -> str:
     return out_of_memory(error) or f"{type(error).__name__}: {first_line(error)}"
 
 
+def is_lack_of_memory(reason: str) -> bool:
+    """Whether the ``reason`` of a row without a time is a lack of memory, found in a call or foreseen."""
+    return reason.startswith("out of memory") or "of memory are needed" in reason
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """``error``, the error that it was raised from or during, and so on."""
     seen: set[int] = set()

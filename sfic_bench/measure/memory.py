@@ -1,13 +1,14 @@
 """Memory of networks and of calls, in bytes, each figure under one of the `DEFINITIONS`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from sfic_bench.measure.clock import Action
+from sfic_bench.measure.training_step import moments_bytes
 
 DEFINITIONS: Mapping[str, str] = {
     "parameters": "parameters and buffers of the network",
@@ -16,6 +17,8 @@ DEFINITIONS: Mapping[str, str] = {
     "peak_reserved": "the most that torch's allocator had taken from the CUDA device, for whatever use",
     "graph_pool": "what capturing one CUDA graph has taken from the device and keeps for replay; not known for "
     "torch.compile's own graphs, which share one pool",
+    "total": "the most that a call has at once: parameters, buffers, inputs and what is allocated meanwhile; a "
+    "training step also has gradients and Adam's two moments, and ends with the step of Adam",
     "process_rss": "the most memory that the whole process had resident during one call",
 }
 """What each figure means, by the name under which it is stored."""
@@ -23,14 +26,19 @@ DEFINITIONS: Mapping[str, str] = {
 
 def lack_of_memory(needed: int, device: torch.device) -> str:
     """Why ``needed`` bytes cannot be had on ``device``; ``""`` if they can."""
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_memory()
+    free = free_memory(device)
     if free is None or needed <= free:
         return ""
     return f"at least {needed / 1e9:,.1f} GB of memory are needed, and {free / 1e9:,.1f} GB are free"
 
 
-def _free_memory() -> int | None:
-    """Bytes that this process can still get from the system and its control group; ``None`` if that is not known."""
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be had on ``device``; ``None`` if that is not known.
+
+    On a CPU it is what this process can still get from the system and its control group.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
     limits = []
     try:
         meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
@@ -43,24 +51,65 @@ def _free_memory() -> int | None:
     return min(limits, default=None)
 
 
+def device_memory(device: torch.device) -> int | None:
+    """Bytes that ``device`` has in all, or that a control group leaves of a CPU's; ``None`` if that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    limits = []
+    try:
+        meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
+        limits.append(1024 * int(meminfo.partition("MemTotal:")[2].split()[0]))
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    except (OSError, ValueError, IndexError):
+        pass  # another system, or no limit
+    return min(limits, default=None)
+
+
 def held(model: nn.Module) -> int:
     """Bytes of the parameters and buffers of ``model``."""
     return sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
 
 
+def total_of(run: Action, model: nn.Module, inputs: Sequence[Tensor], optimiser: torch.optim.Optimizer | None) -> int:
+    """The figure ``total`` of the `DEFINITIONS`, of a call of ``run``; an ``optimiser`` makes it a training step's.
+
+    The optimiser has made a step before, so that its moments exist.
+    """
+    device = inputs[0].device
+    if optimiser is None:
+        call, moments = run, 0
+    else:
+        moments = moments_bytes(optimiser)
+        for leaf in (*model.parameters(), *inputs):
+            leaf.grad = None  # so that the step's own gradients are seen as allocated
+
+        def call() -> None:
+            run()
+            optimiser.step()
+
+    return held(model) + sum(x.nbytes for x in inputs) + moments + allocated_peak(call, device)
+
+
 def peak_of(run: Action, device: torch.device) -> dict[str, int]:
     """Peaks during one call of ``run``, under all `DEFINITIONS` that can be measured on ``device``."""
+    if device.type == "cuda":
+        return {
+            "peak_allocated": allocated_peak(run, device),
+            "peak_reserved": torch.cuda.max_memory_reserved(device),
+        }
+    rss = _peak_rss(run)
+    return {"peak_allocated": allocated_peak(run, device)} | ({} if rss is None else {"process_rss": rss})
+
+
+def allocated_peak(run: Action, device: torch.device) -> int:
+    """The most bytes that torch's allocator had given out at once during one call, above what was held before."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
         run()
         torch.cuda.synchronize(device)
-        return {
-            "peak_allocated": torch.cuda.max_memory_allocated(device) - before,
-            "peak_reserved": torch.cuda.max_memory_reserved(device),
-        }
-    rss = _peak_rss(run)
+        return torch.cuda.max_memory_allocated(device) - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         run()
     assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
@@ -69,7 +118,7 @@ def peak_of(run: Action, device: torch.device) -> dict[str, int]:
         if event.name() == "[memory]":
             allocated += event.nbytes()
             peak = max(peak, allocated)
-    return {"peak_allocated": peak} | ({} if rss is None else {"process_rss": rss})
+    return peak
 
 
 def _peak_rss(run: Action) -> int | None:

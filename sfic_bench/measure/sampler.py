@@ -39,13 +39,27 @@ class Stop:
     min_rounds: int = 10
     max_rounds: int = 200
 
+    @classmethod
+    def after(cls, max_seconds: float, rounds: int) -> "Stop":
+        """Stop after ``max_seconds``, or once intervals are narrow and there are ``rounds``."""
+        return cls(max_seconds=max_seconds, min_rounds=rounds, max_rounds=max(rounds, cls().max_rounds))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contender:
-    """``run``, which is timed, and ``before``, which is called untimed before each call of ``run``."""
+    """What is called and timed.
+
+    Attributes:
+        run: the call.
+        before: is called untimed before each call.
+        parts: what ``run`` does, part by part, by name; if there are any, they are called instead and timed each.
+        after: what follows each call and is timed by itself, by name; it is no part of the call's time.
+    """
 
     run: Action
     before: Action | None = None
+    parts: Mapping[str, Action] = field(default_factory=dict)
+    after: Mapping[str, Action] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +67,14 @@ class Sampled:
     """The result of sampling.
 
     Attributes:
+        laps: milliseconds of each part of a contender's calls and of what follows them, by contender and name.
         readings: of the device during each sample, if there was a monitor.
         dropped: contenders that failed, for lack of memory or otherwise, and the reason; they have no samples.
         warmup_rounds: rounds before the first sample.
     """
 
     samples: Samples
+    laps: Mapping[str, Samples] = field(default_factory=dict)
     readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     warmup_rounds: int
@@ -98,7 +114,7 @@ def sample(
     except KeyboardInterrupt:
         stopped_by = "interrupt"
     return Sampled(
-        samples=rounds.samples, readings=rounds.readings, dropped=rounds.dropped,
+        samples=rounds.samples, laps=rounds.laps, readings=rounds.readings, dropped=rounds.dropped,
         warmup_rounds=warmup, stopped_by=stopped_by,
     )  # fmt: skip
 
@@ -126,21 +142,31 @@ class _Rounds:
 
     def forget(self) -> None:
         """Discard all samples and readings."""
+        self.laps: dict[str, dict[str, list[float]]] = {
+            name: {lap: [] for lap in (*contender.parts, *contender.after)}
+            for name, contender in self.contenders.items()
+        }
         self.samples: dict[str, list[float]] = {name: [] for name in self.contenders}
         self.readings: dict[str, list[Reading]] = {name: [] for name in self.contenders if self.monitor}
 
     def take(self) -> None:
         """Run one round; if Ctrl-C interrupts it, none of its times is kept."""
         times: dict[str, float] = {}
+        laps: dict[str, list[float]] = {}
         readings: dict[str, list[Reading]] = {name: [] for name in self.contenders}
         for name in list(self.contenders)[:: -1 if _rounds(self.samples) % 2 else 1]:
             contender = self.contenders[name]
             try:
-                times[name] = self.clock.time_ms(contender.run, contender.before, self._reader(readings[name]))
+                calls = [*(contender.parts.values() or (contender.run,)), *contender.after.values()]
+                ms = self.clock.laps_ms(calls, contender.before, self._reader(readings[name]))
+                times[name] = sum(ms[: len(calls) - len(contender.after)])
+                laps[name] = ms if contender.parts else ms[1:]
             except (RuntimeError, MemoryError) as error:  # what devices and their libraries raise
                 self._drop(name, explained(error))
-        for name, ms in times.items():
-            self.samples[name].append(ms)
+        for name, time in times.items():
+            self.samples[name].append(time)
+            for own, lap in zip(self.laps[name].values(), laps[name], strict=True):
+                own.append(lap)
             if name in self.readings:
                 self.readings[name] += readings[name]
 
@@ -151,7 +177,7 @@ class _Rounds:
 
     def _drop(self, name: str, reason: str) -> None:
         self.dropped[name] = reason
-        for by_name in (self.contenders, self.samples, self.readings):
+        for by_name in (self.contenders, self.samples, self.laps, self.readings):
             by_name.pop(name, None)
 
     def settled(self, until_s: float) -> bool:

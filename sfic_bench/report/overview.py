@@ -10,7 +10,8 @@ from sfic_bench.networks.variant import Variant
 from sfic_bench.paper import CountedNetwork, accuracy_cells, audit, cost_cells, printed_at, variants_needed
 from sfic_bench.report.cells import bounds, shape
 from sfic_bench.report.cost_tables import DEFAULT, Counted, CountedLayer
-from sfic_bench.report.timing_tables import compared, describe
+from sfic_bench.report.timed import compared
+from sfic_bench.report.timing_tables import describe
 from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.cost import CostRow
 from sfic_bench.results.fields import label
@@ -87,7 +88,7 @@ def times(files: Sequence[ResultFile]) -> pd.DataFrame:
             "line": line,
         }
         for file, where, timing in _timed(files)
-        for line in compared(timing.rows)
+        for line in compared(timing)
     ]
     return _told_apart(pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))) if rows else pd.DataFrame()
 

@@ -83,6 +83,7 @@ class TimingRowV1(Timed, frozen=True, kw_only=True):
             self,
             TimingRow,
             layout=_layout(self.channels_last),
+            batch_size=None,  # all rows of a file had the same, which the conditions have now
             latency_ms=None if times is None else times.upgraded(),
             ratio_to_vanilla=None if self.ratio_to_vanilla is None else self.ratio_to_vanilla.upgraded(),
             samples_ms=[] if times is None else times.samples,

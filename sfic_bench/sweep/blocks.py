@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from sfic_bench.choices import OnUnsupported, TableNumber
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.measure.conditions import Conditions, Device
+from sfic_bench.measure.conditions import Conditions, Device, parse_bytes
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.grid import Grid, grid_of
@@ -105,19 +105,23 @@ class TimingKeys(GridBlock, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Time and memory; the other keys are those of `Conditions`."""
 
     path: str | list[str] = msgspec.field(default_factory=lambda: ["reference", "fused"])
+    batch_size: int | list[int] | Literal["auto"] = Conditions().batch_size
     max_seconds: Annotated[float, Meta(gt=0)] = Stop().max_seconds
+    rounds: Annotated[int, Meta(ge=1)] = Stop().min_rounds
+    memory_limit: str | None = None
 
     def jobs(self, folder: Path) -> Iterator[TimingJob]:
         paths = _listed(self.path)
         for name in paths:
             if name not in EXECUTION_PATHS:
                 raise UnknownName("execution path", name, EXECUTION_PATHS)
-        grid = self.grid(folder)
+        grid, limit = self.grid(folder), None if self.memory_limit is None else parse_bytes(self.memory_limit)
         forms = Counter(network.backbone for network in grid)
         for network, combination in itertools.product(grid, list(self.combinations(CONDITIONS))):
             if network.is_vanilla and forms[network.backbone] > 1:
                 continue  # it is timed beside each of its SFIC forms
-            conditions = msgspec.convert(combination, Conditions)
+            finds = combination["batch_size"] == "auto"
+            conditions = msgspec.convert(combination | ({"batch_size": 1} if finds else {}), Conditions)
             on_gpu = conditions.device is Device.CUDA
             if on_gpu and self.gpus is not None and (self.gpus < 1 or self.gpus % 1):
                 raise InvalidValue(f"a latency cell shares no GPU: gpus must be a whole number, got {self.gpus:g}")
@@ -127,7 +131,8 @@ class TimingKeys(GridBlock, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 )
             for needs in self.needs(1 if on_gpu else None, 1 if on_gpu else 0):
                 yield TimingJob(
-                    network=network, conditions=conditions, paths=paths, max_seconds=self.max_seconds, needs=needs,
+                    network=network, conditions=conditions, paths=paths, max_seconds=self.max_seconds,
+                    rounds=self.rounds, memory_limit=limit, finds_batch_sizes=finds, needs=needs,
                     files=_sources(network.backbone),
                 )  # fmt: skip
 
@@ -243,7 +248,7 @@ def _with_axes(keys: type[Block], declaration: type, axes: Iterable[str], *, opt
 
 BLOCKS: Mapping[str, type[Block]] = {
     "cost": CostBlock,
-    "latency": _with_axes(TimingKeys, Conditions, CONDITIONS),
+    "latency": _with_axes(TimingKeys, Conditions, (name for name in CONDITIONS if name != "batch_size")),
     "accuracy": _with_axes(TrainKeys, Recipe, RECIPE, optional=True),
     "table": _with_axes(TableKeys, Recipe, RECIPE, optional=True),
 }

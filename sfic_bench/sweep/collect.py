@@ -76,8 +76,10 @@ def _times(timed: Iterable[TimedJob]) -> Iterator[TimingResult]:
     """Times of the same machine and conditions together; each family names its network and node."""
     groups: dict[bytes, list[TimedJob]] = {}
     for job, result, record in timed:
-        families = [structs.replace(f, name=str(job.network), node=record.host) for f in result.families]
-        named = structs.replace(result, families=families)
+        name = str(job.network)
+        families = [structs.replace(f, name=name, node=record.host) for f in result.families]
+        curves = [structs.replace(curve, name=name) for curve in result.curves]
+        named = structs.replace(result, families=families, curves=curves)
         groups.setdefault(_machine_and_conditions(result), []).append((job, named, record))
     for group in groups.values():
         result = merged([result for _, result, _ in group])
@@ -88,7 +90,7 @@ def _times(timed: Iterable[TimedJob]) -> Iterator[TimingResult]:
 def _machine_and_conditions(result: TimingResult) -> bytes:
     e = result.environment
     machine = (e.processor, e.threads, e.cuda, e.driver, e.machine, e.onednn_max_cpu_isa)
-    return msgspec.json.encode([machine, result.conditions])
+    return msgspec.json.encode([machine, result.conditions, bool(result.curves)])
 
 
 def _accuracies(scored: Sequence[ScoredJob], store: Store) -> Iterator[AccuracyResult]:

@@ -46,6 +46,9 @@ itself is wrong by 3%.
 NEGLIGIBLE = 1e-6
 """A gradient with less than this share of the norm of all may be 0, as that of a bias in front of a BatchNorm."""
 
+CHECKED_TOGETHER = 16
+"""Images that an eager inference takes at once for a check."""
+
 INPUT = "input "
 """The beginning of the names of inputs' gradients, before their number; no parameter's name has a space."""
 
@@ -162,7 +165,14 @@ def run_eagerly(form: Form, conditions: Conditions, dtype: NumberFormat) -> Call
 
 def _call_eagerly(form: Form, conditions: Conditions, dtype: torch.dtype) -> CallResult:
     placed = form.placed(torch.device(conditions.device), dtype)
-    return call_once(eager(placed.module, placed.inputs, conditions.training).run, placed, conditions.training)
+    if conditions.training:  # BatchNorms tie the images of a batch together
+        return call_once(eager(placed.module, placed.inputs, True).run, placed, True)
+    # Few images at a time, so that the check takes little more memory than what is checked.
+    slices = [
+        call_once(eager(placed.module, images, False).run, placed, False).outputs
+        for images in zip(*(torch.split(x, CHECKED_TOGETHER) for x in placed.inputs), strict=True)
+    ]
+    return CallResult(outputs=tuple(map(torch.cat, zip(*slices, strict=True))), gradients={})
 
 
 def _errors(result: CallResult, expected: CallResult) -> Errors:

@@ -1,11 +1,13 @@
 """`Machine`: what a measurement needs to know of the machine, and to do with it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from msgspec import structs
+from torch import nn
 
 from sfic_bench.measure.clock import Clock, CpuClock, CudaClock, l2_flush
 from sfic_bench.measure.conditions import Conditions, Device
@@ -13,7 +15,16 @@ from sfic_bench.measure.devices import DTYPES, cuda_libraries, missing
 from sfic_bench.measure.monitor import NoMonitor, NvmlMonitor
 from sfic_bench.measure.peak import Peak
 from sfic_bench.measure.roofline import measure_peak
+from sfic_bench.measure.sampler import Contender
 from sfic_bench.results.environment import Environment, environment, version_of
+from sfic_bench.results.timing import TimingRow
+
+
+class CallRecorder(Protocol):
+    """Something that watches one call of each row that is ready and right."""
+
+    def record(self, row: TimingRow, contender: Contender, model: nn.Module | None) -> None:
+        """Call ``contender`` once and keep what was seen; ``model`` is what runs module by module, if it does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +36,8 @@ class Machine:
         peak: the machine's measured peak rates; without them rows have no floors.
         flush: overwrites the L2 cache; ``None`` on a CPU.
         monitor: reads the device; ``None`` if that is not possible, and ``unwatched`` says why.
+        recorders: what else is done with each row's call, such as tracing it, before it is timed.
+        memory_limit: bytes that a call may take, if they are fewer than the device has.
     """
 
     clock: Clock
@@ -32,6 +45,8 @@ class Machine:
     flush: Callable[[], object] | None = None
     monitor: NvmlMonitor | None = None
     unwatched: str = ""
+    recorders: Sequence[CallRecorder] = ()
+    memory_limit: int | None = None
 
     @classmethod
     def for_conditions(cls, conditions: Conditions) -> "Machine":

@@ -1,5 +1,6 @@
 """How a network becomes what is timed: it is drawn, fused, placed, made ready on an execution path, and checked."""
 
+import dataclasses
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -12,12 +13,13 @@ from sfic_bench.choices import Kernels
 from sfic_bench.counting import Cost, count
 from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.devices import DTYPES, missing
-from sfic_bench.measure.execution import Ready, Unavailable
+from sfic_bench.measure.execution import Unavailable
 from sfic_bench.measure.failures import explained
 from sfic_bench.measure.limit import TimeLimit
-from sfic_bench.measure.memory import held, lack_of_memory, peak_of
+from sfic_bench.measure.memory import held, lack_of_memory, peak_of, total_of
 from sfic_bench.measure.paths import EXECUTION_PATHS, ExecutionPath
 from sfic_bench.measure.sampler import Contender
+from sfic_bench.measure.training_step import OPTIMISER, stepping_adam
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.results.fields import finite
 from sfic_bench.results.timing import TimingRow
@@ -42,17 +44,25 @@ class Entry:
 
 
 def entries(
-    network: Variant | Stage2Layer, paths: Sequence[str], conditions: Conditions, machine: Machine, check_seconds: float
+    network: Variant | Stage2Layer,
+    paths: Sequence[str],
+    conditions: Conditions,
+    machine: Machine,
+    check_seconds: float,
+    *,
+    of_curve: bool = False,
 ) -> list[Entry]:
     """An entry for every path of ``network`` in every layout of ``conditions``, and two for a CUDA graph.
 
     CUDA graphs are timed with a flushed and with a warm L2 cache. The reference and the eager paths may run for
-    ``check_seconds`` in all; what is not checked by then is unavailable.
+    ``check_seconds`` in all; what is not checked by then is unavailable. Rows ``of_curve`` have their batch size.
 
     Raises:
         InvalidValue: if no training step is possible on so small an input.
     """
     rows = [_new_row(network, path, layout) for path in paths for layout in conditions.layout.timed_layouts]
+    if of_curve:
+        rows = [replace(row, batch_size=conditions.batch_size) for row in rows]
     lack = missing(conditions)
     if lack := lack or lack_of_memory(forms.least_bytes(network, conditions), torch.device(conditions.device)):
         return [Entry(row=replace(row, reason=lack)) for row in rows]
@@ -62,12 +72,12 @@ def entries(
         return [Entry(row=replace(row, reason=_reason(error))) for row in rows]
     prepared: list[Entry] = []
     for row in rows:
-        ready = None
+        contender = None
         try:
-            row, ready = checked.ready(row)
+            row, contender = checked.ready(row)
         except FAILURES as error:
             row = replace(row, reason=_reason(error))
-        prepared += _with_caches(row, ready, conditions, machine)
+        prepared += _with_caches(row, contender, conditions, machine)
     del checked
     gc.collect()
     return prepared
@@ -87,13 +97,16 @@ def _new_row(network: Variant | Stage2Layer, path: str, layout: MemoryLayout) ->
     return replace(row, layer="stage2", channels=network.channels, kernel_size=network.kernel_size)
 
 
-def _with_caches(row: TimingRow, ready: Ready | None, conditions: Conditions, machine: Machine) -> Iterator[Entry]:
+def _with_caches(
+    row: TimingRow, contender: Contender | None, conditions: Conditions, machine: Machine
+) -> Iterator[Entry]:
     flush = machine.flush
     twice = flush is not None and row.path == "cuda-graph"
     for flushed in (True, False) if twice else (conditions.flush_l2,):
-        contender = None if ready is None else Contender(run=ready.run, before=flush if flushed else None)
+        before = flush if flushed else None
+        own = None if contender is None else dataclasses.replace(contender, before=before)
         l2 = None if flush is None else "flushed" if flushed else "warm"
-        yield Entry(row=replace(row, l2=l2), contender=contender)
+        yield Entry(row=replace(row, l2=l2), contender=own)
 
 
 class _CheckedForms:
@@ -123,7 +136,7 @@ class _CheckedForms:
             self._forms[key] = form, cost, complaint
         return self._forms[key]
 
-    def ready(self, row: TimingRow) -> tuple[TimingRow, Ready | None]:
+    def ready(self, row: TimingRow) -> tuple[TimingRow, Contender | None]:
         """``row`` with all figures but its times, and its path made ready; ``None`` if the path is wrong."""
         training, device = self.conditions.training, torch.device(self.conditions.device)
         dtype = DTYPES[self.conditions.dtype]
@@ -145,7 +158,17 @@ class _CheckedForms:
         if complaint := complaint or self.truth.complaint(errors, path.tolerance):
             return replace(row, status="wrong", reason=complaint), None
         peaks = {"parameters": held(placed.module), **peak_of(ready.run, device)}
+        optimiser = stepping_adam(placed.module) if training else None
         if ready.peak_bytes is not None:  # the call itself allocates nothing, its graph has it all
             peaks.pop("peak_allocated", None)
             peaks |= ready.peak_bytes
-        return replace(row, peak_bytes=peaks), ready
+        elif optimiser is not None:
+            peaks["total"] = total_of(ready.run, placed.module, placed.inputs, optimiser)
+        elif not training:
+            peaks["total"] = peaks["parameters"] + sum(x.nbytes for x in placed.inputs) + peaks["peak_allocated"]
+        after = {} if optimiser is None else {OPTIMISER: optimiser.step}
+        contender = Contender(run=ready.run, parts=ready.parts, after=after)
+        row = replace(row, peak_bytes=peaks)
+        for recorder in self.machine.recorders:
+            recorder.record(row, contender, placed.module if path.is_eager else None)
+        return row, contender

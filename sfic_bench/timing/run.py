@@ -13,11 +13,13 @@ from sfic_bench.measure.devices import cuda_libraries
 from sfic_bench.measure.monitor import energy_per_call_j
 from sfic_bench.measure.sampler import Sampled, Samples, Stop, sample
 from sfic_bench.networks.variant import Stage2Layer, Variant
-from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow
+from sfic_bench.results.timing import Best, Family, TimingResult, TimingRow, throughput
 from sfic_bench.statistics.interval import Interval
 from sfic_bench.statistics.intervals import median_of, paired_ratio, relative_width
+from sfic_bench.statistics.percentiles import percentile
 from sfic_bench.timing.machine import Machine
-from sfic_bench.timing.prepare import entries
+from sfic_bench.timing.parts import step_parts
+from sfic_bench.timing.prepare import Entry, entries
 
 AGAIN = "again"
 """The contender that is vanilla a second time."""
@@ -40,43 +42,71 @@ def measure(
     Raises:
         InvalidValue: for an input that is too small.
     """
-    by_name: dict[str, list[Variant | Stage2Layer]] = {}
-    for network in networks:
-        by_name.setdefault(network.name, []).append(network)
-    result = TimingResult(
-        environment=machine.environment(conditions), conditions=conditions, peak=machine.peak,
-        unwatched=machine.unwatched, families=[], rows=[],
-    )  # fmt: skip
-    for members in by_name.values():
-        if isinstance(members[0], Variant):
-            # An input that is too small is an error here, before anything is built.
-            list(api.costs([members[0]], input_size=conditions.input_size))
-        try:
-            with cuda_libraries(conditions.dtype):
-                family, rows = _FamilyRun(members, paths, conditions, machine, stop, check_seconds).measured()
-        finally:
-            if any(path.startswith("compiled") for path in paths):  # compiled networks hold memory
-                torch.compiler.reset()
+    result = nothing_yet(conditions, machine)
+    for members in families_of(networks, conditions):
+        family, rows = time_family(members, paths, conditions, machine, stop, check_seconds)
         result = replace(result, families=[*result.families, family], rows=[*result.rows, *rows])
         yield result
         if family.stopped_by == "interrupt":
             return
 
 
+def nothing_yet(conditions: Conditions, machine: Machine) -> TimingResult:
+    """A result without rows."""
+    return TimingResult(
+        environment=machine.environment(conditions), conditions=conditions, peak=machine.peak,
+        unwatched=machine.unwatched, families=[], rows=[],
+    )  # fmt: skip
+
+
+def families_of(
+    networks: Iterable[Variant | Stage2Layer], conditions: Conditions
+) -> Iterator[list[Variant | Stage2Layer]]:
+    """``networks`` by name, each family when it is asked for.
+
+    Raises:
+        InvalidValue: for an input that is too small, before anything is built.
+    """
+    by_name: dict[str, list[Variant | Stage2Layer]] = {}
+    for network in networks:
+        by_name.setdefault(network.name, []).append(network)
+    for members in by_name.values():
+        if isinstance(members[0], Variant):
+            list(api.costs([members[0]], input_size=conditions.input_size))
+        yield members
+
+
+def time_family(
+    members: Sequence[Variant | Stage2Layer],
+    paths: Sequence[str],
+    conditions: Conditions,
+    machine: Machine,
+    stop: Stop,
+    check_seconds: float,
+    *,
+    of_curve: bool = False,
+) -> tuple[Family, list[TimingRow]]:
+    """Time one family; rows ``of_curve`` have their batch size."""
+    try:
+        with cuda_libraries(conditions.dtype):
+            prepared = [
+                entry
+                for member in members
+                for entry in entries(member, paths, conditions, machine, check_seconds, of_curve=of_curve)
+            ]
+            return _FamilyRun(members[0].name, prepared, conditions, machine, stop).measured(of_curve)
+    finally:
+        if any(path.startswith("compiled") for path in paths):  # compiled networks hold memory
+            torch.compiler.reset()
+
+
 class _FamilyRun:
     """One family: its rows, and the contenders that are ready for some of them, both by a name that they share."""
 
     def __init__(
-        self,
-        members: Sequence[Variant | Stage2Layer],
-        paths: Sequence[str],
-        conditions: Conditions,
-        machine: Machine,
-        stop: Stop,
-        check_seconds: float,
+        self, name: str, prepared: Sequence[Entry], conditions: Conditions, machine: Machine, stop: Stop
     ) -> None:
-        self.name, self.conditions, self.machine, self.stop = members[0].name, conditions, machine, stop
-        prepared = [entry for member in members for entry in entries(member, paths, conditions, machine, check_seconds)]
+        self.name, self.conditions, self.machine, self.stop = name, conditions, machine, stop
         self.rows = {str(i): entry.row for i, entry in enumerate(prepared)}
         self.contenders = {str(i): e.contender for i, e in enumerate(prepared) if e.contender is not None}
         self.energies: dict[int, float | None] = {}
@@ -84,7 +114,7 @@ class _FamilyRun:
         self.vanilla = {name: vanilla.get(row.vanilla_key) for name, row in self.rows.items()}
         """The contender that each row is compared with: vanilla on the same path and in the same layout."""
 
-    def measured(self) -> tuple[Family, list[TimingRow]]:
+    def measured(self, of_curve: bool) -> tuple[Family, list[TimingRow]]:
         baseline = next((name for name in self.contenders if self.rows[name].is_vanilla), None)
         again = {} if baseline is None else {AGAIN: self.contenders[baseline]}
         read = None if self.machine.monitor is None else self.machine.monitor.read
@@ -101,6 +131,7 @@ class _FamilyRun:
         family = Family(
             name=self.name, rounds=sampled.rounds, stopped_by=sampled.stopped_by, vanilla_against_itself=noise,
             best=list(_best(rows, self.conditions.flush_l2)),
+            batch_size=self.conditions.batch_size if of_curve else None,
         )  # fmt: skip
         return family, rows
 
@@ -123,8 +154,12 @@ class _FamilyRun:
             vanilla, ratio = self.vanilla[name], None
             if vanilla is not None and vanilla in sampled.samples and not row.is_vanilla:
                 ratio = paired_ratio(times, sampled.samples[vanilla])
+            latency = median_of(times)
             self.rows[name] = replace(
-                row, status="ok", reason="", samples_ms=list(times), latency_ms=median_of(times),
+                row, status="ok", reason="", samples_ms=list(times), latency_ms=latency,
+                p90_ms=percentile(times, 90).interval, p99_ms=percentile(times, 99).interval,
+                images_per_s=throughput(latency, self.conditions.batch_size),
+                parts=step_parts(sampled.laps[name], sampled.laps.get(vanilla or "") if ratio else None),
                 ratio_to_vanilla=ratio, fewer_macs_but_slower=self._is_slower(row, vanilla, ratio),
                 energy_per_image_j=self._energy(name),
                 sm_clock_mhz=[r.sm_clock_mhz for r in readings], throttled=[list(r.throttled) for r in readings],
@@ -165,7 +200,8 @@ def _best(rows: Sequence[TimingRow], flushed: bool) -> Iterator[Best]:
         yield Best(
             backbone=row.backbone, alpha=row.alpha, beta=row.beta,
             layer=row.layer, channels=row.channels, kernel_size=row.kernel_size,
-            path=row.path, layout=row.layout, vanilla_path=vanilla.path, vanilla_layout=vanilla.layout,
+            path=row.path, layout=row.layout, batch_size=row.batch_size,
+            vanilla_path=vanilla.path, vanilla_layout=vanilla.layout,
             ratio_to_vanilla=paired_ratio(row.samples_ms, vanilla.samples_ms),
             macs_to_vanilla=row.macs / vanilla.macs if row.macs and vanilla.macs else None,
         )  # fmt: skip

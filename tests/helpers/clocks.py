@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
+from sfic_bench.measure.clock import Clock
 from sfic_bench.measure.sampler import Contender
 
 
-class FakeClock:
+class FakeClock(Clock):
     """A clock on which each call takes the time that its contender returns."""
 
     def __init__(self) -> None:
@@ -16,20 +17,20 @@ class FakeClock:
     def now_s(self) -> float:
         return self.seconds
 
-    def time_ms(
+    def laps_ms(
         self,
-        run: Callable[[], object],
+        runs: Sequence[Callable[[], object]],
         before: Callable[[], object] | None = None,
         meanwhile: Callable[[], object] | None = None,
-    ) -> float:
+    ) -> list[float]:
         if before is not None:
             before()
-        name, ms = cast(tuple[str, float], run())  # contenders from `takes` return their name and time
+        laps = [cast(tuple[str, float], run()) for run in runs]  # contenders from `takes` return their name and time
         if meanwhile is not None:
             meanwhile()
-        self.order.append(name)
-        self.seconds += ms / 1e3
-        return ms
+        self.order += [name for name, _ in laps]
+        self.seconds += sum(ms for _, ms in laps) / 1e3
+        return [ms for _, ms in laps]
 
 
 def takes(name: str, *times: float) -> Contender:

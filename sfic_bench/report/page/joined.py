@@ -13,7 +13,7 @@ from sfic_bench.report.columns import INTERVAL, Cells, tabulated
 from sfic_bench.report.cost_tables import DEFAULT, Counted
 from sfic_bench.report.page.charts import pareto
 from sfic_bench.report.page.section import Charts, Section
-from sfic_bench.report.timing_tables import Compared
+from sfic_bench.report.timed import Compared
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.units import format_ratio
 
