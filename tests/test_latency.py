@@ -1,5 +1,7 @@
 """The commands `sfic-bench latency` and `sfic-bench stage2`."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -25,6 +27,22 @@ def test_command_line() -> None:
     assert document["families"][0]["vanilla_against_itself"]["estimate"] > 0
     assert document["families"][0]["best"][0]["alpha"] == 0.5
     assert document["peak"]["macs_per_s"] > 0 and row["floor_ms"] > 0
+
+
+def test_training_steps_over_batch_sizes_as_a_line_each(tmp_path: Path) -> None:
+    layer = ("stage2", "--channels", "8", "--size", "8", "--kernel", "1", "--alpha", "0.5", "--beta", "0.5")
+    how = ("--training", "--batch-size", "4,2,4", "--path", "fused", "--max-seconds", "3", "--rounds", "40")
+    traces = tmp_path / "traces"
+    status, out, err = run_command(*layer, *how, "--memory-limit", "1MB", "--format", "csv", "--profile", str(traces))
+    assert status == 0, err
+    lines = list(csv.DictReader(io.StringIO(out)))
+    assert [(line["batch_size"], line["alpha"]) for line in lines] == [("2", ""), ("2", "0.5"), ("4", ""), ("4", "0.5")]
+    for line in lines:
+        whole = sum(float(line[f"parts_{part}_ms"]) for part in ("forward", "backward", "optimiser"))
+        assert float(line["parts_whole step_ms"]) == pytest.approx(whole, rel=0.5)
+        assert float(line["images_per_s"]) > 0 and float(line["peak_bytes_total"]) > 0
+    names = {path.name for path in traces.iterdir()}
+    assert names == {f"stage2-8ch-1x1{form}-fused-batch-{b}.json" for form in ("", "-a0.5-b0.5") for b in (2, 4)}
 
 
 def test_one_layer_from_the_command_line() -> None:
@@ -88,6 +106,11 @@ main()
         (["--dtype", "int8"], "'int8' is not one of 'fp32', 'tf32', 'fp16', 'bf16'"),
         (["--layout", "channel-last"], "is not one of 'contiguous', 'channels-last', 'both'"),
         (["--batch-size", "0"], "batch size must be at least 1"),
+        (["--batch-size", "1,two"], "--batch-size takes whole numbers separated by commas, such as 1,2,4, or auto"),
+        (["--batch-size", ","], "--batch-size takes whole numbers"),
+        (["--batch-size", "9" * 5000], "--batch-size takes whole numbers"),
+        (["--rounds", "0"], "--rounds must be at least 1"),
+        (["--memory-limit", "8"], "expected a memory such as 8GiB or 80GB, got '8'"),
         (["--max-seconds", "0"], "--max-seconds must be above 0"),
         (["--backbone", "vgg13", "--input-size", "16"], "needs an input of at least 32 pixels"),
     ],

@@ -35,6 +35,8 @@ from sfic_bench.results.read import ResultFile, read
 
 SCREENS = Path(__file__).parent / "screens"
 OLD = Path(__file__).parent / "golden" / "v1"
+NEW = ("scores", "batches")
+"""Files of this version, which lie beside those of older ones."""
 WIDTH = 80
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -46,6 +48,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("compare", "latency.json", "latency-avx2.json", "--ignore", "onednn_max_cpu_isa"),
     "list": ("list",),
 }
+FILES = ("latency", "stage2", "training", "batches", "accuracy", "scores")
 HELP = (
     *("flops", "audit", "latency", "stage2", "compare", "report", "accuracy", "table", "train", "evaluate", "predict"),
     *(
@@ -101,7 +104,7 @@ def tables_of(file: ResultFile) -> list[Table]:
 
 def table_of_file(name: str, width: int = WIDTH) -> str:
     """A file's result as the command that wrote it shows it."""
-    return on_terminal(tables_of(read((OLD if name != "scores" else OLD.parent) / f"{name}.json")), width)
+    return on_terminal(tables_of(read((OLD.parent if name in NEW else OLD) / f"{name}.json")), width)
 
 
 def on_terminal(tables: Sequence[Table], width: int = WIDTH) -> str:
@@ -128,7 +131,7 @@ def screens() -> dict[str, Callable[[], str]]:
         "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
         "deploy": lambda: on_terminal([deployment_table(deployment_result(), HIDDEN)]),
         "predict": scored_files,
-        **{name: partial(table_of_file, name) for name in ("latency", "stage2", "training", "accuracy", "scores")},
+        **{name: partial(table_of_file, name) for name in FILES},
         "help": partial(shown, "--help"),
         **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
     }

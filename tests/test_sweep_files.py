@@ -44,6 +44,16 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
     assert [(c.needs.gpus, c.needs.accelerator_type) for c in on_gpus[:2]] == [(1, "A100"), (1, "H100")]
 
 
+def test_batch_sizes_are_searched_for_in_one_cell(tmp_path: Path) -> None:
+    text = '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbatch_size = {}\nrounds = 36\nmemory_limit = "8GiB"'
+    listed, found = (timing_jobs(tmp_path, text.format(sizes)) for sizes in ("[1, 4]", '"auto"'))
+    assert [(job.conditions.batch_size, job.finds_batch_sizes) for job in listed[:2]] == [(1, False), (4, False)]
+    assert len(listed) == 2 * len(found) and all(job.finds_batch_sizes for job in found)
+    assert {(job.rounds, job.memory_limit) for job in (*listed, *found)} == {(36, 8 * 2**30)}
+    assert "N×256×256" in str(found[0]) and "1×256×256" in str(listed[0])
+    assert found[0].facts() != listed[0].facts()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -63,6 +73,8 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
         ('[[latency]]\nbackbone = "vgg13"\npath = "fast"', "unknown execution path 'fast'"),
         ('[[latency]]\nbackbone = "vgg13"\ndevice = "cuda"\ngpus = 0.5', "shares no GPU"),
         ('[[latency]]\nbackbone = "vgg13"\ncpus = 1', "takes the whole node"),
+        ('[[latency]]\nbackbone = "vgg13"\nmemory_limit = "8"', "expected a memory such as 8GiB"),
+        ('[[latency]]\nbackbone = "vgg13"\nbatch_size = "most"', "batch_size"),
         ('[[accuracy]]\nbackbone = "vgg13"\nlearning_rate = -1', r"\[\[accuracy\]\] 1: learning rate must lie"),
         ('[[accuracy]]\nbackbone = "vgg13"\ndata = ["no.csv"]', "cannot read .*no.csv"),
         ('[[accuracy]]\nbackbone = "vgg13"\ndevice = "cuda"\ndevices = 2\ngpus = 1',

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -126,15 +126,19 @@ def csv_line(row: Struct) -> dict[str, object]:
 
     Lists are only in JSON.
     """
+    return _cells((name, getattr(row, name)) for name in row.__struct_fields__)
+
+
+def _cells(values: Iterable[tuple[str, object]]) -> dict[str, object]:
     line: dict[str, object] = {}
-    for name in row.__struct_fields__:
-        value = getattr(row, name)
+    for name, value in values:
         if isinstance(value, Interval):
             line |= {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
         elif isinstance(value, Struct):
             line |= {f"{name}_{key}": part for key, part in csv_line(value).items()}
         elif isinstance(value, dict):
-            line |= {f"{name}_{key}": part for key, part in value.items() if not isinstance(part, dict)}
+            parts = ((str(key), part) for key, part in value.items() if not isinstance(part, dict))
+            line |= {f"{name}_{key}": part for key, part in _cells(parts).items()}
         elif not isinstance(value, list):
             line[name] = value
     return line

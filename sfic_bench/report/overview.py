@@ -11,7 +11,7 @@ from sfic_bench.paper import CountedNetwork, accuracy_cells, audit, cost_cells, 
 from sfic_bench.report.cells import bounds, shape
 from sfic_bench.report.cost_tables import DEFAULT, Counted, CountedLayer
 from sfic_bench.report.timed import compared
-from sfic_bench.report.timing_tables import describe
+from sfic_bench.report.timing_tables import described
 from sfic_bench.results.audit import AuditRow
 from sfic_bench.results.cost import CostRow
 from sfic_bench.results.fields import label
@@ -26,7 +26,10 @@ DRAWN = 200
 ALL_DRAWN = 20_000
 """Samples that the charts of a page show in all, but for five of each row, so that a browser can open it."""
 
-NUMBERS = ("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb")
+NUMBERS = (
+    *("ms", "ms_low", "ms_high", "ratio", "ratio_low", "ratio_high", "gmacs", "macs_ratio", "peak_mb"),
+    *("batch", "images_s", "images_s_low", "images_s_high", "total_mb"),
+)
 """Columns of `times` that are numbers, also where none is known."""
 
 
@@ -64,12 +67,16 @@ def cost_lines(files: Sequence[ResultFile]) -> Iterator[Counted]:
 def times(files: Sequence[ResultFile]) -> pd.DataFrame:
     """One row for each timed path. Only rows with the same conditions, in the column ``setting``, may be compared.
 
+    ``apart`` are the same conditions without the batch size, and ``of_curve`` says whether a file has several of them.
     The column ``line`` holds the row itself with its vanilla row, for tables.
     """
     rows = [
         {
             "file": file.path.name,
-            "setting": where,
+            "setting": setting(file, timing, line.batch_size),
+            "apart": setting(file, timing, None),
+            "of_curve": len(timing.batch_sizes) > 1,
+            "batch": line.batch_size,
             "backbone": line.row.name,
             "alpha": line.row.alpha,
             "beta": line.row.beta,
@@ -77,43 +84,55 @@ def times(files: Sequence[ResultFile]) -> pd.DataFrame:
             "row": label(line.row.key),
             **interval_values("ms", line.row.latency_ms),
             **interval_values("ratio", line.row.ratio_to_vanilla),
+            **interval_values("images_s", line.images_per_s),
             "interval": bounds(line.row.latency_ms, ".4g"),
+            "images_interval": bounds(line.images_per_s, ".4g"),
             "ratio_interval": bounds(line.row.ratio_to_vanilla, ".3f"),
             "gmacs": _scaled(line.row.macs, 1e9),
             "macs_ratio": line.macs_ratio,
             "peak_mb": _scaled(line.peak_bytes, 1e6),
+            "total_mb": _scaled(line.row.peak_bytes.get("total"), 1e6),
             "slower": line.row.fewer_macs_but_slower,
             "status": line.row.status,
             "remark": line.remark,
             "line": line,
         }
-        for file, where, timing in _timed(files)
+        for file, timing in _timed(files)
         for line in compared(timing)
     ]
     return _told_apart(pd.DataFrame(rows).astype(dict.fromkeys(NUMBERS, float))) if rows else pd.DataFrame()
 
 
-def _timed(files: Sequence[ResultFile]) -> Iterator[tuple[ResultFile, str, TimingResult]]:
-    """The files of times, each with its conditions in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
+def _timed(files: Sequence[ResultFile]) -> Iterator[tuple[ResultFile, TimingResult]]:
+    """The files of times, each with its result."""
     for file in files:
-        timing, machine = file.timing, file.environment
-        if timing is None:
-            continue
-        parts = [describe(timing), machine.processor]
-        if timing.conditions is None:
-            parts.append(machine.machine)
-        else:
-            parts += [
-                f"oneDNN at most {machine.onednn_max_cpu_isa}" if machine.onednn_max_cpu_isa else "",
-                f"{machine.threads} threads" if timing.conditions.device is Device.CPU else "",
-                f"torch {machine.packages.get('torch')}",
-            ]
-        yield file, ", ".join(part for part in parts if part), timing
+        if file.timing is not None:
+            yield file, file.timing
+
+
+def setting(file: ResultFile, timing: TimingResult, batch: int | None) -> str:
+    """The conditions of rows with a batch size in a line: ``inference, batch 4, 256×256, fp32, cpu, …``."""
+    machine = file.environment
+    parts = [described(timing, batch or ""), machine.processor]
+    if timing.conditions is None:
+        parts.append(machine.machine)
+    else:
+        parts += [
+            f"oneDNN at most {machine.onednn_max_cpu_isa}" if machine.onednn_max_cpu_isa else "",
+            f"{machine.threads} threads" if timing.conditions.device is Device.CPU else "",
+            f"torch {machine.packages.get('torch')}",
+        ]
+    return ", ".join(part for part in parts if part)
 
 
 def distributions(files: Sequence[ResultFile]) -> pd.DataFrame:
     """One row for each sample, in ms; at most `DRAWN` samples of each timed path, and `ALL_DRAWN` of all."""
-    timed = [(file, where, row) for file, where, timing in _timed(files) for row in timing.rows if row.samples_ms]
+    timed = [
+        (file, setting(file, timing, line.batch_size), line.row)
+        for file, timing in _timed(files)
+        for line in compared(timing)
+        if line.row.samples_ms
+    ]
     most = min(DRAWN, max(5, ALL_DRAWN // max(1, len(timed))))
     rows = [
         (file.path.name, where, row.name, row.key[3], label(row.key), _spread(row.samples_ms, most))

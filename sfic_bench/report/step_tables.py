@@ -14,12 +14,11 @@ from sfic_bench.units import format_ratio
 
 @dataclass(frozen=True)
 class PartLine:
-    """One part of a row's training step; ``first`` of the row's parts."""
+    """One part of a row's training step."""
 
     line: Compared
     name: str
     part: StepPart
-    first: bool
 
     @property
     def share(self) -> float | None:
@@ -27,17 +26,13 @@ class PartLine:
         whole = self.line.row.parts.get(WHOLE)
         return None if whole is None else ratio(self.part.ms.estimate, whole.ms.estimate)
 
-    def of_row(self, text: str) -> str:
-        """``text``, which holds for all parts of the row, beside the first of them alone."""
-        return text if self.first else ""
-
 
 PART_COLUMNS: list[Cells[PartLine]] = [
-    Cells("network", lambda part: part.of_row(part.line.row.name), number=False, always=True),
-    Cells("α", lambda part: part.of_row(format_ratio(part.line.row.alpha)), always=True),
-    Cells("β", lambda part: part.of_row(format_ratio(part.line.row.beta)), always=True),
-    Cells("path", lambda part: part.of_row(part.line.path), number=False),
-    Cells("batch", lambda part: part.of_row(str(part.line.row.batch_size or ""))),
+    Cells("network", lambda part: part.line.row.name, number=False, always=True),
+    Cells("α", lambda part: format_ratio(part.line.row.alpha), always=True),
+    Cells("β", lambda part: format_ratio(part.line.row.beta), always=True),
+    Cells("path", lambda part: part.line.path, number=False),
+    Cells("batch", lambda part: str(part.line.row.batch_size or "")),
     Cells("part", lambda part: part.name, number=False),
     Cells("ms", lambda part: estimate(part.part.ms)),
     Cells(INTERVAL, lambda part: bounds(part.part.ms), rank=3),
@@ -53,11 +48,7 @@ PARTS_NOTE = (
 
 def parts_tables(lines: Sequence[Compared]) -> list[Table]:
     """The parts of training steps, if any row has them."""
-    parts = [
-        PartLine(line, name, part, first=not i)
-        for line in lines
-        for i, (name, part) in enumerate(line.row.parts.items())
-    ]
+    parts = [PartLine(line, name, part) for line in lines for name, part in line.row.parts.items()]
     if not parts:
         return []
     title = "Parts of a training step"
@@ -85,13 +76,18 @@ def fit_tables(fits: Sequence[Fit]) -> list[Table]:
     """The largest batches that fit, a table for each limit."""
     return [
         tabulated(
-            f"The largest batch of which one call fits into {limit / 2**30:,.2f} GiB",
+            f"The largest batch of which one call fits into {_memory(limit)}",
             [column for column in FIT_COLUMNS if column.heading != "layout" or _several_layouts(fits)],
             [fit for fit in fits if fit.limit_bytes == limit],
             notes=[FITS_NOTE],
         )
         for limit in dict.fromkeys(fit.limit_bytes for fit in fits)
     ]
+
+
+def _memory(size: int) -> str:
+    """A limit of memory in the unit in which it has fewer digits, such as ``8 GiB`` or ``80 GB``."""
+    return min((f"{size / 2**30:.4g} GiB", f"{size / 1e9:.4g} GB"), key=len)
 
 
 def _several_layouts(fits: Sequence[Fit]) -> bool:

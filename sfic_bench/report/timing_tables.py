@@ -61,7 +61,7 @@ TIMING_COLUMNS: list[Cells[Compared]] = [
     Cells("ms", lambda line: estimate(line.row.latency_ms) or line.row.status, always=True),
     Cells(INTERVAL, lambda line: bounds(line.row.latency_ms), rank=3),
     *interval_columns("vs.\nvanilla", lambda line: line.row.ratio_to_vanilla, ".3f"),
-    Cells("images/s", lambda line: estimate(line.images_per_s, ".1f"), rank=3),
+    Cells("images/s", lambda line: estimate(line.images_per_s, ".1f"), rank=2),
     *TAILS,
     Cells("GMac", lambda line: count(line.row.macs, "G"), rank=2),
     Cells("MACs\nvs. vanilla", lambda line: number(line.macs_ratio, ".3f"), rank=2),

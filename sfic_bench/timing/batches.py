@@ -19,7 +19,10 @@ from sfic_bench.timing.memory_use import FREE_SHARE, fits_of, predicted
 from sfic_bench.timing.run import families_of, measure, nothing_yet, time_family
 
 GAIN = 0.05
-"""A search ends where a larger batch raises the most images a second by no more than this share."""
+"""A gain in images a second is more than this share."""
+
+PATIENCE = 2
+"""A search ends after so many batch sizes in a row without a `GAIN`, of which one may be an accident."""
 
 LEAST_ROUNDS = 3
 """A search ends where the time limit lets fewer rounds finish, since a larger batch would have still fewer."""
@@ -131,7 +134,7 @@ class _Search:
         if self.rounds < LEAST_ROUNDS:
             reason = f"at batch {size} the time limit let fewer than {LEAST_ROUNDS} rounds finish: raise --max-seconds"
             return self._end("time", reason)
-        return self._lacks_memory(following) or self._gains_nothing(size)
+        return self._lacks_memory(following) or self._gains_nothing()
 
     def _lacks_memory(self, following: int) -> bool:
         needed = max((predicted(totals, following) for totals in self._totals()), default=0)
@@ -158,21 +161,24 @@ class _Search:
                     by_row.setdefault(key, {})[size] = row.peak_bytes["total"]
         return list(by_row.values())
 
-    def _gains_nothing(self, size: int) -> bool:
-        """Whether neither vanilla's fastest path nor the fastest of all SFIC forms gains by the batch ``size``."""
+    def _gains_nothing(self) -> bool:
+        """Whether the last batch sizes raised neither vanilla's most images a second nor SFIC's."""
+        sizes = list(self.rows)
+        if len(sizes) <= PATIENCE:
+            return False
         gains = []
         for is_vanilla in (True, False):
-            most = {
-                b: max((_images(row) for row in rows if row.is_vanilla is is_vanilla), default=0.0)
-                for b, rows in self.rows.items()
-            }
-            before = max((most[b] for b in most if b < size), default=0.0)
-            if before:
-                gains.append(most[size] / before - 1)
+            most = [
+                max((_images(row) for row in rows if row.is_vanilla is is_vanilla), default=0.0)
+                for rows in self.rows.values()
+            ]
+            if before := max(most[:-PATIENCE]):
+                gains.append(max(most[-PATIENCE:]) / before - 1)
         if not gains or max(gains) > GAIN:
             return False
-        reason = f"batch {size} has {100 * max(gains):+.1f}% images a second over smaller ones, and {100 * GAIN:.0f}%"
-        return self._end("throughput", f"ended by throughput: {reason} would have gone on")
+        last = " and ".join(map(str, sizes[-PATIENCE:]))
+        reason = f"batches of {last} gain {100 * max(gains):+.1f}% images a second at most, not over {100 * GAIN:.0f}%"
+        return self._end("throughput", f"ended by throughput: {reason}")
 
 
 def _images(row: TimingRow) -> float:

@@ -79,7 +79,7 @@ def largest_batch(totals: Totals, limit: int, measure: Measure) -> LargestBatch:
         low = max((b for b, total in known.items() if total <= limit), default=0)
         high = min((b for b, total in known.items() if total > limit), default=LARGEST + 1)
         if high == low + 1:
-            return LargestBatch(images=low, total_bytes=known.get(low, 0), is_measured=True)
+            return LargestBatch(images=low, total_bytes=known.get(low, 0), is_measured=high in known)
         guess = min(max(_at(known, limit), low + 1), high - 1)
         total = measure(guess)
         if total is None:

@@ -4,54 +4,11 @@ Every mark has a tooltip that names its row and gives the interval. The colour-b
 (Okabe & Ito 2008).
 """
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from sfic_bench.report.overview import front
+from sfic_bench.report.page.chart_parts import HEIGHT, TITLES, colour_of, spec_of, tooltip, with_menu
 from sfic_bench.report.page.section import Spec
-
-if TYPE_CHECKING:
-    import altair as alt
-
-    AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart
-
-LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58500", "#56b4e9", "#8c6bb1", "#777777")
-DARK = ("#56b4e9", "#f08a4b", "#2fc39a", "#e39cc4", "#e6c34a", "#a3d3f5", "#b79ad6", "#aaaaaa")
-"""Colours of categories on a light and on a dark page, in the same order."""
-
-WIDTH, HEIGHT = 560, 340
-"""A chart's size in pixels. On the page a chart is as wide as its container; in an image it has this width."""
-
-TITLES = {
-    "row": "row",
-    "ms": "ms",
-    "interval": "95% interval, ms",
-    "ratio": "time vs. vanilla",
-    "ratio_interval": "95% interval, time vs. vanilla",
-    "gmacs": "GMac",
-    "macs_ratio": "MACs vs. vanilla",
-    "peak_mb": "peak MB",
-    "auc": "AUC %",
-    "auc_interval": "95% interval, AUC",
-    "severity": "severity",
-    "clean": "AUC % of clean images",
-    "images": "images",
-    "over": "AUC % − vanilla's",
-    "over_interval": "95% interval, AUC − vanilla's",
-    "task": "trained on → tested on",
-    "layer": "layer",
-    "kind": "operation",
-    "input": "input",
-    "output": "output",
-    "params": "parameters",
-    "mmacs": "MMac",
-    "remark": "remark",
-    "range": "probability of fake",
-    "mean": "mean probability of fake",
-    "fakes": "share of fakes",
-}
-"""The title of each column of a data frame that a tooltip or an axis shows."""
 
 
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
@@ -73,8 +30,8 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
     points = base.mark_point(filled=True, size=75, opacity=0.9).encode(
         x=alt.X(f"{x}:Q", title=TITLES[x], scale=logarithmic),
         y=alt.Y(f"{y}:Q", title=TITLES[y], scale=y_scale),
-        color=_colour("backbone"),
-        tooltip=_tooltip(frame),
+        color=colour_of("backbone"),
+        tooltip=tooltip(frame),
     )
     if "path" in frame:
         points = points.encode(shape=alt.Shape("path:N", legend=alt.Legend(symbolFillColor="gray")))
@@ -87,9 +44,9 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
     if f"{y}_low" in frame and frame[f"{y}_low"].notna().any():
         low = alt.Y(f"{y}_low:Q", title=TITLES[y])
         bars = base.mark_rule(opacity=0.5, tooltip=None)
-        layers.insert(1, bars.encode(x=f"{x}:Q", y=low, y2=f"{y}_high:Q", color=_colour("backbone")))
+        layers.insert(1, bars.encode(x=f"{x}:Q", y=low, y2=f"{y}_high:Q", color=colour_of("backbone")))
     chart = alt.layer(*layers).properties(width="container", height=HEIGHT)
-    return _spec(chart if choose is None else _with_menu(chart, frame, choose))
+    return spec_of(chart if choose is None else with_menu(chart, frame, choose))
 
 
 def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
@@ -106,7 +63,7 @@ def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
     scale = alt.Scale(domain=[2 - largest, 1, largest], range=["#0072b2", "#f7f7f7", "#d55e00"])
     cells = grid.mark_rect().encode(
         color=alt.Color(f"{value}:Q", title="vs. vanilla", scale=scale, legend=alt.Legend(gradientLength=180)),
-        tooltip=_tooltip(frame),
+        tooltip=tooltip(frame),
     )
     saturated = f"abs(datum['{value}'] - 1) > {0.6 * (largest - 1):.3f}"
     numbers = grid.mark_text(fontSize=11, tooltip=None).encode(
@@ -114,7 +71,7 @@ def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
         color=alt.condition(saturated, alt.value("white"), alt.value("black")),
     )
     chart = alt.layer(cells, numbers).properties(width=alt.Step(44), height=alt.Step(28))
-    return _spec(chart.facet(facet=alt.Facet(f"{facet}:N", title=None, sort=None), columns=3))
+    return spec_of(chart.facet(facet=alt.Facet(f"{facet}:N", title=None, sort=None), columns=3))
 
 
 def curves(frame: pd.DataFrame, unit: str, least: float, most: float) -> Spec:
@@ -126,7 +83,7 @@ def curves(frame: pd.DataFrame, unit: str, least: float, most: float) -> Spec:
 
     severities = list(dict.fromkeys(frame["severity"]))
     scale = alt.Scale(zero=False, nice=False, padding=12, reverse=severities[0] > severities[-1])
-    colour = _colour("row").title(None).legend(symbolOpacity=1)
+    colour = colour_of("row").title(None).legend(symbolOpacity=1)
     base = alt.Chart(frame)
     x = alt.X("severity:Q", title=unit, scale=scale, axis=alt.Axis(values=severities, format=".4~g"))
     y_scale = alt.Scale(domain=[least, most], zero=False, padding=12)
@@ -138,8 +95,8 @@ def curves(frame: pd.DataFrame, unit: str, least: float, most: float) -> Spec:
         y=alt.Y("mean(clean):Q", title=TITLES["auc"], scale=y_scale), color=colour
     )
     lines = base.mark_line(tooltip=None).encode(x=x, y=y, color=colour)
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=colour, tooltip=_tooltip(frame))
-    return _spec(alt.layer(bands, clean, lines, points).properties(width="container", height=HEIGHT - 80))
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip(frame))
+    return spec_of(alt.layer(bands, clean, lines, points).properties(width="container", height=HEIGHT - 80))
 
 
 def differences(frame: pd.DataFrame) -> Spec:
@@ -151,13 +108,13 @@ def differences(frame: pd.DataFrame) -> Spec:
     x = alt.X("over:Q", title=TITLES["over"])
     zero = base.mark_rule(color="gray", strokeDash=[4, 3], tooltip=None).encode(x=alt.datum(0))
     bars = base.mark_rule(opacity=0.6, strokeWidth=2, tooltip=None).encode(
-        x=alt.X("over_low:Q", title=TITLES["over"]), x2="over_high:Q", y=y, color=_colour("corruption").legend(None)
+        x=alt.X("over_low:Q", title=TITLES["over"]), x2="over_high:Q", y=y, color=colour_of("corruption").legend(None)
     )
     points = base.mark_point(filled=True, size=55, opacity=1).encode(
-        x=x, y=y, color=_colour("corruption").legend(None), tooltip=_tooltip(frame)
+        x=x, y=y, color=colour_of("corruption").legend(None), tooltip=tooltip(frame)
     )
     chart = alt.layer(zero, bars, points).properties(width="container", height=16 * frame["images"].nunique())
-    return _spec(chart if frame["row"].nunique() == 1 else _with_menu(chart, frame, "row"))
+    return spec_of(chart if frame["row"].nunique() == 1 else with_menu(chart, frame, "row"))
 
 
 def strips(frame: pd.DataFrame) -> Spec:
@@ -168,12 +125,12 @@ def strips(frame: pd.DataFrame) -> Spec:
     y = alt.Y("row:N", title=None, sort=None, axis=alt.Axis(labelLimit=320))
     x = alt.X("ms:Q", title=TITLES["ms"], scale=alt.Scale(zero=False))
     ticks = base.mark_tick(opacity=0.45, thickness=1.5).encode(
-        x=x, y=y, color=_colour("backbone"), tooltip=_tooltip(frame)
+        x=x, y=y, color=colour_of("backbone"), tooltip=tooltip(frame)
     )
     medians = base.mark_point(shape="diamond", filled=True, size=60, color="gray", tooltip=None).encode(
         x=alt.X("median(ms):Q", title=TITLES["ms"]), y=y
     )
-    return _spec(alt.layer(ticks, medians).properties(width="container", height=alt.Step(22)))
+    return spec_of(alt.layer(ticks, medians).properties(width="container", height=alt.Step(22)))
 
 
 def reliability_diagram(frame: pd.DataFrame) -> Spec:
@@ -186,11 +143,11 @@ def reliability_diagram(frame: pd.DataFrame) -> Spec:
     line = base.mark_line(opacity=0.6, tooltip=None).encode(x=x, y=y)
     points = base.mark_point(filled=True, opacity=0.9).encode(
         x=x, y=y, size=alt.Size("images:Q", title=TITLES["images"], scale=alt.Scale(range=[30, 400])),
-        tooltip=_tooltip(frame),
+        tooltip=tooltip(frame),
     )  # fmt: skip
     ends = pd.DataFrame({"mean": [0.0, 1.0], "fakes": [0.0, 1.0]})
     calibrated = alt.Chart(ends).mark_line(strokeDash=[4, 3], color="gray", tooltip=None).encode(x=x, y=y)
-    return _spec(alt.layer(calibrated, line, points).properties(width="container", height=HEIGHT))
+    return spec_of(alt.layer(calibrated, line, points).properties(width="container", height=HEIGHT))
 
 
 def layer_bars(frame: pd.DataFrame) -> Spec:
@@ -203,83 +160,42 @@ def layer_bars(frame: pd.DataFrame) -> Spec:
         .encode(
             x=alt.X("mmacs:Q", title="MMac (conv-linear)"),
             y=alt.Y("layer:N", title=None, sort=alt.SortField("order"), axis=alt.Axis(labelLimit=260)),
-            color=_colour("kind"),
-            tooltip=_tooltip(frame),
+            color=colour_of("kind"),
+            tooltip=tooltip(frame),
         )
         .properties(width="container", height=alt.Step(14))
     )
-    return _spec(_with_menu(bars, frame, "row"))
+    return spec_of(with_menu(bars, frame, "row"))
 
 
-def _with_menu(chart: "AnyChart", frame: pd.DataFrame, column: str) -> "AnyChart":
-    """``chart`` of only those rows that have the value of ``column`` which a menu above the chart shows."""
+LINES = 8
+"""Lines that one chart shows at once, as many as there are colours; of more the reader picks a path from a menu."""
+
+
+def over_batch_sizes(frame: pd.DataFrame, y: str, *, logarithmic: bool = False) -> Spec:
+    """A line for each row's column ``y`` over its batch sizes, dashed if it is vanilla; bars are intervals."""
     import altair as alt
 
-    options = list(dict.fromkeys(frame[column]))
-    menu = alt.param(name="chosen", value=options[0], bind=alt.binding_select(options=options, name="Show "))
-    return chart.add_params(menu).transform_filter(f"datum['{column}'] === chosen")
-
-
-def _colour(column: str) -> "alt.Color":
-    import altair as alt
-
-    return alt.Color(f"{column}:N", title=TITLES.get(column, column), sort=None)
-
-
-def _tooltip(frame: pd.DataFrame) -> "list[alt.Tooltip]":
-    """All columns of ``frame`` that have a title; fractions with four digits."""
-    import altair as alt
-
-    return [
-        alt.Tooltip(f"{name}:Q", title=title, format=".4~g")
-        if pd.api.types.is_float_dtype(frame[name])
-        else alt.Tooltip(f"{name}:N", title=title)
-        for name, title in TITLES.items()
-        if name in frame
-    ]
-
-
-def _spec(chart: "alt.TopLevelMixin") -> Spec:
-    import altair as alt
-
-    with alt.data_transformers.enable(max_rows=None):  # Altair's own limit is 5,000
-        spec: Spec = chart.to_dict()
-    spec.pop("config", None)  # pages and images have configurations of their own
-    if spec.get("width") == "container" and not isinstance(spec.get("height"), dict):
-        spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    return spec
-
-
-_FONTS: Spec = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
-
-CONFIG: Spec = {
-    "background": "white",
-    "font": "system-ui, sans-serif",
-    "view": {"stroke": None},
-    "axis": _FONTS,
-    "legend": {**_FONTS, "orient": "bottom", "layout": {"bottom": {"direction": "vertical", "anchor": "start"}}},
-    "header": {"labelFontSize": 13},
-    "range": {"category": LIGHT},
-}
-"""Vega-Lite's configuration of a chart in an image."""
-
-_INK: Spec = {"labelColor": "var(--ink)", "titleColor": "var(--ink)"}
-_LINES: Spec = {"gridColor": "var(--line)", "domainColor": "var(--line)", "tickColor": "var(--line)"}
-
-PAGE_CONFIG: Spec = CONFIG | {
-    "background": None,
-    "axis": _FONTS | _INK | _LINES,
-    "legend": CONFIG["legend"] | _INK,
-    "header": CONFIG["header"] | _INK,
-    "text": {"color": "var(--ink)"},
-    "title": {"color": "var(--ink)"},
-    "range": {"category": [f"light-dark({light}, {dark})" for light, dark in zip(LIGHT, DARK, strict=True)]},
-}
-"""The configuration of a chart on the page: its colours are CSS, which the browser resolves for the page's theme."""
-
-
-def with_fixed_width(spec: Spec) -> Spec:
-    """``spec`` for an image, where no container sets the width."""
-    if spec.get("width") != "container":
-        return spec
-    return {name: value for name, value in spec.items() if name != "autosize"} | {"width": WIDTH}
+    several = frame["row"].nunique() > LINES and frame["where"].nunique() > 1
+    sizes = sorted(set(frame["batch"]))
+    base = alt.Chart(frame)
+    x = alt.X(
+        "batch:Q", title=TITLES["batch"], scale=alt.Scale(type="log", base=2, nice=False, padding=15),
+        axis=alt.Axis(values=sizes, format="d", labelOverlap=True),
+    )  # fmt: skip
+    scale = alt.Scale(type="log", nice=False, padding=15) if logarithmic else alt.Scale(zero=True)
+    colour = colour_of("row").title(None).legend(labelLimit=320, symbolOpacity=1)
+    line = base.mark_line(tooltip=None, strokeWidth=2).encode(
+        x=x, y=alt.Y(f"{y}:Q", title=TITLES[y], scale=scale), color=colour,
+        strokeDash=alt.condition("datum.vanilla", alt.value([6, 4]), alt.value([1, 0])),
+    )  # fmt: skip
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x=x, y=alt.Y(f"{y}:Q", title=TITLES[y], scale=scale), color=colour, tooltip=tooltip(frame)
+    )
+    layers = [line, points]
+    if f"{y}_low" in frame and frame[f"{y}_low"].notna().any():
+        low = alt.Y(f"{y}_low:Q", title=TITLES[y], scale=scale)
+        bars = base.mark_rule(strokeWidth=2, opacity=0.6, tooltip=None)
+        layers.insert(1, bars.encode(x=x, y=low, y2=f"{y}_high:Q", color=colour))
+    chart = alt.layer(*layers).properties(width="container", height=HEIGHT)
+    return spec_of(with_menu(chart, frame, "where") if several else chart)

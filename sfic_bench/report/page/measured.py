@@ -12,6 +12,7 @@ from sfic_bench.report.page.charts import heat_maps, pareto, reliability_diagram
 from sfic_bench.report.page.section import Section
 from sfic_bench.report.paper_tables import paper_tables
 from sfic_bench.report.score_tables import reliability_table, score_tables
+from sfic_bench.report.step_tables import parts_tables
 from sfic_bench.report.timing_tables import NOTES, OVER_VANILLA, TIMING_COLUMNS
 from sfic_bench.results.read import ResultFile
 
@@ -77,8 +78,11 @@ def slower_section(times: pd.DataFrame) -> Section:
 
 
 def time_sections(times: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Section]:
-    """One section for each setting, since times of different settings must not share a chart."""
-    for i, (setting, rows) in enumerate(times.groupby("setting", sort=False), 1):
+    """One section for each setting, since times of different settings must not share a chart.
+
+    What one file has of several batch sizes is in a section of its own, see `sfic_bench.report.page.batches`.
+    """
+    for i, (setting, rows) in enumerate(times[~times["of_curve"]].groupby("setting", sort=False), 1):
         drawn = rows[rows["ms"].notna()].drop(columns="line")
         own_samples = samples[samples["setting"] == setting]
         ratios = drawn[drawn["alpha"].notna()].assign(facet=drawn["backbone"] + ", " + drawn["path"])
@@ -97,6 +101,9 @@ def time_sections(times: pd.DataFrame, samples: pd.DataFrame) -> Iterator[Sectio
             name=f"times-{i}",
             title=f"Time and memory: {setting}",
             lead=f"{OVER_VANILLA[0].upper()}{OVER_VANILLA[1:]}.",
-            tables=[tabulated("Every timed path", TIMING_COLUMNS, list(rows["line"]), notes=NOTES, folded=True)],
+            tables=[
+                tabulated("Every timed path", TIMING_COLUMNS, list(rows["line"]), notes=NOTES, folded=True),
+                *parts_tables(list(rows["line"])),
+            ],
             charts=charts,
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from sfic_bench.errors import MissingDependency
 from sfic_bench.files import write_atomically, write_bytes_atomically
 from sfic_bench.report import table as tables
-from sfic_bench.report.page.charts import CONFIG, PAGE_CONFIG, with_fixed_width
+from sfic_bench.report.page.chart_parts import CONFIG, PAGE_CONFIG, with_fixed_width
 from sfic_bench.report.page.section import Section, Spec
 from sfic_bench.version import __version__
 

@@ -10,6 +10,7 @@ from sfic_bench.report import overview
 from sfic_bench.report.audit_tables import count_verdicts
 from sfic_bench.report.columns import Cells, interval_columns, tabulated
 from sfic_bench.report.comparison_tables import comparison_tables, headline
+from sfic_bench.report.page.batches import batch_sections
 from sfic_bench.report.page.counted import cost_section, layer_section, paper_section, published_section
 from sfic_bench.report.page.deployed import deployment_sections
 from sfic_bench.report.page.joined import side_by_side_section
@@ -31,6 +32,7 @@ from sfic_bench.results.timing import Family
 NOISE_COLUMNS: list[Cells[tuple[str, Family]]] = [
     Cells("file", lambda line: line[0], number=False),
     Cells("network", lambda line: line[1].name, number=False),
+    Cells("batch", lambda line: str(line[1].batch_size or "")),
     Cells("rounds", lambda line: str(line[1].rounds)),
     Cells("stopped by", lambda line: line[1].stopped_by, number=False),
     *interval_columns("vanilla against itself", lambda line: line[1].vanilla_against_itself, ".3f"),
@@ -58,7 +60,11 @@ def sections(files: Sequence[ResultFile], comparison: ComparisonResult | None = 
         parts.append(accuracy_section(accuracies))
     parts += [*table_sections(files), *scores_section(files), *robustness_sections(files), *deployment_sections(files)]
     if len(times):
-        parts += [slower_section(times), *time_sections(times, overview.distributions(files))]
+        parts += [
+            slower_section(times),
+            *batch_sections(files, times),
+            *time_sections(times, overview.distributions(files)),
+        ]
     if len(costs):
         parts += [
             cost_section(costs),
