@@ -246,6 +246,27 @@ def test_without_a_measurement_there_is_a_bound() -> None:
     assert fit.total_bytes <= 2**30
 
 
+def test_a_lack_of_memory_is_closed_in_by_halves() -> None:
+    """From 150 images on there is no memory, although the line promises 400; nobody knows how much is missing."""
+    asked: list[int] = []
+
+    def measured(images: int) -> int:
+        asked.append(images)
+        return 4001 if images >= 150 else 10 * images
+
+    found = largest_batch({2: 20, 4: 40}, 4000, measured)
+    assert (found.images, found.total_bytes, found.is_measured) == (149, 1490, True) and len(asked) <= 12
+
+
+def test_a_device_that_is_not_there_fits_nothing() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    conditions = structs.replace(SMALL, device=Device.CUDA, training=True)
+    *_, result = timing.measure_batches(GRID, ["fused"], conditions, MACHINE, QUICK, sizes=None)
+    assert result.fits == [] and result.curves[0].ended_by == "failure"
+    assert result.curves[0].reason == "at batch 2 nothing could be timed: this machine has no CUDA device"
+
+
 def test_no_memory_on_the_device_is_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     def greedy(*_: object) -> object:
         raise torch.OutOfMemoryError("tried to allocate 1 TiB")

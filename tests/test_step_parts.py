@@ -1,5 +1,6 @@
 """Training steps in their parts, and what one call takes of memory."""
 
+import contextlib
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from helpers.clocks import FakeClock, never
 from helpers.timings import measure, replace_maker
 from torch import Tensor, nn
 
-from sfic_bench.measure.clock import CpuClock
+from sfic_bench.measure.clock import CpuClock, CudaClock
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.execution import Ready, eager
 from sfic_bench.measure.memory import total_of
@@ -78,6 +79,31 @@ def test_the_cpu_clocks_laps_leave_nothing_out() -> None:
     seconds = clock.now_s() - start
     assert len(laps) == 3 and laps[1] < laps[0] and 0.5 < sum(laps) / (1e3 * seconds) <= 1
     assert clock.laps_ms([lambda: None], before=lambda: sum(range(2_000_000)))[0] < 5
+
+
+def test_on_a_cuda_device_an_event_stands_between_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    class Event:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def record(self) -> None:
+            calls.append("event")
+            self.moment = float(len(calls))
+
+        def synchronize(self) -> None:
+            calls.append("wait")
+
+        def elapsed_time(self, end: "Event") -> float:
+            return end.moment - self.moment
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "_sleep", lambda _: calls.append("sleep"))
+    runs = [lambda: calls.append("forward"), lambda: calls.extend(["backward", "more"])]
+    assert CudaClock(torch.device("cuda")).laps_ms(runs, lambda: calls.append("flush")) == [2.0, 3.0]
+    assert calls == ["flush", "sleep", "event", "forward", "event", "backward", "more", "event", "wait"]
 
 
 def test_a_part_without_a_time_is_left_out() -> None:

@@ -37,8 +37,9 @@ def free_memory(device: torch.device) -> int | None:
 
     On a CPU it is what this process can still get from the system and its control group.
     """
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "cuda":  # what torch holds without using it can be had again
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     limits = []
     try:
         meminfo = Path("/proc/meminfo").read_text(encoding="ascii")

@@ -290,5 +290,7 @@ def merged(results: Sequence[TimingResult]) -> TimingResult:
             rows.setdefault(row.key, row)
     families = [family for result in results for family in result.families]
     curves = [curve for result in results for curve in result.curves]
-    fits = list(dict.fromkeys(fit for result in results for fit in result.fits))
-    return replace(results[0], rows=list(rows.values()), families=families, curves=curves, fits=fits)
+    fits: dict[object, Fit] = {}
+    for fit in (fit for result in results for fit in result.fits):
+        fits.setdefault((fit.network, fit.path, fit.layout, fit.limit_bytes), fit)
+    return replace(results[0], rows=list(rows.values()), families=families, curves=curves, fits=list(fits.values()))

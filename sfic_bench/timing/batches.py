@@ -110,6 +110,8 @@ class _Search:
         while size <= LARGEST and not self._has_ended(size):
             yield size
             size *= 2
+        if size > LARGEST:
+            self._end("list", f"a batch has at most {LARGEST:,} images")
 
     def add(self, family: Family, rows: Sequence[TimingRow]) -> None:
         """Take the family and its rows at one more batch size."""

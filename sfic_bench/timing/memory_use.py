@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sfic_bench import api
 from sfic_bench.errors import LARGEST
 from sfic_bench.measure.conditions import Conditions
-from sfic_bench.measure.devices import DTYPES, cuda_libraries
+from sfic_bench.measure.devices import DTYPES, cuda_libraries, missing
 from sfic_bench.measure.failures import is_lack_of_memory, out_of_memory
 from sfic_bench.measure.memory import device_memory, free_memory, total_of
 from sfic_bench.measure.paths import EXECUTION_PATHS
@@ -25,8 +25,11 @@ FREE_SHARE = 0.5
 nothing and may end the process.
 """
 
-TRIES = 12
-"""Batch sizes that the search for the largest one runs at most."""
+TRIES, BY_LINE = 12, 4
+"""Batch sizes that the search for the largest one runs at most, and how many of them the line through the others gives.
+
+Where memory was not to be had, nothing is known of how much was missing, so that the later ones halve what is left.
+"""
 
 CALLS = 4
 """How often the time of a call is spent to measure its memory: building, two calls, and the profiler."""
@@ -75,12 +78,13 @@ def largest_batch(totals: Totals, limit: int, measure: Measure) -> LargestBatch:
         measure: is asked for the sizes next to the border, until one fits and the next does not.
     """
     known = dict(totals)
-    for _ in range(TRIES):
+    for tried in range(TRIES):
         low = max((b for b, total in known.items() if total <= limit), default=0)
         high = min((b for b, total in known.items() if total > limit), default=LARGEST + 1)
         if high == low + 1:
             return LargestBatch(images=low, total_bytes=known.get(low, 0), is_measured=high in known)
-        guess = min(max(_at(known, limit), low + 1), high - 1)
+        guess = _at(known, limit) if tried < BY_LINE or high > LARGEST else (low + high) // 2
+        guess = min(max(guess, low + 1), high - 1)
         total = measure(guess)
         if total is None:
             break
@@ -109,6 +113,8 @@ def fits_of(
 
     Sizes that were not timed are run for it, at most ``seconds`` each, on eager paths that the memory allows.
     """
+    if missing(conditions):
+        return []
     device = torch.device(conditions.device)
     limit = machine.memory_limit or device_memory(device)
     if limit is None:
@@ -172,23 +178,28 @@ class _CallMemory:
         try:
             return self._total(images)
         except (RuntimeError, MemoryError) as error:
-            if out_of_memory(error) and self.limit <= (device_memory(self.device) or 0):
-                return self.limit + 1
-            return None
+            return self.limit + 1 if out_of_memory(error) and self._device_has_it() else None
         finally:
             gc.collect()
 
     def _is_affordable(self, images: int) -> bool:
         """Whether it is an eager path, and its memory and its time are there as far as timed sizes tell."""
-        free, share = free_memory(self.device), FREE_SHARE if self.device.type == "cpu" else 1.0
-        if not EXECUTION_PATHS[self.rows[0].path].is_eager or free is None:
+        if not EXECUTION_PATHS[self.rows[0].path].is_eager:
             return False
         per_image_ms = min(
             (r.latency_ms.estimate / (r.batch_size or self.conditions.batch_size) for r in self.rows if r.latency_ms),
             default=0.0,
         )
-        in_time = CALLS * images * per_image_ms <= 1e3 * self.seconds
-        return in_time and predicted(self.totals, images) <= share * free
+        if CALLS * images * per_image_ms > 1e3 * self.seconds:
+            return False
+        if self.device.type == "cuda" and self._device_has_it():
+            return True  # the device says itself when memory is out
+        free, share = free_memory(self.device) or 0, FREE_SHARE if self.device.type == "cpu" else 1.0
+        return predicted(self.totals, images) <= share * free
+
+    def _device_has_it(self) -> bool:
+        """Whether the device has as much memory as the limit allows, so that a lack of it is too much for the limit."""
+        return self.limit <= (device_memory(self.device) or 0)
 
     def _total(self, images: int) -> int:
         conditions, row = replace(self.conditions, batch_size=images), self.rows[0]
