@@ -102,6 +102,7 @@ UpsampleOption = Annotated[
     ),
 ]
 DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
+BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 BatchSizes = Annotated[
     str,
     typer.Option(
