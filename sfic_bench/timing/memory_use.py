@@ -25,7 +25,7 @@ FREE_SHARE = 0.5
 nothing and may end the process.
 """
 
-TRIES, BY_LINE = 12, 4
+TRIES, BY_LINE = 16, 3
 """Batch sizes that the search for the largest one runs at most, and how many of them the line through the others gives.
 
 Where memory was not to be had, nothing is known of how much was missing, so that the later ones halve what is left.
@@ -87,10 +87,11 @@ def largest_batch(totals: Totals, limit: int, measure: Measure) -> LargestBatch:
         guess = min(max(guess, low + 1), high - 1)
         total = measure(guess)
         if total is None:
-            break
+            images = min(max(_at(known, limit), low), high - 1)
+            size = known.get(images, predicted(known, images))
+            return LargestBatch(images=images, total_bytes=size, is_measured=False)
         known[guess] = total
-    images = min(max(_at(known, limit), low), high - 1)
-    return LargestBatch(images=images, total_bytes=known.get(images, predicted(known, images)), is_measured=False)
+    return LargestBatch(images=low, total_bytes=known.get(low, 0), is_measured=False)
 
 
 def _at(known: Totals, limit: int) -> int:
