@@ -9,7 +9,6 @@ from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
-from sfic_bench.measure.sampler import Stop
 from sfic_bench.report.deployment_tables import deployment_table
 from sfic_bench.results.deployment import DeploymentResult
 from sfic_bench.results.environment import environment
@@ -52,6 +51,7 @@ def deploy_command(
         from sfic_bench.deploy.calibration import evenly
         from sfic_bench.deploy.runtimes import RUNTIMES, runtimes_named
         from sfic_bench.deploy.scores import Deployment
+        from sfic_bench.measure.sampler import Stop
         from sfic_bench.train.inference import TrainedNetwork
         from sfic_bench.train.robustness import by_variant, notes_of
         from sfic_bench.train.runs import Run
