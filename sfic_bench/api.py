@@ -17,9 +17,7 @@ from sfic_bench.convert import (
     convert,
     fuse,
     graph_of,
-    parity,
     placement_of,
-    set_beta,
     to_sfic,
 )
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
@@ -28,6 +26,7 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
+from sfic_bench.networks.sfic_counts import KeptLayers, sfic_counts
 from sfic_bench.networks.start import Start, build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
@@ -146,12 +145,24 @@ def _layer_rows(cost: Cost) -> list[LayerRow]:
 
 
 def costs(
-    variants: Iterable[Variant], *, input_size: int = 256, classes: int = 2, fused: bool = False
+    variants: Iterable[Variant],
+    *,
+    input_size: int = 256,
+    classes: int = 2,
+    fused: bool = False,
+    kept: KeptLayers | None = None,
 ) -> Iterator[Costed]:
     """Count each variant, and with ``fused`` its fused form, for an input ``[1, 3, input_size, input_size]``.
 
     A backbone's graph serves all its variants, and a converted network all its β, as long as they come one after
     another, as they do in a `Grid`. No weights are made.
+
+    Args:
+        variants: such as a `Grid`.
+        input_size: height and width of the image, pixels.
+        classes: number of logits.
+        fused: whether to count fused forms too.
+        kept: what earlier calls have found out about layers, for several calls that count similar networks.
 
     Raises:
         InputTooSmall: naming the smallest ``input_size`` that works.
@@ -159,9 +170,9 @@ def costs(
     """
     check_count("input size", input_size)
     shape = (1, 3, input_size, input_size)
+    kept = kept or KeptLayers()
     name: str | None = None
     alpha: float | None = None
-    fused_networks: dict[bool, nn.Module] = {}
     for variant in variants:
         if variant.backbone != name:
             name, alpha = variant.backbone, None
@@ -169,6 +180,7 @@ def costs(
             # An SFIC network takes every input that its vanilla one takes, so this checks the size for all.
             vanilla_cost = _count_vanilla(name, vanilla, shape)
             graph = None
+            placements: dict[OnUnsupported, Placement] = {}
         if variant.alpha is None or variant.beta is None:
             yield Costed(variant=variant, cost=vanilla_cost, parity=None, fused=vanilla_cost if fused else None)
             continue
@@ -177,21 +189,17 @@ def costs(
             graph = graph_of(vanilla, input_size)
         if variant.alpha != alpha:
             alpha = variant.alpha
-            sfic = to_sfic(graph, alpha=alpha, beta=variant.beta, on_unsupported=variant.on_unsupported, share=True)
-            compared = parity(vanilla, sfic)
-            fused_networks.clear()
-        set_beta(sfic, variant.beta)
-        fused_cost = _count_fused(sfic, variant.beta, shape, fused_networks) if fused else None
-        yield Costed(variant=variant, cost=count(sfic, shape), parity=compared, fused=fused_cost)
-
-
-def _count_fused(sfic: nn.Module, beta: float, shape: Shape, fused_networks: dict[bool, nn.Module]) -> Cost:
-    """Count the fused form with its norms, which count nothing; one serves β = 1 and another one all other β."""
-    is_joined = beta == 1
-    if is_joined not in fused_networks:
-        fused_networks[is_joined] = fuse(sfic, for_training=True, share=True)
-    set_beta(fused_networks[is_joined], beta)
-    return count(fused_networks[is_joined], shape)
+            placement = placements.get(variant.on_unsupported)
+            if placement is None:
+                placement = placement_of(graph, divides=variant.on_unsupported == OnUnsupported.JOIN)
+                placements[variant.on_unsupported] = placement
+            counts = sfic_counts(graph, placement, alpha, variant.on_unsupported, kept)
+        yield Costed(
+            variant=variant,
+            cost=counts.count(shape, variant.beta),
+            parity=counts.parity,
+            fused=counts.count_fused(shape, variant.beta) if fused else None,
+        )
 
 
 def _count_vanilla(name: str, vanilla: nn.Module, shape: Shape) -> Cost:

@@ -42,13 +42,13 @@ def test_nothing_is_unexplained(counter: peers.Counter, monkeypatch: pytest.Monk
 
 
 def test_differences_add_up_and_read_well() -> None:
-    ops = count(api.build("resnet50", device="meta"), (1, 3, 256, 256)).ops
+    calls = count(api.build("resnet50", device="meta"), (1, 3, 256, 256)).calls
     paper, thop = conventions.get("paper"), conventions.get("thop")
-    differences = peers.differences(ops, thop, paper)
+    differences = peers.differences(calls, thop, paper)
     assert str(differences[0]) == "counts batch_norm twice: +29,032,448"
     assert "leaves out relu: -12,550,144" in map(str, differences)
     assert "leaves out the bias of linear: -2" in map(str, differences)
-    whole = conventions.total(ops, thop).macs - conventions.total(ops, paper).macs
+    whole = conventions.total(calls, thop).macs - conventions.total(calls, paper).macs
     assert sum(d.macs for d in differences) == whole
 
 

@@ -151,7 +151,7 @@ def _peer_row(costed: "Costed", name: str, peer: "PeerCount", reference: str) ->
 
     counter = peers.COUNTERS[name]
     own_macs = costed.cost.totals[counter.convention].macs
-    differences = peers.differences(costed.cost.ops, conventions.get(counter.convention), conventions.get(reference))
+    differences = peers.differences(costed.cost.calls, conventions.get(counter.convention), conventions.get(reference))
     return PeerRow(
         counter=name, version=counter.version, macs=peer.macs, reason=peer.reason,
         convention=counter.convention, convention_macs=own_macs,

@@ -1,14 +1,16 @@
 """The new graph of a rewrite, as it grows."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 
 from torch import fx, nn
 from torch.fx.node import Argument
 
+from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.prototypes import Given, Made, Prototypes
 from sfic_bench.convert.values import STANDARD, Axes, Folded, Paired, Single
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn.adapters import Divide, Join
@@ -23,12 +25,19 @@ SIZE_ARITHMETIC = frozenset(
 
 
 class Building:
-    """A graph that grows node by node, and the modules that its nodes call, by name."""
+    """A graph that grows node by node, and the modules that its nodes call, by name.
 
-    def __init__(self) -> None:
-        self.graph = fx.Graph()
+    With ``prototypes``, equal modules are one.
+    """
+
+    def __init__(self, prototypes: Prototypes | None = None) -> None:
+        self.graph, self._prototypes = fx.Graph(), prototypes
         self.modules: dict[str, object] = {}
         self._joined: dict[fx.Node, fx.Node] = {}
+
+    def made(self, make: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+        """What ``make`` gives, such as a new module; what an equal call has given, if there are prototypes."""
+        return make(*args, **kwargs) if self._prototypes is None else self._prototypes.made(make, *args, **kwargs)
 
     def call(self, path: str, *args: Argument, **kwargs: Argument) -> fx.Node:
         return self.graph.call_module(path, args, kwargs)
@@ -49,7 +58,7 @@ class Building:
     def divide(self, tensor: Single, layout: Layout, like: Paired) -> Paired:
         """A single tensor as a pair with ``layout``, resized as ``like`` is."""
         name = f"{tensor.node.name}_divided"
-        return Paired(self.call_new(name, Divide(*layout), tensor.node, like.node), layout)
+        return Paired(self.call_new(name, self.made(Divide, *layout), tensor.node, like.node), layout)
 
     def join(self, value: Paired | Folded) -> Single:
         """A pair as the vanilla tensor."""
@@ -59,7 +68,8 @@ class Building:
             return Single(self.graph.call_method("transpose", (node, 1, 2)) if value.transposed else node)
         joined = self._joined.get(value.node)
         if joined is None:
-            joined = self.call_new(f"{value.node.name}_joined", Join(value.layout.places), value.node)
+            module = self.made(Join, value.layout.places)
+            joined = self.call_new(f"{value.node.name}_joined", module, value.node)
             self._joined[value.node] = joined
         if value.axes != STANDARD:
             joined = self.graph.call_method("permute", (joined, *value.axes))
@@ -84,24 +94,11 @@ class Building:
             self._joined = {pair: joined for pair, joined in self._joined.items() if joined not in added}
             raise
 
-    def network(self, name: str, original: nn.Module) -> fx.GraphModule:
-        """The finished network; each module has the mode (training or evaluation) of its namesake in ``original``."""
+    def blueprint(self, name: str) -> Blueprint:
+        """The finished network, of a class ``name``."""
         for node in reversed(self.graph.nodes):  # sizes for views of pairs that stay as they are, unread parts
             is_size = getattr(node.target, "__name__", "") in SIZE_ARITHMETIC and node.op == "call_function"
             if is_size and not node.users:
                 self.graph.erase_node(node)
-        network = fx.GraphModule(self.modules, self.graph, name)
-        _take_over_modes(dict(original.named_modules()), network)
-        return network
-
-
-def _take_over_modes(
-    originals: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
-) -> None:
-    """Set each module's mode to that of its namesake among ``originals``, else to its parent's."""
-    if path in originals:
-        training = originals[path].training
-    if module.training != training:
-        module.training = training
-    for name, child in module.named_children():
-        _take_over_modes(originals, child, f"{path}.{name}" if path else name, training)
+        paths = [str(node.target) for node in self.graph.nodes if node.op in ("call_module", "get_attr")]
+        return Blueprint(name=name, graph=self.graph, modules={path: self.modules[path] for path in paths})

@@ -16,6 +16,7 @@ from torch.fx.node import Argument
 
 from sfic_bench.convert.changes import changed_by
 from sfic_bench.convert.conv_trace import INPUT_SIZE, check_shapes, traced
+from sfic_bench.convert.prototypes import described
 from sfic_bench.nn.computed import ComputedWeights, WeightBlock
 
 PerAxis = tuple[int, int]
@@ -98,7 +99,7 @@ def code_of(conv: nn.Conv2d) -> ConvCode:
         stride, dilation = _two(conv.stride), _two(conv.dilation)
         padding = _padding(conv, conv.padding, None, stride, dilation)
         return ConvCode(stride=stride, padding=padding, dilation=dilation, has_bias=conv.bias is not None)
-    description = _description(conv)
+    description = described(conv)
     if description is None:
         return _traced_code_of(conv)
     if description not in _CODES:
@@ -117,22 +118,6 @@ def _with_parts(code: ConvCode, conv: nn.Conv2d | None) -> ConvCode:
 
 _CODES: dict[object, ConvCode] = {}
 """What convolutions compute, by their descriptions: a network has many that differ in their weights alone."""
-
-
-def _description(conv: nn.Conv2d) -> object:
-    """All that can decide what ``conv`` computes, save for its weights; ``None`` if it has hooks or modules."""
-    facts: list[object] = [type(conv)]
-    for name, value in vars(conv).items():
-        if name in ("_parameters", "_buffers"):
-            facts += [(n, None if t is None else (t.shape, t.dtype)) for n, t in value.items()]
-        elif isinstance(value, dict | set):
-            if value:
-                return None
-        elif isinstance(value, int | float | str | tuple | None):
-            facts.append((name, type(value), value))
-        else:
-            return None
-    return tuple(facts)
 
 
 def _traced_code_of(conv: nn.Conv2d) -> ConvCode:

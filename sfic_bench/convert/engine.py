@@ -5,17 +5,20 @@ operation (see `sfic_bench.convert.rules`). Which values are pairs follows from 
 travels along with it and is never worked out anew.
 """
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from torch import fx, nn
 
 from sfic_bench.choices import McsMode, OnUnsupported
+from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation, Refusal
 from sfic_bench.convert.options import ConversionOptions, Placement
 from sfic_bench.convert.placement import placement_of
+from sfic_bench.convert.prototypes import Prototypes
 from sfic_bench.convert.rules import rule_for
 from sfic_bench.convert.share import check_share, share_on_pairs
 from sfic_bench.convert.values import Paired, Value, Vector
@@ -82,32 +85,55 @@ def set_beta(model: nn.Module, beta: float) -> None:
     """Change β of an SFIC network in place.
 
     β acts in Stage 1 alone, all later sizes follow from Stage 1's result, and no weight depends on it.
-    A fused network whose pairs are joined was made for β = 1 and cannot take another one.
+    A fused network whose pairs are joined was made for β = 1 and cannot take another one, unless it has no F.
 
     Raises:
         ValueError: for β outside (0, 1], or a joined network.
     """
     check_beta(beta)
     modules = list(model.modules())
-    if beta != 1 and any(isinstance(m, ReducedStage1) and m.joined for m in modules):
+    if beta != 1 and any(isinstance(m, ReducedStage1) and m.joined and m.frequency for m in modules):
         raise ValueError(f"this network was fused for beta = 1 and cannot take beta = {beta}: fuse it anew")
     for module in modules:
         if isinstance(module, Stage1 | ReducedStage1):
             module.beta = beta
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+def at_beta(blueprint: Blueprint, beta: float, prototypes: Prototypes) -> dict[str, nn.Module]:
+    """The layers, by path, that are others in this network at ``beta``.
+
+    Raises:
+        ValueError: as `set_beta` does.
+    """
+    return {path: prototypes.made(_copy_at_beta, layer, beta) for path, layer in blueprint.first_stages.items()}
+
+
+def _copy_at_beta(layer: nn.Module, beta: float) -> nn.Module:
+    # A shallow copy has the same convolutions, and a β of its own.
+    layer = copy.copy(layer) if isinstance(layer, Stage1 | ReducedStage1) else copy.deepcopy(layer)
+    set_beta(layer, beta)
+    return layer
+
+
+@dataclass(frozen=True, kw_only=True)
 class Converted:
     """An SFIC network, and what has become of the vanilla network's operations, in order.
 
     Attributes:
+        original: the graph of the vanilla network.
         share: of the MACs of all convolutions (and of linear layers on maps), those of layers that have become stages,
             at a size that the network takes; ``None`` if it does not run without data.
     """
 
-    network: fx.GraphModule
+    blueprint: Blueprint
+    original: fx.GraphModule
     operations: tuple[ExplainedOperation, ...]
     share: Callable[[], float | None]
+
+    @cached_property
+    def network(self) -> fx.GraphModule:
+        """The network itself, which is built when it is first asked for."""
+        return self.blueprint.built(self.original)
 
 
 def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
@@ -124,10 +150,15 @@ def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
             raise UnsupportedModel(f"the placement names {name!r}, which is no Conv2d or Linear of this network")
     for node in vanilla.graph.nodes:
         conversion.values[node] = _value_of(Operation(conversion, node))
-    network = conversion.building.network(f"SFIC{type(vanilla).__name__}", vanilla)
+    blueprint = conversion.building.blueprint(f"SFIC{type(vanilla).__name__}")
     if options.on_unsupported == OnUnsupported.JOIN:
         check_share(conversion)
-    return Converted(network=network, operations=tuple(conversion.explained), share=partial(share_on_pairs, conversion))
+    return Converted(
+        blueprint=blueprint,
+        original=vanilla,
+        operations=tuple(conversion.explained),
+        share=partial(share_on_pairs, conversion),
+    )
 
 
 def _value_of(operation: Operation) -> Value:

@@ -4,6 +4,7 @@ import copy
 import operator
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import fx, nn
@@ -11,11 +12,14 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.choices import Kernels
+from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.convert.building import Building
 from sfic_bench.convert.conv_code import applies_its_parameters, as_plain, is_plain
 from sfic_bench.convert.graph import graph_of
+from sfic_bench.convert.prototypes import Prototypes
 from sfic_bench.convert.weights import copied
 from sfic_bench.errors import member
+from sfic_bench.initialisation import Unfilled
 from sfic_bench.kernels import Activation, KernelStage2, takes
 from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
 from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
@@ -57,34 +61,53 @@ def fuse(
     if share and not for_training:
         raise ValueError("share needs for_training: folding a BatchNorm would change the shared module")
     choice = member(Kernels, kernels, "value of kernels")
-    return _Fusion(graph_of(model, input_size), for_training, share, choice).run()
+    network = graph_of(model, input_size)
+    fused = _Fusion(Blueprint.of(network), for_training, share, choice).run().built(network)
+    return fused if for_training else fused.eval()
+
+
+def fused_blueprint(blueprint: Blueprint, prototypes: Prototypes) -> Blueprint:
+    """The blueprint of the fused form, with its norms, of a network that is only looked at; see `fuse`."""
+    fusion = _Fusion(blueprint, for_training=True, share=True, kernels=Kernels.NONE, prototypes=prototypes)
+    if fusion.joined:
+        return fusion.run()
+    # Only modules change, so the graph can be the same.
+    layers = {path: fusion.cheaper(layer) for path, layer in blueprint.layers.items()}
+    return replace(blueprint, name=f"Fused{blueprint.name}", modules={**blueprint.modules, **layers})
 
 
 class _Fusion:
     """One pass over the graph of a network, which builds the graph of its fused form."""
 
-    def __init__(self, network: fx.GraphModule, for_training: bool, share: bool, kernels: Kernels) -> None:
+    def __init__(
+        self,
+        network: Blueprint,
+        for_training: bool,
+        share: bool,
+        kernels: Kernels,
+        prototypes: Prototypes | None = None,
+    ) -> None:
         self.network, self.for_training, self.share, self.kernels = network, for_training, share, kernels
-        self.joined = _joins_pairs(network)
+        self.layers = network.layers
+        self.joined = _joins_pairs(self.layers.values())
         self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
-        self.building = Building()
+        self.building = Building(prototypes)
         self.new: dict[fx.Node, fx.Node] = {}
 
-    def run(self) -> fx.GraphModule:
+    def run(self) -> Blueprint:
         for node in self.network.graph.nodes:
             if node not in self.new:
                 self.new[node] = self._visit(node)
-        fused = self.building.network(f"Fused{type(self.network).__name__}", self.network)
-        return fused if self.for_training else fused.eval()
+        return self.building.blueprint(f"Fused{self.network.name}")
 
     def _visit(self, node: fx.Node) -> fx.Node:
         graph, path = self.building.graph, str(node.target)
         if node.op == "get_attr":
-            self.building.read_attribute(node, self.network)
+            self.building.modules[path] = copy.deepcopy(self.network.modules[path])
         if node.op != "call_module":
             return graph.node_copy(node, self.new.__getitem__)
-        unfused = self.network.get_submodule(path)
-        module = self._cheaper(unfused)
+        unfused = self.layers[path]
+        module = self.cheaper(unfused)
         if isinstance(unfused, Divide) and self.joined:
             self.building.modules[path] = module
             return graph.call_module(path, (self.new[node.all_input_nodes[0]],))
@@ -97,7 +120,7 @@ class _Fusion:
                 return graph.call_function(on_both, args, kwargs)
             module = on_both
         norm = self._norm_behind(node)
-        is_folded = norm is not None and _fold(module, self.network.get_submodule(str(norm.target)))
+        is_folded = norm is not None and _fold(module, self.layers[str(norm.target)])
         self.building.modules.setdefault(path, module)
         new = graph.node_copy(node, self.new.__getitem__)
         if norm is not None and is_folded:
@@ -145,10 +168,11 @@ class _Fusion:
         stage.activation = activation
         return call
 
-    def _cheaper(self, unfused: nn.Module) -> nn.Module:
+    def cheaper(self, unfused: nn.Module) -> nn.Module:
+        """The module that stands for ``unfused``."""
         if not self.for_training:
             unfused = _with_parameters(unfused)
-        module = cheaper(unfused, joined=self.joined, kernels=self.kernels)
+        module = self.building.made(cheaper, unfused, joined=self.joined, share=self.share, kernels=self.kernels)
         if isinstance(module, ReducedStage1) and not self.for_training:
             module.fix_filter()
         return copied(unfused) if module is unfused and not self.share else module
@@ -160,32 +184,32 @@ class _Fusion:
             return None
         if self.calls[str(user.target)] > 1 or self.calls[str(node.target)] > 1:
             return None
-        return user if _is_foldable(self.network.get_submodule(str(user.target))) else None
+        return user if _is_foldable(self.layers[str(user.target)]) else None
 
 
-def _joins_pairs(network: nn.Module) -> bool:
+def _joins_pairs(layers: Iterable[nn.Module]) -> bool:
     """Whether every pair may be one tensor [S; F]: both branches are equally large, or there is no F."""
-    modules = list(network.modules())
+    modules = [module for layer in set(layers) for module in layer.modules()]
     first = [m for m in modules if isinstance(m, Stage1)]
     has_frequency = any(m.frequency for m in first) or any(m.sf or m.ff for m in modules if isinstance(m, Stage2))
     return all(m.beta == 1 for m in first) or not has_frequency
 
 
-def cheaper(layer: nn.Module, *, joined: bool, kernels: Kernels = Kernels.NONE) -> nn.Module:
+def cheaper(layer: nn.Module, *, joined: bool, share: bool = False, kernels: Kernels = Kernels.NONE) -> nn.Module:
     """A module that computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
 
-    With ``joined``, S and F are one tensor ``[S; F]`` wherever a pair would be; this needs β = 1, or no F.
-    ``kernels`` is as for `fuse`.
+    With ``joined``, S and F are one tensor ``[S; F]`` wherever a pair would be; this needs β = 1, or no F. With
+    ``share`` the module may use convolutions of ``layer`` instead of copies of them. ``kernels`` is as for `fuse`.
     """
     if isinstance(layer, ComputedWeights):
         return _with_cheaper_stage(layer, joined, kernels)
     if isinstance(layer, Stage1):
-        return ReducedStage1(layer, joined)
+        return ReducedStage1(layer, joined, share)
     if joined:
         return _on_joined(layer)
     if not isinstance(layer, Stage2) or layer.sf is None:
         return layer
-    return KernelStage2(layer) if kernels is Kernels.AUTO and takes(layer) else ReducedStage2(layer)
+    return KernelStage2(layer) if kernels is Kernels.AUTO and takes(layer) else ReducedStage2(layer, share)
 
 
 def _with_parameters(module: nn.Module) -> nn.Module:
@@ -207,7 +231,8 @@ def _on_joined(layer: nn.Module) -> nn.Module:
     """The module that stands for ``layer`` where pairs are joined, or ``layer`` itself."""
     match layer:
         case Stage2() | Stage3():
-            return Dense(layer)
+            with Unfilled():
+                return Dense(layer)
         case PerBranch() if any(isinstance(branch, _NormBase) for branch in _branches(layer)):
             return join_norms(layer)
         case SharedNorm() if layer.formula.kind in JoinedNorm.KINDS:

@@ -1,5 +1,6 @@
 """One operation of a vanilla network, and what a rule can make of it in the new graph."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -60,10 +61,12 @@ class Conversion:
 
     def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions) -> None:
         self.vanilla, self.options = vanilla, options
-        self.modules = dict(vanilla.named_modules())
+        prototypes = options.prototypes
+        self.modules = dict(vanilla.named_modules()) if prototypes is None else prototypes.modules_of(vanilla)
         self.calls = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
-        self.dropped_biases = redundant_biases(vanilla)
-        self.building, self.facts = Building(), Facts(vanilla)
+        self.dropped_biases = redundant_biases(vanilla.graph, self.modules)
+        self.building, self.facts = Building(prototypes), Facts(vanilla)
+        self.of_stages = options.of_stages
         self.values: dict[fx.Node, Value] = {}
         self.layouts: dict[str, Layout | None] = {}
         self.explained: list[ExplainedOperation] = []
@@ -164,7 +167,7 @@ class Operation(Call):
         """``function`` on S and on F of every pair that the operation reads; single tensors are divided.
 
         Args:
-            function: a module or a function.
+            function: a module, of which a copy is taken, or a function.
             args: its arguments; by default all those of the vanilla call.
             name: of a module that serves several calls; by default the call has a module of its own.
         """
@@ -176,11 +179,12 @@ class Operation(Call):
         kwargs = self.node.kwargs if args is None else {}
         new_args = fx.map_arg(self.node.args if args is None else args, aligned.__getitem__)
         new_kwargs = fx.map_arg(dict(kwargs), aligned.__getitem__)
+        module = self.building.made(_on_each_branch, function)
         if name:
-            self.building.modules.setdefault(name, PerBranch(function))
+            self.building.modules.setdefault(name, module)
             node = self.building.call(name, *new_args, **new_kwargs)
         else:
-            node = self.building.call_new(self.name, PerBranch(function), *new_args, **new_kwargs)
+            node = self.building.call_new(self.name, module, *new_args, **new_kwargs)
         self.explain("per branch", lead.layout.split)
         is_vector = all(isinstance(v, Vector) or (isinstance(v, Single) and v.channels == 0) for v in self.inputs)
         return (Vector if is_vector else Paired)(node, lead.layout, lead.axes)
@@ -268,11 +272,15 @@ class Operation(Call):
     def _unchanged(self, module: nn.Module) -> nn.Module:
         """A module that stays as it is, except for a bias that BatchNorm makes redundant."""
         bias = self.conversion.dropped_biases.get(self.path)
-        return module if self.options.share and bias is None else without_bias(module, bias)
+        return module if self.options.share and bias is None else self.building.made(without_bias, module, bias)
 
 
 class Refusal(UnsupportedModel):
     """An operation has no meaning on the pairs that it reads; it may be done on their joined tensors."""
+
+
+def _on_each_branch(function: Callable[..., Tensor]) -> PerBranch:
+    return PerBranch(copy.deepcopy(function) if isinstance(function, nn.Module) else function)
 
 
 def _channels_of_constant(value: object) -> int | None:

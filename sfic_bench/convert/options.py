@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sfic_bench.choices import McsMode, OnUnsupported
+from sfic_bench.convert.prototypes import Prototypes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +28,12 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConversionOptions:
-    """All choices of one conversion; `sfic_bench.to_sfic` describes each but the last two.
+    """All choices of one conversion; `sfic_bench.to_sfic` describes each but the last three.
 
     Attributes:
         rounds_down: see `sfic_bench.nn.ConvOptions`.
         share: use the modules that stay as they are instead of copies of them.
+        prototypes: make equal modules once, for a network that is not built; needs ``share``.
     """
 
     placement: Placement
@@ -41,3 +43,22 @@ class ConversionOptions:
     on_unsupported: OnUnsupported | str = OnUnsupported.JOIN
     rounds_down: bool = False
     share: bool = False
+    prototypes: Prototypes | None = None
+
+    @property
+    def of_stages(self) -> "StageOptions":
+        """What of these choices a stage depends on."""
+        return StageOptions(
+            alpha=self.alpha, beta=self.beta, mcs=self.mcs, rounds_down=self.rounds_down, share=self.share
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageOptions:
+    """The choices of a conversion that its stages depend on, see `ConversionOptions`."""
+
+    alpha: float
+    beta: float
+    mcs: McsMode | str
+    rounds_down: bool
+    share: bool

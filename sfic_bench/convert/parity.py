@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.nn import MCSConv, Stage1
 from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.stages import StageBase
@@ -39,34 +40,72 @@ class Parity:
         return self.sfic - self.vanilla - sum(self.terms.values())
 
 
-def parity(vanilla: nn.Module, sfic: nn.Module) -> Parity:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layer:
+    """Numbers of parameter elements in one layer of an SFIC network.
+
+    Attributes:
+        biases: those of convolutions.
+        stages: names of its stages, within the layer.
+        first_stages: the same of those that are Stage 1 and have weights, with the elements of these.
+    """
+
+    total: int
+    mcs: int
+    biases: int
+    stages: tuple[str, ...]
+    first_stages: dict[str, int]
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> "_Layer":
+        modules = dict(layer.named_modules())
+        stages = {name: m for name, m in modules.items() if isinstance(m, StageBase)}
+        convs = {
+            name: [c for c in (m.spatial, m.frequency) if c is not None and c.weight is not None]
+            for name, m in stages.items()
+            if isinstance(m, Stage1)
+        }
+        return cls(
+            total=sum(p.numel() for p in layer.parameters()),
+            mcs=sum(m.weight.numel() for m in modules.values() if isinstance(m, MCSConv)),
+            biases=_biases(_convolutions(modules.values())),
+            stages=tuple(stages),
+            first_stages={name: sum(c.weight.numel() for c in parts) for name, parts in convs.items() if parts},
+        )
+
+
+def parity(vanilla: nn.Module, sfic: nn.Module | Blueprint) -> Parity:
     """Compare an SFIC network with the vanilla network that it was made from."""
-    grouped = 0
-    for name, stage in sfic.named_modules():
-        if isinstance(stage, Stage1):
-            convs = [c for c in (stage.spatial, stage.frequency) if c is not None and c.weight is not None]
-            if not convs:
-                continue
-            grouped += sum(c.weight.numel() for c in convs) - vanilla.get_parameter(f"{name}.weight").numel()
+    layers = sfic.layers if isinstance(sfic, Blueprint) else {"": sfic}
+    different = {layer: _Layer.of(layer) for layer in set(layers.values())}
+    known = {path: different[layer] for path, layer in layers.items()}
+    modules = dict(vanilla.named_modules())
+    # A linear layer of a map has become a convolution.
+    stages = (modules.get(_name(path, stage)) for path, layer in known.items() for stage in layer.stages)
+    linears = [module for module in stages if isinstance(module, nn.Linear)]
+    constants = sfic.modules.values() if isinstance(sfic, Blueprint) else ()
     return Parity(
         vanilla=sum(p.numel() for p in vanilla.parameters()),
-        sfic=sum(p.numel() for p in sfic.parameters()),
-        mcs=sum(m.weight.numel() for m in sfic.modules() if isinstance(m, MCSConv)),
-        grouped_stage1=grouped,
-        conv_biases=_dropped_biases(vanilla, sfic),
+        sfic=sum(layer.total for layer in known.values())
+        + sum(value.numel() for value in constants if isinstance(value, nn.Parameter)),
+        mcs=sum(layer.mcs for layer in known.values()),
+        grouped_stage1=sum(
+            elements - vanilla.get_parameter(f"{_name(path, stage)}.weight").numel()
+            for path, layer in known.items()
+            for stage, elements in layer.first_stages.items()
+        ),
+        conv_biases=sum(layer.biases for layer in known.values())
+        - _biases([*_convolutions(modules.values()), *linears]),
     )
 
 
-def _dropped_biases(vanilla: nn.Module, sfic: nn.Module) -> int:
-    """By how much the biases of convolutions differ; a linear layer of a map has become a convolution."""
-    stages = {name for name, m in sfic.named_modules() if isinstance(m, StageBase)}
-    linears = [m for name, m in vanilla.named_modules() if isinstance(m, nn.Linear) and name in stages]
-    return _biases(_convolutions(sfic)) - _biases([*_convolutions(vanilla), *linears])
+def _name(path: str, inner: str) -> str:
+    return ".".join(filter(None, (path, inner)))
 
 
-def _convolutions(model: nn.Module) -> Iterator[nn.Module]:
+def _convolutions(modules: Iterable[nn.Module]) -> Iterator[nn.Module]:
     """Convolutions, and what holds their biases where they are computed."""
-    for m in model.modules():
+    for m in modules:
         if isinstance(m, nn.Conv2d):
             yield m
         elif isinstance(m, ComputedWeights):

@@ -6,7 +6,7 @@ from torch import nn
 
 from sfic_bench.convert.conv_code import code_of
 from sfic_bench.convert.layout import Channels, Layout
-from sfic_bench.convert.options import ConversionOptions
+from sfic_bench.convert.options import StageOptions
 from sfic_bench.convert.weights import Channels as Places
 from sfic_bench.convert.weights import Fill, fill_conv, fill_stage
 from sfic_bench.initialisation import Unfilled
@@ -17,7 +17,7 @@ from sfic_bench.nn.stages import StageBase
 
 
 def stage_of(
-    conv: nn.Conv2d, inputs: Layout | None, options: ConversionOptions, *, as_stage3: bool, bias: bool
+    conv: nn.Conv2d, inputs: Layout | None, options: StageOptions, *, as_stage3: bool, bias: bool
 ) -> tuple[nn.Module, Layout | None]:
     """The stage that replaces ``conv``, and the layout of the pair that it gives (``None`` for Stage 3).
 
@@ -60,7 +60,7 @@ def stage_of(
 def _filled(
     conv: nn.Conv2d,
     inputs: Layout | None,
-    options: ConversionOptions,
+    options: StageOptions,
     conv_options: ConvOptions,
     as_stage3: bool,
     fill: Fill,

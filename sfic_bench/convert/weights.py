@@ -5,7 +5,7 @@ order of the pairs' `Layout`s.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from sfic_bench.convert.conv_code import adds_its_bias, as_plain
 from sfic_bench.convert.layout import Layout
+from sfic_bench.nn.norms import sharing_tensors
 from sfic_bench.nn.stages import StageBase
 
 Channels = Sequence[int] | None
@@ -55,18 +56,17 @@ def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Channels, columns: Ch
         _fill(target.bias, vanilla.bias, rows)
 
 
-def redundant_biases(vanilla: fx.GraphModule) -> dict[str, Tensor]:
+def redundant_biases(graph: fx.Graph, modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """Biases of convolutions that only a BatchNorm reads, by the name of the convolution and by that of the norm."""
-    modules = dict(vanilla.named_modules())
     biases: dict[str, Tensor] = {}
-    for node in vanilla.graph.nodes:
+    for node in graph.nodes:
         if node.op != "call_module" or len(node.users) != 1:
             continue
         conv, user = modules[str(node.target)], next(iter(node.users))
         norm = modules[str(user.target)] if user.op == "call_module" else None
         if isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm) and adds_its_bias(conv):
             assert conv.bias is not None
-            biases[str(node.target)] = biases[str(user.target)] = conv.bias.detach()
+            biases[str(node.target)] = biases[str(user.target)] = conv.bias
     return biases
 
 
@@ -78,7 +78,7 @@ def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
     if bias is not None and isinstance(new, nn.Conv2d):
         new.bias = None
     elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
-        new.running_mean -= bias
+        new.running_mean -= bias.detach()
     return new
 
 
@@ -99,7 +99,7 @@ def dealt_norm(norm: _NormBase, channels: Sequence[int], shift: Tensor | None) -
     if not channels:
         return nn.Identity()
     count = norm.num_features
-    dealt = copy.deepcopy(norm)
+    dealt = sharing_tensors(norm)
     for name, source in [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]:
         if not source.dim():
             continue

@@ -2,7 +2,9 @@
 
 from sfic_bench.counting.conventions import CONVENTIONS, Convention, Total
 from sfic_bench.counting.cost import Cost, LayerCost, Parameters, count
+from sfic_bench.counting.graph_counter import GraphCounter
 from sfic_bench.counting.op import CountedCall, InputTooSmall, Op
+from sfic_bench.counting.records import Records
 from sfic_bench.counting.trace import Trace, smallest_input, trace
 
 __all__ = [
@@ -10,10 +12,12 @@ __all__ = [
     "Convention",
     "Cost",
     "CountedCall",
+    "GraphCounter",
     "InputTooSmall",
     "LayerCost",
     "Op",
     "Parameters",
+    "Records",
     "Total",
     "Trace",
     "count",

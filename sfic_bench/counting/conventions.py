@@ -9,12 +9,12 @@ pools.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from operator import attrgetter
 
-from sfic_bench.counting.op import CountedCall, Op
+from sfic_bench.counting.op import CountedCall
 from sfic_bench.errors import UnknownName
 
 Rule = Callable[[CountedCall], int | None]
@@ -27,6 +27,13 @@ class Convention:
     name: str
     summary: str
     rule: Rule
+
+    def macs(self, call: CountedCall) -> int | None:
+        """What ``rule`` gives for ``call``, found out once, since networks have few different calls."""
+        known = call.macs_by_convention
+        if self.name not in known:
+            known[self.name] = self.rule(call)
+        return known[self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +50,12 @@ class Total:
     unsupported: Mapping[str, int]
 
 
-def total(ops: Iterable[Op], convention: Convention) -> Total:
-    """Add up ``ops`` under ``convention``."""
+def total(calls: Mapping[CountedCall, int], convention: Convention) -> Total:
+    """Add up ``calls``, each as many times as it says, under ``convention``."""
     terms: Counter[str] = Counter()
     unsupported: Counter[str] = Counter()
-    for call, times in Counter(op.call for op in ops).items():
-        macs = convention.rule(call)
+    for call, times in calls.items():
+        macs = convention.macs(call)
         if macs is None:
             unsupported[call.label] += times
         elif macs:

@@ -57,25 +57,25 @@ class Cost(Trace):
     def parameters(self) -> Parameters:
         """How many parameters there are."""
         return Parameters(
-            total=sum(w.elements for w in self.weights),
-            trainable=sum(w.elements for w in self.weights if w.trainable),
-            dead=sum(w.elements for w in self.weights if w.dead),
+            total=sum([w.elements for w in self.weights]),
+            trainable=sum([w.elements for w in self.weights if w.trainable]),
+            dead=sum([w.elements for w in self.weights if w.dead]),
         )
 
     @cached_property
     def totals(self) -> Mapping[str, Total]:
         """Every convention's total, by name."""
-        return {name: conventions.total(self.ops, c) for name, c in CONVENTIONS.items()}
+        return {name: conventions.total(self.calls, c) for name, c in CONVENTIONS.items()}
 
     @property
     def macs(self) -> int:
         """MACs under the convention ``conv-linear``."""
-        return self.totals[conventions.DEFAULT].macs
+        return conventions.total(self.calls, CONVENTIONS[conventions.DEFAULT]).macs
 
     @property
     def activations(self) -> int:
         """Elements that convolutions, linear layers and matrix products write, which is fvcore's definition."""
-        return sum(call.elements_out for _, call in self.ops if call.macs)
+        return sum(times * call.elements_out for call, times in self.calls.items() if call.macs)
 
     def least_bytes(
         self, bytes_per_element: int = BYTES_PER_ELEMENT, *, images: int = 1, training: bool = False
@@ -89,7 +89,7 @@ class Cost(Trace):
         parameters = self.parameters.total
         if training:
             return bytes_per_element * (4 * parameters + images * self.activations)
-        return bytes_per_element * (parameters + images * max((call.elements_out for _, call in self.ops), default=0))
+        return bytes_per_element * (parameters + images * max((call.elements_out for call in self.calls), default=0))
 
     def work(self, bytes_per_element: int = BYTES_PER_ELEMENT) -> list[tuple[int, int]]:
         """``(MACs, bytes)`` of each convolution, linear layer and matrix product, in order.
@@ -106,7 +106,8 @@ class Cost(Trace):
     @property
     def bytes_moved(self) -> int:
         """Bytes that all operations read and write in float32, if nothing is fused and nothing stays in a cache."""
-        return BYTES_PER_ELEMENT * sum(call.elements_read + call.elements_out for _, call in self.ops)
+        moved = (times * (call.elements_read + call.elements_out) for call, times in self.calls.items())
+        return BYTES_PER_ELEMENT * sum(moved)
 
     def layers(self, convention: str = conventions.DEFAULT) -> list[LayerCost]:
         """The operations grouped by module and kind, in order of the first call.
@@ -114,7 +115,7 @@ class Cost(Trace):
         Raises:
             UnknownName: if there is no such convention.
         """
-        rule = conventions.get(convention).rule
+        rule = conventions.get(convention)
         params: Counter[str] = Counter()
         for weight in self.weights:
             params[weight.module] += weight.elements
@@ -123,7 +124,7 @@ class Cost(Trace):
             groups.setdefault((path, call.kind), []).append(call)
         layers = []
         for (path, kind), calls in groups.items():
-            macs = [rule(call) for call in calls]
+            macs = [rule.macs(call) for call in calls]
             layer = LayerCost(
                 path=path, kind=kind, calls=len(calls), input=calls[0].input, output=calls[-1].output,
                 params=params.pop(path, 0), macs=None if None in macs else sum(m for m in macs if m),

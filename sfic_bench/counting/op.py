@@ -1,6 +1,7 @@
 """Operations as shapes: what a shape rule answers (`Effect`), and what a trace consists of (`CountedCall`, `Op`)."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -63,6 +64,11 @@ class CountedCall(Effect):
         return prod(self.output)
 
     @cached_property
+    def macs_by_convention(self) -> dict[str, int | None]:
+        """The MACs under each convention that has been asked, see `sfic_bench.counting.conventions`."""
+        return {}
+
+    @cached_property
     def label(self) -> str:
         """The name in tallies: ``conv``, or ``conv (functional)`` if no module of `torch.nn` makes the call."""
         return self.kind if self.module else f"{self.kind} (functional)"
@@ -73,6 +79,25 @@ class Op(NamedTuple):
 
     path: str
     call: CountedCall
+
+
+class Recorded:
+    """Operations that were recorded together, whose paths are relative to the module whose call was recorded."""
+
+    def __init__(self, ops: tuple[Op, ...]) -> None:
+        self.ops = ops
+
+    @cached_property
+    def calls(self) -> Mapping[CountedCall, int]:
+        """How often each call is made, in order of the first."""
+        return Counter([op.call for op in self.ops])
+
+
+class Part(NamedTuple):
+    """What was recorded of the module at ``path``, the qualified name in the network."""
+
+    path: str
+    recorded: Recorded
 
 
 ShapeRule = Callable[..., Effect]

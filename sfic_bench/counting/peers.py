@@ -9,13 +9,13 @@ import collections
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
 from sfic_bench.counting.conventions import Convention, total
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import Op
+from sfic_bench.counting.op import CountedCall
 
 INSTALL = "pip install 'sfic-bench[peers]'"
 
@@ -122,14 +122,13 @@ class Difference:
         return f"{difference}: {self.macs:+,}"
 
 
-def differences(ops: Iterable[Op], peer: Convention, reference: Convention) -> tuple[Difference, ...]:
-    """Kinds of operation for which two conventions differ on the same network, largest first."""
-    ops = tuple(ops)
-    reference_terms, peer_terms = total(ops, reference).terms, total(ops, peer).terms
+def differences(calls: Mapping[CountedCall, int], peer: Convention, reference: Convention) -> tuple[Difference, ...]:
+    """Kinds of operation for which two conventions differ on the ``calls`` of a network, largest first."""
+    reference_terms, peer_terms = total(calls, reference).terms, total(calls, peer).terms
     biases: collections.Counter[str] = collections.Counter()
-    for _, call in ops:
+    for call, times in calls.items():
         if call.macs and call.bias:
-            biases[call.label] += call.elements_out
+            biases[call.label] += call.elements_out * times
     by_label = (
         Difference(
             label=label, reference=reference_terms.get(label, 0), peer=peer_terms.get(label, 0), biases=biases[label]

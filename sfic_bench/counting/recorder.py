@@ -5,9 +5,10 @@ shape. The few functions without a rule run on copies of their arguments on the 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
-from typing import Self
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,25 @@ def tensors_in(values: Iterable[object]) -> list[Tensor]:
     return tensors
 
 
+Nested = TypeVar("Nested")
+
+
+def replaced(value: Nested, replace: Callable[[object], object]) -> Nested:
+    """What ``replace`` gives for ``value``, or for what lies in it, in tuples, lists, dictionaries and slices."""
+    result: object
+    if isinstance(value, tuple):
+        result = getattr(value, "_make", type(value))([replaced(v, replace) for v in value])
+    elif isinstance(value, list):
+        result = [replaced(v, replace) for v in value]
+    elif isinstance(value, dict):
+        result = {name: replaced(v, replace) for name, v in value.items()}
+    elif isinstance(value, slice):
+        result = slice(*(replaced(v, replace) for v in (value.start, value.stop, value.step)))
+    else:
+        result = replace(value)
+    return cast(Nested, result)
+
+
 class Flow:
     """Which tensor was computed from which, as far as a gradient would flow back."""
 
@@ -48,6 +68,14 @@ class Flow:
         self._results.append(result)
         self._sources.setdefault(id(result), []).extend([id(t) for t in sources])
 
+    def depends(self, tensor: Tensor) -> bool:
+        """Whether ``tensor`` was computed, or changed in place."""
+        return id(tensor) in self._sources
+
+    def reached(self, output: Tensor, numbers: Mapping[int, int]) -> frozenset[int]:
+        """Which of the tensors with these ids, each of which has a number, ``output`` depends on."""
+        return frozenset([numbers[tensor] for tensor in self.reached_from([output]) if tensor in numbers])
+
     def reached_from(self, outputs: list[Tensor]) -> set[int]:
         """Ids of all tensors that ``outputs`` depend on."""
         reached: set[int] = set()
@@ -60,8 +88,18 @@ class Flow:
         return reached
 
 
+class ModuleNames:
+    """The qualified names of a network's modules, and how many modules hold each of them, by identity."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self.names = {id(module): name for name, module in modules.items()}
+        self.parents: Counter[int] = Counter()
+        for module in modules.values():
+            self.parents.update({id(child) for child in module._modules.values()})
+
+
 class Recorder(TorchFunctionMode):
-    """Records the operations of a network while it is entered.
+    """Records the operations of a network, or of several one after another, while it is entered.
 
     Attributes:
         ops: the operations so far.
@@ -69,28 +107,28 @@ class Recorder(TorchFunctionMode):
         path: qualified name of the module whose forward pass runs.
     """
 
-    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        self.begin(ModuleNames({}))
+
+    def begin(self, modules: ModuleNames) -> None:
+        """Forget what has been recorded, for a network with these modules."""
+        self._names, self._parents = modules.names, modules.parents
         self.ops: list[Op] = []
         self.flow = Flow()
         self.path = ""
         self._stack: list[tuple[str, str, int]] = [("", "", 1)]
-        self._names: dict[int, str] = {}
-        self._parents: Counter[int] = Counter()
-        for name, m in modules.items():
-            self._names[id(m)] = name
-            self._parents.update(set(map(id, m._modules.values())))
 
-    def __enter__(self) -> Self:
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Know which module's forward pass runs, as long as the context lasts."""
         enter, leave = self._enter_module, self._leave_module
-        self._hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
-        super().__enter__()  # type: ignore[no-untyped-call]
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for hook in self._hooks:
-            hook.remove()
+        hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _enter_module(self, module: nn.Module, _: object) -> None:
         kind = type(module)
@@ -106,10 +144,10 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(
         self, func: TorchFunction, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
     ) -> object:
-        kwargs = kwargs or {}
         name = func.__name__
         if name == "__get__" and func in _PLAIN_GETTERS:
             return func(*args)
+        kwargs = kwargs or {}
         in_place = name[-1] == "_" and name[-2:] != "__"
         rule = RULES.get(name[:-1] if in_place else name)
         if rule is None:
@@ -133,7 +171,7 @@ class Recorder(TorchFunctionMode):
             name = getattr(getattr(func, "__self__", None), "__name__", name)
             result = func(*args, **kwargs)
         else:
-            result = func(*map(_on_meta, args), **{k: _on_meta(v) for k, v in kwargs.items()})
+            result = func(*replaced(args, _on_meta), **replaced(kwargs, _on_meta))
         results = tensors_in([result])
         if name not in ("data", "grad", "detach"):
             for tensor in results:
@@ -158,11 +196,17 @@ _PLAIN_GETTERS = frozenset(
 _PROPERTIES = frozenset(("data", "grad", "T", "mT", "H", "mH", "real", "imag"))
 
 
+_NUMBERS = frozenset((int, bool, float, str, type(None)))
+
+
 def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[object, ...]:
     """What a rule sees of ``values``, as a hashable key: of tensors only the shape. Adds the tensors to ``tensors``."""
     key: list[object] = []
     for v in values:
-        if isinstance(v, Tensor):
+        kind = type(v)
+        if kind in _NUMBERS:  # most arguments; asking whether they are tensors takes longer
+            key.append(v)
+        elif isinstance(v, Tensor):
             tensors.append(v)
             key.append(v.shape)
         elif isinstance(v, list | tuple):
@@ -183,11 +227,5 @@ def _meta_tensor(shape: Shape, dtype: torch.dtype) -> Tensor:
 
 
 def _on_meta(value: object) -> object:
-    """``value`` with its tensors, also those in lists, tuples and dictionaries, as meta tensors of their shape."""
-    if isinstance(value, Tensor):
-        return value if value.is_meta else torch.empty_like(value, device="meta")
-    if isinstance(value, list | tuple):
-        return type(value)(_on_meta(v) for v in value)
-    if isinstance(value, dict):
-        return {k: _on_meta(v) for k, v in value.items()}
-    return value
+    """``value``, as a meta tensor of its shape if it is a tensor."""
+    return torch.empty_like(value, device="meta") if isinstance(value, Tensor) and not value.is_meta else value

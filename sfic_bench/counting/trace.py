@@ -5,16 +5,18 @@ Nothing is computed and only the shapes of the network's weights are read, so it
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
 
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import InputTooSmall, Op
-from sfic_bench.counting.recorder import Recorder, tensors_in
+from sfic_bench.counting.op import CountedCall, InputTooSmall, Op, Part, Recorded
+from sfic_bench.counting.recorder import ModuleNames, Recorder, tensors_in
 from sfic_bench.errors import InvalidValue, UnsupportedModel
 
 
@@ -40,45 +42,86 @@ class Trace:
 
     Attributes:
         input_size: shape of the first input, such as ``(B, C, H, W)``.
-        ops: its operations, in order.
+        parts: its operations, in order, in parts that were recorded by themselves.
         output: shape of the first tensor in the result.
-        weights: every parameter of the network, once.
+        find_weights: finds `weights`.
     """
 
     input_size: Shape
-    ops: tuple[Op, ...]
+    parts: tuple[Part, ...]
     output: Shape
-    weights: tuple[Weight, ...]
+    find_weights: Callable[[], tuple[Weight, ...]]
+
+    @cached_property
+    def weights(self) -> tuple[Weight, ...]:
+        """Every parameter of the network, once."""
+        return self.find_weights()
+
+    @cached_property
+    def ops(self) -> tuple[Op, ...]:
+        """All operations, in order."""
+        ops: list[Op] = []
+        for path, recorded in self.parts:
+            prefix = f"{path}." if path else ""
+            ops += [Op(prefix + inner if inner else path, call) for inner, call in recorded.ops]
+        return tuple(ops)
+
+    @cached_property
+    def calls(self) -> Mapping[CountedCall, int]:
+        """How often each call is made, in order of the first."""
+        calls: Counter[CountedCall] = Counter()
+        for recorded, times in Counter([part.recorded for part in self.parts]).items():
+            for call, each in recorded.calls.items():
+                calls[call] += times * each
+        return calls
 
 
 def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     """Trace ``model.eval()`` for one float input of each of ``input_sizes``; raises the errors of `count`."""
-    for size in input_sizes:
-        if len(size) < 2 or min((size[0], *size[2:])) < 1:  # a branch may have no channels
-            raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {size}")
+    check_input_sizes(input_sizes)
     modules = dict(model.named_modules())
-    with _evaluating(model, modules.values()), Recorder(modules) as recorder:
-        inputs = [torch.empty(size, device="meta") for size in input_sizes]
-        try:
-            # A GraphModule's __call__ prints a traceback of its own before it raises.
-            forward = model.forward if isinstance(model, torch.fx.GraphModule) else model
-            result = forward(*inputs)
-        except (InputTooSmall, InvalidValue) as error:
-            raise type(error)(f"{error} (at {recorder.path or 'the network itself'})") from None
-        except (RuntimeError, NotImplementedError) as error:
-            if "meta" not in str(error).lower():
-                raise
-            raise UnsupportedModel(
-                f"{recorder.path or type(model).__name__} needs the values of a tensor, and a count "
-                f"has only shapes: {str(error).splitlines()[0]}"
-            ) from error
+    recorder = Recorder()
+    recorder.begin(ModuleNames(modules))
+    inputs = [torch.empty(size, device="meta") for size in input_sizes]
+    # A GraphModule's __call__ prints a traceback of its own before it raises.
+    forward = model.forward if isinstance(model, torch.fx.GraphModule) else model
+    with evaluating(modules), recorder.watching(), recorder, errors_named(recorder, type(model).__name__):
+        result = forward(*inputs)
     outputs = tensors_in([result])
     if not outputs:
         raise UnsupportedModel(f"{type(model).__name__} returns no tensor")
+    weights = _weights(modules, recorder.flow.reached_from(outputs))
     return Trace(
-        input_size=tuple(input_sizes[0]), output=tuple(outputs[0].shape),
-        ops=tuple(recorder.ops), weights=_weights(modules, recorder.flow.reached_from(outputs)),
+        input_size=tuple(input_sizes[0]), parts=(Part("", Recorded(tuple(recorder.ops))),),
+        output=tuple(outputs[0].shape), find_weights=lambda: weights,
     )  # fmt: skip
+
+
+def check_input_sizes(input_sizes: Iterable[Shape]) -> None:
+    """Raise `InvalidValue` for a size that no network takes."""
+    for size in input_sizes:
+        if len(size) < 2 or min((size[0], *size[2:])) < 1:  # a branch may have no channels
+            raise InvalidValue(f"input_size must be positive, such as (1, 3, 256, 256), got {size}")
+
+
+@contextmanager
+def errors_named(recorder: Recorder, network: str, path: str = "") -> Iterator[None]:
+    """Let errors of a forward pass say in which module of ``network`` they occur, within the one at ``path``."""
+    try:
+        yield
+    except (InputTooSmall, InvalidValue) as error:
+        raise type(error)(f"{error} (at {_joined(path, recorder.path) or 'the network itself'})") from None
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" not in str(error).lower():
+            raise
+        raise UnsupportedModel(
+            f"{_joined(path, recorder.path) or network} needs the values of a tensor, and a count has only shapes: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+def _joined(*paths: str) -> str:
+    return ".".join(filter(None, paths))
 
 
 def _weights(modules: Mapping[str, nn.Module], reached: set[int]) -> tuple[Weight, ...]:
@@ -111,12 +154,12 @@ def smallest_input(model: nn.Module, channels: int = 3, limit: int = 4096) -> in
 
 
 @contextmanager
-def _evaluating(model: nn.Module, modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Put ``model`` into evaluation mode, and afterwards each of its modules back into its own mode."""
-    training = [m for m in modules if m.training]
+def evaluating(modules: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Put a network of ``modules`` into evaluation mode, and afterwards each of them back into its own mode."""
+    training = [m for m in modules.values() if m.training]
     try:
         if training:
-            model.eval()
+            modules[""].eval()
         yield
     finally:
         for m in training:

@@ -30,7 +30,7 @@ def concatenation(operation: Operation) -> Value:
     if not operation.is_channels(axis) or any(p.axes != lead.axes for p in operation.pairs):
         raise operation.refusal(f"pairs can be concatenated along channels, not along axis {axis}")
     pairs = [_divided_by_alpha(operation, source, value, lead) for source, value in tensors]
-    module = Concatenate([pair.layout.split for pair in pairs])
+    module = operation.building.made(Concatenate, tuple(pair.layout.split for pair in pairs))
     node = operation.building.call_new(operation.name, module, *(pair.node for pair in pairs))
     layout = Layout.concatenated([pair.layout for pair in pairs])
     operation.explain("per branch", layout.split)
@@ -130,7 +130,7 @@ def _picked(operation: Operation, pair: Paired, ranges: Sequence[range]) -> tupl
     picked = []
     for i, channels in enumerate(ranges):
         layout, spatial, frequency = pair.layout.selected(channels)
-        module = PickBranches(spatial, frequency, pair.layout.split.spatial)
+        module = operation.building.made(PickBranches, spatial, frequency, pair.layout.split.spatial)
         node = operation.building.call_new(f"{operation.name}_{i}", module, pair.node)
         picked.append(replace(pair, node=node, layout=layout))
     splits = (part.layout.split for part in picked)

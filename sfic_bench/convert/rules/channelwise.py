@@ -1,6 +1,5 @@
 """Operations that treat every channel by itself: they run on each branch, as they are."""
 
-import copy
 from functools import partial
 
 from torch import fx, nn
@@ -47,9 +46,9 @@ def channelwise(operation: Operation) -> Value:
         return operation.as_in_vanilla(operation.common_channels())
     if operation.module is None:
         return operation.per_branch(operation.function)
-    # The module is copied even where modules are shared: with two parents, counters would count it twice. Its name
+    # A copy of the module, even where modules are shared: with two parents, counters would count it twice. Its name
     # is a new one, since it may serve single tensors as well.
-    return operation.per_branch(copy.deepcopy(operation.module), name=f"{operation.path}_pair")
+    return operation.per_branch(operation.module, name=f"{operation.path}_pair")
 
 
 def _pads_height_and_width(call: Call) -> bool:

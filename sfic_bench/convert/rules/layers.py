@@ -42,7 +42,7 @@ def linear(operation: Operation) -> Value:
     if is_stage1 and isinstance(value, Single):
         node = operation.building.in_standard_order(value.node, len(STANDARD), CHANNELS_LAST)
         value = replace(value, node=node)
-    result = _as_stage(operation, as_convolution(layer), value)
+    result = _as_stage(operation, operation.building.made(as_convolution, layer), value)
     if isinstance(result, Paired):
         return replace(result, axes=CHANNELS_LAST)
     return replace(result, node=operation.building.graph.call_method("permute", (result.node, *CHANNELS_LAST)))
@@ -67,7 +67,9 @@ def _as_stage(operation: Operation, conv: nn.Conv2d, value: Value) -> Paired | S
         return operation.as_in_vanilla(conv.out_channels)
     bias = path not in operation.conversion.dropped_biases
     try:
-        stage, outputs = stage_of(conv, inputs, options, as_stage3=as_stage3, bias=bias)
+        stage, outputs = operation.building.made(
+            stage_of, conv, inputs, operation.conversion.of_stages, as_stage3=as_stage3, bias=bias
+        )
     except ValueError as error:
         raise operation.refusal(str(error)) from error
     operation.building.modules.setdefault(path, stage)
@@ -106,7 +108,7 @@ def norm(operation: Operation) -> Value:
     operation.remember_layout(name, pair.layout)
     if name not in modules:
         try:
-            modules[name] = _on_pairs(module, pair.layout, conversion.dropped_biases.get(path))
+            modules[name] = operation.building.made(_on_pairs, module, pair.layout, conversion.dropped_biases.get(path))
         except ValueError as error:
             raise operation.refusal(str(error)) from error
     node = operation.building.call(name, pair.node)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from sfic_bench.nn.adapters import Pick
-from sfic_bench.nn.norms import SharedNorm
+from sfic_bench.nn.norms import SharedNorm, sharing_tensors
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.recompute import Derived
 from sfic_bench.nn.split import size_of
@@ -91,7 +91,7 @@ def _pieces(rows: Rows) -> dict[str, Piece]:
 def join_norms(norm: PerBranch) -> _NormBase:
     """One norm for [S; F] from a `PerBranch` of two that take each channel by itself, with the two's state dict."""
     branches = {n: branch for n in BRANCHES if isinstance(branch := getattr(norm, n), _NormBase)}
-    joined = copy.deepcopy(next(iter(branches.values())))
+    joined = sharing_tensors(next(iter(branches.values())))
     joined.num_features = sum(branch.num_features for branch in branches.values())
     _take_over(joined, branches)
     return joined

@@ -3,7 +3,7 @@
 import copy
 import operator
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,15 @@ class ReducedStage2(Stage2):
 
     The four convolutions stay four. Joining the two that read the same branch saves no time and takes
     memory: parts of a joint result have to be copied before they can be enlarged or added.
+
+    They are copies of those of ``stage``, or with ``share`` those themselves.
     """
 
-    def __init__(self, stage: Stage2) -> None:
+    def __init__(self, stage: Stage2, share: bool = False) -> None:
         StageBase.__init__(self, stage.geometry.kernel, _options(stage))
         self.depthwise = stage.depthwise
         for name in ("ss", "ff", "sf", "fs"):
-            setattr(self, name, copy.deepcopy(getattr(stage, name)))
+            setattr(self, name, _own(getattr(stage, name), share))
 
     def forward(self, pair: Pair, residual: Pair | None = None) -> Pair:
         """Stage 2 of ``pair``, plus ``residual`` where a sum behind the stage has become part of it."""
@@ -73,16 +75,17 @@ class ReducedStage2(Stage2):
 class ReducedStage1(StageBase):
     """Stage 1 that computes F only where the resize keeps it.
 
-    With ``joined`` it gives the pair as one tensor ``[S; F]``, which needs β = 1.
+    With ``joined`` it gives the pair as one tensor ``[S; F]``, which needs β = 1. Its parts are copies of those of
+    ``stage``, or with ``share`` those themselves.
     """
 
     reads_pair = False
 
-    def __init__(self, stage: Stage1, joined: bool) -> None:
+    def __init__(self, stage: Stage1, joined: bool, share: bool = False) -> None:
         super().__init__(stage.geometry.kernel, _options(stage))
         self.beta, self.joined = stage.beta, joined
-        self.mcs: nn.Module | None = copy.deepcopy(stage.mcs)
-        self.spatial, self.frequency = copy.deepcopy(stage.spatial), copy.deepcopy(stage.frequency)
+        self.mcs: nn.Module | None = _own(stage.mcs, share)
+        self.spatial, self.frequency = _own(stage.spatial, share), _own(stage.frequency, share)
 
     def fix_filter(self) -> None:
         """Keep the constrained kernels of MCSConv instead of computing them at each call, for inference."""
@@ -128,6 +131,13 @@ def reduced(conv: nn.Conv2d, x: Derived, size: Size, target: Size) -> Tensor:
     if _is_pointwise(conv) and target[0] * target[1] < size[0] * size[1]:
         return x.then(partial(resize, size=target)).into(conv)
     return resize(x.into(conv), target)
+
+
+Part = TypeVar("Part", bound=nn.Module | None)
+
+
+def _own(part: Part, share: bool) -> Part:
+    return part if share else copy.deepcopy(part)
 
 
 def _strided(x: Tensor, ratio: Size) -> Tensor:

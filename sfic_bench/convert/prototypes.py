@@ -1,0 +1,75 @@
+"""Layers that are made once for all equal ones, in networks that are only looked at.
+
+A network has few different layers, and its conversions have most of theirs in common. Where nobody runs or trains a
+network, one module can stand at all paths that have equal ones: its prototype.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, fx, nn
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class Prototypes:
+    """All prototypes of the networks that are looked at together, which are in evaluation mode."""
+
+    def __init__(self) -> None:
+        self._of: dict[object, nn.Module] = {}
+        self._made: dict[object, tuple[object, object]] = {}
+        self._networks: WeakKeyDictionary[fx.GraphModule, dict[str, nn.Module]] = WeakKeyDictionary()
+
+    def modules_of(self, network: fx.GraphModule) -> dict[str, nn.Module]:
+        """The modules of ``network`` by name, with its prototype in the place of each that the graph calls."""
+        if network not in self._networks:
+            modules = dict(network.named_modules())
+            called = {str(node.target) for node in network.graph.nodes if node.op == "call_module"}
+            self._networks[network] = modules | {path: self._prototype(modules[path]) for path in called}
+        return self._networks[network]
+
+    def made(self, make: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+        """What ``make`` gives, once for all calls with equal arguments; modules and tensors are known by identity."""
+        key = (make, tuple(map(_key, args)), tuple([(name, _key(value)) for name, value in kwargs.items()]))
+        try:
+            return self._made[key][0]  # type: ignore[return-value]  # what this function gave
+        except (KeyError, TypeError) as error:
+            result = make(*args, **kwargs)
+            for module in result if isinstance(result, tuple) else (result,):
+                if isinstance(module, nn.Module):
+                    module.eval()
+            if isinstance(error, KeyError):
+                self._made[key] = result, (args, kwargs)  # arguments that live keep their identity
+            return result
+
+    def _prototype(self, module: nn.Module) -> nn.Module:
+        description = described(module)
+        return module if description is None else self._of.setdefault(description, module)
+
+
+def described(module: nn.Module) -> object:
+    """All that can decide what ``module`` does, save for its weights' values; ``None`` if that is not known.
+
+    It is not known of a module that has hooks or modules.
+    """
+    facts: list[object] = [type(module)]
+    for name, value in vars(module).items():
+        if name in ("_parameters", "_buffers"):
+            facts += [(n, None if t is None else (t.shape, t.dtype, t.requires_grad)) for n, t in value.items()]
+        elif isinstance(value, dict | set):
+            if value:
+                return None
+        elif isinstance(value, int | float | str | tuple | None):
+            facts.append((name, type(value), value))
+        else:
+            return None
+    return tuple(facts)
+
+
+def _key(argument: object) -> object:
+    """A key for ``argument``: of a number also its type, since 1 and 1.0 are equal."""
+    if isinstance(argument, Tensor):
+        return Tensor, id(argument)
+    return (type(argument), argument) if isinstance(argument, int | float) else argument
