@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from sfic_bench.choices import Initialisation, McsMode, OnUnsupported
 from sfic_bench.convert import (
@@ -26,13 +27,13 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
-from sfic_bench.networks.sfic_counts import KeptLayers, sfic_counts
+from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, collector_at_rest, sfic_counts
 from sfic_bench.networks.start import Start, build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.cost import CostRow, LayerRow
 
-__all__ = ["Costed", "Explanation", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
+__all__ = ["Costed", "Explanation", "KeptLayers", "build", "costs", "count", "explain_placement", "fuse", "to_sfic"]
 
 
 IMAGENET_WEIGHTS = "imagenet"
@@ -169,37 +170,54 @@ def costs(
         UnknownName: for a backbone that is not registered, with the nearest name.
     """
     check_count("input size", input_size)
-    shape = (1, 3, input_size, input_size)
     kept = kept or KeptLayers()
-    name: str | None = None
-    alpha: float | None = None
+    backbone: _CountedBackbone | None = None
     for variant in variants:
-        if variant.backbone != name:
-            name, alpha = variant.backbone, None
-            vanilla = registry.build(name, classes=classes, input_size=input_size, device="meta").eval()
-            # An SFIC network takes every input that its vanilla one takes, so this checks the size for all.
-            vanilla_cost = _count_vanilla(name, vanilla, shape)
-            graph = None
-            placements: dict[OnUnsupported, Placement] = {}
+        with collector_at_rest():
+            if backbone is None or backbone.name != variant.backbone:
+                backbone = _CountedBackbone(variant.backbone, classes, input_size, kept)
+            costed = backbone.costed(variant, fused=fused)
+        yield costed
+
+
+class _CountedBackbone:
+    """Counts a backbone and its SFIC forms."""
+
+    def __init__(self, name: str, classes: int, input_size: int, kept: KeptLayers) -> None:
+        self.name, self._size, self._shape, self._kept = name, input_size, (1, 3, input_size, input_size), kept
+        self._vanilla = registry.build(name, classes=classes, input_size=input_size, device="meta").eval()
+        # An SFIC network takes every input that its vanilla one takes, so this checks the size for all.
+        self._cost = _count_vanilla(name, self._vanilla, self._shape)
+        self._placements: dict[OnUnsupported, Placement] = {}
+        self._latest: tuple[object, SficCounts | None] = None, None
+
+    @cached_property
+    def _graph(self) -> fx.GraphModule:
+        """The vanilla network's graph, which not every network has."""
+        check_convertible(self.name, self._vanilla)
+        return graph_of(self._vanilla, self._size)
+
+    def costed(self, variant: Variant, *, fused: bool) -> Costed:
         if variant.alpha is None or variant.beta is None:
-            yield Costed(variant=variant, cost=vanilla_cost, parity=None, fused=vanilla_cost if fused else None)
-            continue
-        if graph is None:  # not every vanilla network can be traced
-            check_convertible(name, vanilla)
-            graph = graph_of(vanilla, input_size)
-        if variant.alpha != alpha:
-            alpha = variant.alpha
-            placement = placements.get(variant.on_unsupported)
-            if placement is None:
-                placement = placement_of(graph, divides=variant.on_unsupported == OnUnsupported.JOIN)
-                placements[variant.on_unsupported] = placement
-            counts = sfic_counts(graph, placement, alpha, variant.on_unsupported, kept)
-        yield Costed(
+            return Costed(variant=variant, cost=self._cost, parity=None, fused=self._cost if fused else None)
+        counts = self._counts(variant.alpha, variant.on_unsupported)
+        return Costed(
             variant=variant,
-            cost=counts.count(shape, variant.beta),
+            cost=counts.count(self._shape, variant.beta),
             parity=counts.parity,
-            fused=counts.count_fused(shape, variant.beta) if fused else None,
+            fused=counts.count_fused(self._shape, variant.beta) if fused else None,
         )
+
+    def _counts(self, alpha: float, on_unsupported: OnUnsupported) -> SficCounts:
+        """What counts the forms with ``alpha`` at any β."""
+        key, counts = self._latest
+        if counts is None or key != (alpha, on_unsupported):
+            if on_unsupported not in self._placements:
+                divides = on_unsupported == OnUnsupported.JOIN
+                self._placements[on_unsupported] = placement_of(self._graph, divides)
+            counts = sfic_counts(self._graph, self._placements[on_unsupported], alpha, on_unsupported, self._kept)
+            self._latest = (alpha, on_unsupported), counts
+        return counts
 
 
 def _count_vanilla(name: str, vanilla: nn.Module, shape: Shape) -> Cost:

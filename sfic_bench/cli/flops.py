@@ -72,11 +72,12 @@ def flops_command(
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
     counted: list[Costed] = []
     refused: list[str] = []
+    kept = api.KeptLayers()
     with progress("counting", len(grid)) as advance:
         for name in grid.backbones:
             of_one = dataclasses.replace(grid, backbones=(name,))
             try:
-                for costed in api.costs(of_one, input_size=input_size, classes=classes, fused=True):
+                for costed in api.costs(of_one, input_size=input_size, classes=classes, fused=True, kept=kept):
                     counted.append(costed)
                     advance(str(costed.variant))
             except (UnsupportedModel, InputTooSmall) as error:

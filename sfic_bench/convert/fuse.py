@@ -72,7 +72,8 @@ def fused_blueprint(blueprint: Blueprint, prototypes: Prototypes) -> Blueprint:
     if fusion.joined:
         return fusion.run()
     # Only modules change, so the graph can be the same.
-    layers = {path: fusion.cheaper(layer) for path, layer in blueprint.layers.items()}
+    different = {layer: fusion.cheaper(layer) for layer in set(blueprint.layers.values())}
+    layers = {path: different[layer] for path, layer in blueprint.layers.items()}
     return replace(blueprint, name=f"Fused{blueprint.name}", modules={**blueprint.modules, **layers})
 
 

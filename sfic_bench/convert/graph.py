@@ -30,8 +30,9 @@ def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     has_changed = follow_changes(traced.graph)
     if traced.graph.eliminate_dead_code() or has_changed:
         traced.recompile()
+    originals = dict(model.named_modules(remove_duplicate=False))
     for name, module in traced.named_modules():
-        module.training = model.get_submodule(name).training  # tracing leaves containers in training mode
+        module.training = originals[name].training  # tracing leaves containers in training mode
     return traced
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 from torch.nn.modules.batchnorm import _NormBase
 
 from sfic_bench.convert.norms import known_norm
@@ -37,6 +38,10 @@ class PlainTracer(fx.Tracer):
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
         """The tensors of ``root`` that become nodes where the network's code reads them, with their names."""
         return root.named_parameters() if isinstance(root, nn.Module) else ()
+
+    def create_arg(self, a: object) -> Argument:
+        # Most arguments are proxies, and torch.fx first asks what else they could be.
+        return a.node if type(a) is fx.Proxy else super().create_arg(a)
 
     def getattr(self, _: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
         # torch.fx would look through all parameters for each one that is read.

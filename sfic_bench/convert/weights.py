@@ -77,8 +77,10 @@ def without_bias(module: nn.Module, bias: Tensor | None) -> nn.Module:
     new = copied(module)
     if bias is not None and isinstance(new, nn.Conv2d):
         new.bias = None
-    elif bias is not None and isinstance(new, _BatchNorm) and new.running_mean is not None:
-        new.running_mean -= bias.detach()
+    elif bias is not None and isinstance(new, _BatchNorm):
+        mean = new.running_mean
+        if mean is not None and not mean.is_meta:  # there, torch would import sympy to subtract nothing
+            mean -= bias.detach()
     return new
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Op, Recorded
-from sfic_bench.counting.recorder import ModuleNames, Recorder, replaced, tensors_in
+from sfic_bench.counting.recorder import ModuleNames, Recorder, meta_tensor, replaced, tensors_in
 from sfic_bench.counting.trace import errors_named, evaluating
 
 
@@ -30,7 +30,7 @@ class Shaped:
     def tensor(self) -> Tensor:
         """A new tensor of this kind on the meta device."""
         if self.strides is None:
-            return torch.empty(self.shape, dtype=self.dtype, device="meta")
+            return meta_tensor(self.shape, self.dtype).detach()
         return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="meta")
 
 
@@ -154,7 +154,7 @@ class Records:
 
     def value(self, result: object) -> KnownValue:
         """A result as the one `KnownValue` that it equals; its tensors may be `Shaped` already."""
-        value = replaced(result, lambda v: shaped(v) if isinstance(v, Tensor) else v)
+        value = shaped(result) if type(result) is Tensor else replaced(result, _as_shaped)
         key = key_of(value)
         known = self._values.get(key)
         if known is None:
@@ -182,11 +182,8 @@ class Records:
         """
         layer, recorder = self.layer(call), self._recorder
         made: list[Tensor] = []
-        given = [
-            replaced(known.value, lambda v: _noted(v.tensor(), made) if isinstance(v, Shaped) else v)
-            for known in inputs
-        ]
-        args, kwargs = replaced((args, kwargs), lambda v: given[v.source] if isinstance(v, Slot) else v)
+        given = [replaced(known.value, lambda v: _made(v, made)) for known in inputs]
+        args, kwargs = replaced((args, kwargs), lambda v: given[v.source] if type(v) is Slot else v)
         recorder.begin(layer.names)
         with evaluating(layer.modules), recorder, errors_named(recorder, "the network itself", path):
             result = call(*args, **kwargs)
@@ -218,6 +215,14 @@ def _key(value: object) -> object:
     if isinstance(value, slice):
         return (slice, _key(value.start), _key(value.stop), _key(value.step))
     return value if isinstance(value, Shaped | Slot) else (type(value), value)
+
+
+def _made(value: object, tensors: list[Tensor]) -> object:
+    return _noted(value.tensor(), tensors) if type(value) is Shaped else value
+
+
+def _as_shaped(value: object) -> object:
+    return shaped(value) if isinstance(value, Tensor) else value
 
 
 def _noted(value: Noted, values: list[Noted]) -> Noted:

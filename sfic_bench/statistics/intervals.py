@@ -46,8 +46,9 @@ def relative_width(values: NDArray[np.float64]) -> float:
     needs it while a device waits, and it takes microseconds where the bootstrap takes milliseconds.
     """
     ordered = np.sort(values)
-    below = _rank_below(len(ordered))
-    return float((ordered[-1 - below] - ordered[below]) / np.median(ordered))
+    n = len(ordered)
+    below, median = _rank_below(n), (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    return float((ordered[-1 - below] - ordered[below]) / median)
 
 
 @cache
