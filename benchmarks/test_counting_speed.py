@@ -2,8 +2,8 @@
 
 Eleven backbones × (vanilla + 12 pairs of α and β) = 143 networks, building included, imports excluded, all in one
 process. This package counts every convention and the fused forms too, as ``sfic-bench flops`` does, a tool its own
-figure. Times are CPU time. This package counts the whole grid before each backbone that a tool counts, so that a machine
-whose speed drifts slows both.
+figure. Times are CPU time. This package counts the whole grid before each backbone that a tool counts, so that a
+machine whose speed drifts slows both.
 """
 
 import statistics

@@ -1,6 +1,7 @@
 """``sfic-bench flops``: parameters and MACs over the α/β grid."""
 
 import dataclasses
+import gc
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated
@@ -67,6 +68,8 @@ def flops_command(
     options.report_kept(grid)
     out = Output(format=format, path=output)
     from sfic_bench import api  # imports torch
+
+    gc.freeze()  # what has been imported stays, and need not be looked through for garbage again and again
     from sfic_bench.counting import InputTooSmall, conventions
 
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]

@@ -94,6 +94,7 @@ class _Fusion:
         self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
         self.building = Building(prototypes)
         self.new: dict[fx.Node, fx.Node] = {}
+        self._known: dict[nn.Module, nn.Module] = {}
 
     def run(self) -> Blueprint:
         for node in self.network.graph.nodes:
@@ -108,7 +109,9 @@ class _Fusion:
         if node.op != "call_module":
             return graph.node_copy(node, self.new.__getitem__)
         unfused = self.layers[path]
-        module = self.cheaper(unfused)
+        module = self._known.get(unfused) or self.cheaper(unfused)
+        if self.share:
+            self._known[unfused] = module
         if isinstance(unfused, Divide) and self.joined:
             self.building.modules[path] = module
             return graph.call_module(path, (self.new[node.all_input_nodes[0]],))

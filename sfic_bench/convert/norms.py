@@ -98,8 +98,14 @@ def _dealt(source: nn.Parameter | None, channels: Sequence[int]) -> nn.Parameter
     return nn.Parameter(values_of(channels, source), requires_grad=source.requires_grad)
 
 
+_TORCHS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+"""Torch's own norms over several channels."""
+
+
 def _channels(module: nn.Module) -> int | None:
     """How many channels ``module`` normalises, if it is a norm; ``None`` where it cannot be one over channels alone."""
+    if type(module).__module__.startswith("torch.nn.modules") and not isinstance(module, _TORCHS):
+        return None
     parameters = dict(module.named_parameters(recurse=False))
     is_other = isinstance(module, _NormBase | torch.jit.ScriptModule)
     if is_other or not isinstance(getattr(module, "eps", ""), float | int | None):

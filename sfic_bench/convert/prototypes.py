@@ -68,8 +68,12 @@ def described(module: nn.Module) -> object:
     return tuple(facts)
 
 
+_NUMBERS = frozenset((bool, int, float))
+
+
 def _key(argument: object) -> object:
     """A key for ``argument``: of a number also its type, since 1 and 1.0 are equal."""
-    if isinstance(argument, Tensor):
-        return Tensor, id(argument)
-    return (type(argument), argument) if isinstance(argument, int | float) else argument
+    kind = type(argument)
+    if kind in _NUMBERS:
+        return kind, argument
+    return (Tensor, id(argument)) if isinstance(argument, Tensor) else argument

@@ -44,6 +44,7 @@ class GraphCounter:
         self._numbers = {node: i for i, node in enumerate(self._nodes)}
         self._steps = [self._step(node, modules) for node in self._nodes if node.op.startswith("call")]
         self._sources = [i for i, node in enumerate(self._nodes) if node.op in ("placeholder", "get_attr")]
+        self._paths = [step.path for step in self._steps]
         self._result = [self._numbers[node] for node in self._nodes[-1].all_input_nodes]
         self._weights: dict[tuple[LayerFlow, ...], tuple[Weight, ...]] = {}
 
@@ -72,8 +73,8 @@ class GraphCounter:
             raise UnsupportedModel("the network returns no tensor")
         return Cost(
             input_size=tuple(input_sizes[0]), output=output.shape,
-            parts=tuple([Part(step.path, record) for step, record in zip(steps, records, strict=True)]),
-            find_weights=partial(self._weights_of, steps, [record.flow for record in records], values),
+            parts=tuple(map(Part, self._paths, records)),
+            find_weights=partial(self._weights_of, records, values),
         )  # fmt: skip
 
     def _step(self, node: fx.Node, modules: Mapping[str, object]) -> Step:
@@ -117,18 +118,14 @@ class GraphCounter:
 
     # Parameters
 
-    def _weights_of(
-        self, steps: Sequence[Step], flows: Sequence[LayerFlow], values: Mapping[int, KnownValue]
-    ) -> tuple[Weight, ...]:
+    def _weights_of(self, records: Sequence[LayerRecord], values: Mapping[int, KnownValue]) -> tuple[Weight, ...]:
         """Every parameter once; found out once for all inputs through which gradients flow in the same way."""
-        key = tuple(flows)
-        if key not in self._weights:
-            self._weights[key] = tuple(self._weights_given(self._reached(steps, flows, values)))
-        return self._weights[key]
+        flows = tuple([record.flow for record in records])
+        if flows not in self._weights:
+            self._weights[flows] = tuple(self._weights_given(self._reached(flows, values)))
+        return self._weights[flows]
 
-    def _reached(
-        self, steps: Sequence[Step], flows: Sequence[LayerFlow], values: Mapping[int, KnownValue]
-    ) -> set[object]:
+    def _reached(self, flows: Sequence[LayerFlow], values: Mapping[int, KnownValue]) -> set[object]:
         """All that the network's result depends on: tensors, and parameters by path and number."""
         tensors: dict[int, list[object]] = {}
         for i in self._sources:
@@ -136,7 +133,7 @@ class GraphCounter:
             name = str(self._nodes[i].target) if is_parameter else i
             tensors[i] = [(name, j) for j in range(len(values[i].tensors))]
         sources: dict[object, list[object]] = {}
-        for step, flow in zip(steps, flows, strict=True):
+        for step, flow in zip(self._steps, flows, strict=True):
             names = [tensor for source in step.sources for tensor in tensors[source]]
             names += [(step.path, i) for i in range(flow.parameters)]
             for number, depends in flow.changed:
