@@ -1,57 +1,34 @@
 """Networks that are counted layer by layer from their blueprints cost what tracing the built networks gives."""
 
-from collections.abc import Iterable
-
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers.counts import KEPT, check_counts, everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
 from sfic_bench.choices import OnUnsupported
-from sfic_bench.convert import Blueprint, fuse, graph_of, parity, placement_of, set_beta, to_sfic
-from sfic_bench.counting import Cost, GraphCounter, InputTooSmall, Records, count
+from sfic_bench.convert import Blueprint, graph_of, parity, placement_of, set_beta, to_sfic
+from sfic_bench.counting import GraphCounter, InputTooSmall, Records, count
 from sfic_bench.errors import InvalidValue, UnsupportedModel
 from sfic_bench.networks import registry
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
-from sfic_bench.networks.sfic_counts import KeptLayers, sfic_counts
+from sfic_bench.networks.sfic_counts import sfic_counts
 
 QUICK = ("alexnet", "mobilenet", "resnet26")
 CONVERTIBLE_DETECTORS = ("xception", "f3net", "amtennet", "m2tr")
-KEPT = KeptLayers()
-"""What all examples find out about layers, as in a count of many networks."""
-
-
-def everything(cost: Cost) -> object:
-    """All that a cost says, with the parameters in one order."""
-    weights = sorted(map(repr, cost.weights))
-    return cost.input_size, cost.output, list(map(repr, cost.ops)), weights, cost.layers("thop"), cost.totals
-
-
-def check(name: str, alphas: Iterable[float], betas: Iterable[float], size: int) -> None:
-    graph = graph_of(registry.build(name, input_size=size, device="meta").eval(), size)
-    shape = (1, 3, size, size)
-    for alpha in alphas:
-        counts = sfic_counts(graph, placement_of(graph), alpha, OnUnsupported.JOIN, KEPT)
-        network = to_sfic(graph, alpha=alpha, beta=1.0, share=True)
-        assert counts.parity == parity(graph, network)
-        for beta in betas:
-            set_beta(network, beta)
-            fused = fuse(network, for_training=True, share=True)
-            assert everything(counts.count(shape, beta)) == everything(count(network, shape))
-            assert everything(counts.count_fused(shape, beta)) == everything(count(fused, shape))
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_default_grid(name: str) -> None:
-    check(name, PAPER_ALPHAS, PAPER_BETAS, 256)
+    check_counts(name, PAPER_ALPHAS, PAPER_BETAS, 256)
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in registry.names() if name not in QUICK])
 def test_the_rest_of_the_default_grid(name: str) -> None:
-    check(name, PAPER_ALPHAS, PAPER_BETAS, 256)
+    check_counts(name, PAPER_ALPHAS, PAPER_BETAS, 256)
 
 
 RATIOS = st.sampled_from([0.0, 0.125, 0.3, 0.5, 0.9, 1.0])
@@ -61,18 +38,18 @@ SHARES = st.sampled_from([0.1, 0.3, 0.5, 0.6, 0.77, 1.0])
 @settings(max_examples=6)
 @given(name=st.sampled_from(QUICK), alpha=RATIOS, beta=SHARES, size=st.integers(64, 200))
 def test_other_ratios_and_sizes(name: str, alpha: float, beta: float, size: int) -> None:
-    check(name, [alpha], [beta], size)
+    check_counts(name, [alpha], [beta], size)
 
 
 def test_networks_without_one_of_the_branches() -> None:
-    check("alexnet", [0.0, 1.0], [0.5, 1.0], 128)
+    check_counts("alexnet", [0.0, 1.0], [0.5, 1.0], 128)
 
 
 @pytest.mark.thorough
 @settings(max_examples=60)
 @given(name=st.sampled_from(registry.names()), alpha=RATIOS, beta=SHARES, size=st.integers(64, 300))
 def test_other_ratios_and_sizes_of_all_backbones(name: str, alpha: float, beta: float, size: int) -> None:
-    check(name, [alpha], [beta], size)
+    check_counts(name, [alpha], [beta], size)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +61,7 @@ def test_other_ratios_and_sizes_of_all_backbones(name: str, alpha: float, beta: 
 )
 def test_detectors(name: str) -> None:
     size = registry.input_size_of(name)
-    check(name, [0.5], [0.5, 1.0], size)
+    check_counts(name, [0.5], [0.5, 1.0], size)
 
 
 # Networks that no rewrite has made
