@@ -10,6 +10,7 @@ from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sfic_bench import timing
+from sfic_bench.choices import Kernels
 from sfic_bench.measure.conditions import Conditions, MemoryLayout, NumberFormat
 from sfic_bench.measure.execution import Output, Ready, eager
 from sfic_bench.networks.variant import Stage2Layer, Variant
@@ -101,8 +102,10 @@ def test_a_network_without_a_term_fails_in_16_bits(monkeypatch: pytest.MonkeyPat
         assert "in float32 it differs from the float64 reference" in truth.complaint_of_form(fused)
         stage.fs = kept
 
-    def forgetful(what: Variant | Stage2Layer, drawn: forms.Form, conditions: Conditions) -> forms.Form:
-        form = original(what, drawn, conditions)
+    def forgetful(
+        what: Variant | Stage2Layer, drawn: forms.Form, conditions: Conditions, kernels: Kernels
+    ) -> forms.Form:
+        form = original(what, drawn, conditions, kernels)
         for module in form.module.modules():
             if isinstance(module, ReducedStage2):
                 module.fs = None
