@@ -62,7 +62,7 @@ REPEAT = ("torchvision:vgg11_bn", "timm:pnasnet5large")
 """Large networks made as vgg11 and nasnetalarge are."""
 EIGHTH = [pytest.param(n, marks=[pytest.mark.every] if i % 8 else []) for i, n in enumerate(CONVERTED)]
 """All of them, of which the usual run takes every eighth."""
-QUICK = ("torchvision:mobilenet_v2", "timm:nf_resnet26")
+QUICK = ("timm:nf_resnet26",)
 EXPORTED = [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.thorough]) for n in CONVERTED]
 """All of them; since an export takes ten seconds and more, most in the thorough run alone."""
 LARGER = {
