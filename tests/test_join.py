@@ -146,6 +146,15 @@ class GateAtHalfSize(nn.Module):
         return x * F.interpolate(gate, size=(x.shape[-2], x.shape[-1]), mode="nearest")
 
 
+class WindowBySize(nn.Module):
+    """Pools whose windows are computed from the size of the map (MobileNetV5)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        window = (x.shape[-2] // 4, x.shape[-1] // 4)
+        y = F.avg_pool2d(x, kernel_size=window, stride=window)
+        return x * y.mean((2, 3), keepdim=True) + F.max_pool2d(x, window, 1).amax((2, 3), keepdim=True)
+
+
 class Statistics(nn.Module):
     """Sums and variances of maps, and their number format."""
 
@@ -155,7 +164,8 @@ class Statistics(nn.Module):
 
 
 BLOCKS: list[Callable[[], nn.Module]] = [
-    ChannelsLast, Halves, Response, Attention, Context, Paths, Blur, Coordinates, GateAtHalfSize, Statistics,
+    ChannelsLast, Halves, Response, Attention, Context, Paths, Blur, Coordinates, GateAtHalfSize,
+    WindowBySize, Statistics,
 ]  # fmt: skip
 
 

@@ -35,6 +35,8 @@ def pool_as_module(operation: Operation) -> Value:
         return operation.as_in_vanilla(operation.common_channels())
     if operation.axes != STANDARD:
         raise operation.refusal("it pools other axes than height and width")
+    if len(operation.node.all_input_nodes) > 1:
+        raise operation.refusal("its window is computed, and a module has a fixed one")
     options = {name: value for name, value in operation.node.kwargs.items() if name != "input"}
     pool = AS_MODULES[operation.function.__name__](*operation.node.args[1:], **options)
     return operation.per_branch(pool, args=(operation.argument(0, "input"),))
