@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import BuiltinFunctionType, FunctionType
 from weakref import WeakKeyDictionary
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from sfic_bench.convert.layout import Layout
+from sfic_bench.convert.prototypes import described
 from sfic_bench.convert.weights import values_of
 from sfic_bench.nn import Pair
 from sfic_bench.nn.norms import Affine, NormFormula, SharedNorm
@@ -125,29 +125,15 @@ def _channels(module: nn.Module) -> int | None:
 
 def _tried_once(module: nn.Module, channels: int) -> KnownNorm | None:
     """What ``module`` turns out to compute, tried once for all modules of one class with equal settings."""
-    key = _settings(module)
-    if key is None:
+    description = described(module, with_children=True)
+    if description is None:
         return _tried(module, channels)
-    if key not in _TRIED:
-        _TRIED[key] = _tried(module, channels)
-    return _TRIED[key]
+    if description not in _TRIED:
+        _TRIED[description] = _tried(module, channels)
+    return _TRIED[description]
 
 
-_TRIED: dict[tuple[object, ...], KnownNorm | None] = {}
-
-_OF_ALL_MODULES = frozenset(vars(nn.Module()))
-_PLAIN = (bool, int, float, str, type(None), torch.dtype, type, FunctionType, BuiltinFunctionType)
-
-
-def _settings(module: nn.Module) -> tuple[object, ...] | None:
-    """All by which modules of one class may differ but their weights' values; ``None`` if that cannot be compared."""
-    own = {name: value for name, value in vars(module).items() if name not in _OF_ALL_MODULES}
-    values = [v for value in own.values() for v in (value if isinstance(value, tuple) else (value,))]
-    children = [(name, _settings(child)) for name, child in module.named_children()]
-    if not all(isinstance(v, _PLAIN) for v in values) or any(settings is None for _, settings in children):
-        return None
-    tensors = ((n, None if t is None else t.shape) for n, t in (*module._parameters.items(), *module._buffers.items()))
-    return type(module), *own.items(), *tensors, *children
+_TRIED: dict[object, KnownNorm | None] = {}
 
 
 def _tried(module: nn.Module, channels: int) -> KnownNorm | None:

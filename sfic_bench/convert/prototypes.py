@@ -49,15 +49,20 @@ class Prototypes:
         return module if description is None else self._of.setdefault(description, module)
 
 
-def described(module: nn.Module) -> object:
+def described(module: nn.Module, *, with_children: bool = False) -> object:
     """All that can decide what ``module`` does, save for its weights' values; ``None`` if that is not known.
 
-    It is not known of a module that has hooks or modules.
+    It is not known of a module that has hooks, or that has modules, unless these are described ``with_children``.
     """
     facts: list[object] = [type(module)]
     for name, value in vars(module).items():
         if name in ("_parameters", "_buffers"):
             facts += [(n, None if t is None else (t.shape, t.dtype, t.requires_grad)) for n, t in value.items()]
+        elif name == "_modules" and with_children:
+            children = {n: described(child, with_children=True) for n, child in value.items() if child is not None}
+            if None in children.values():
+                return None
+            facts += [*value, *children.items()]
         elif isinstance(value, dict | set):
             if value:
                 return None
@@ -65,7 +70,15 @@ def described(module: nn.Module) -> object:
             facts.append((name, type(value), value))
         else:
             return None
-    return tuple(facts)
+    return _if_hashable(tuple(facts))
+
+
+def _if_hashable(facts: tuple[object, ...]) -> tuple[object, ...] | None:
+    try:
+        hash(facts)
+    except TypeError:  # an attribute is a tuple of lists, say
+        return None
+    return facts
 
 
 _NUMBERS = frozenset((bool, int, float))

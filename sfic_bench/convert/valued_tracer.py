@@ -4,7 +4,7 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterable
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from sfic_bench.convert.norms import treats_elements_alike
 from sfic_bench.convert.plain_tracer import Function, PlainTracer
 from sfic_bench.convert.symbolic import FACTORIES
 from sfic_bench.convert.valued import Place, Unknown, Valued, proxies_in
+from sfic_bench.nested import replaced
 
 
 class ValuedTracer(PlainTracer):
@@ -150,7 +151,7 @@ class ValuedTracer(PlainTracer):
         self._computing = True
         try:
             with torch.no_grad(), _OnMeta():
-                return self._called(kind, target)(*_mapped(args, _value_of), **_mapped(kwargs, _value_of))
+                return self._called(kind, target)(*replaced(args, _value_of), **replaced(kwargs, _value_of))
         except (RuntimeError, NotImplementedError) as error:
             if "meta" not in str(error).lower():
                 raise
@@ -181,7 +182,7 @@ class _OnMeta(TorchFunctionMode):
     def __torch_function__(
         self, func: Function, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
     ) -> object:
-        args, kwargs = _mapped(args, _on_meta), _mapped(kwargs or {}, _on_meta)
+        args, kwargs = replaced(args, _on_meta), replaced(kwargs or {}, _on_meta)
         if args and _is_like_first(func, *args):
             return torch.empty_like(cast(Tensor, args[0]))
         if func in _FACTORIES and kwargs.get("device") is None:
@@ -215,24 +216,3 @@ def _value_of(argument: object) -> object:
 def _on_meta(value: object) -> object:
     is_real = isinstance(value, Tensor) and not value.is_meta
     return torch.empty_like(cast(Tensor, value), device="meta") if is_real else value
-
-
-Nested = TypeVar("Nested")
-
-
-def _mapped(value: Nested, function: Callable[[object], object]) -> Nested:
-    """What ``function`` gives for ``value``, or for what lies in it."""
-    mapped: object
-    if issubclass(type(value), fx.Proxy):  # isinstance would also see what its value is
-        mapped = function(value)
-    elif isinstance(value, tuple):
-        mapped = getattr(value, "_make", tuple)([_mapped(v, function) for v in value])
-    elif isinstance(value, list):
-        mapped = [_mapped(v, function) for v in value]
-    elif isinstance(value, dict):
-        mapped = {name: _mapped(v, function) for name, v in value.items()}
-    elif isinstance(value, slice):
-        mapped = slice(*(_mapped(v, function) for v in (value.start, value.stop, value.step)))
-    else:
-        mapped = function(value)
-    return cast(Nested, mapped)

@@ -10,10 +10,10 @@ from torch import fx, nn
 from sfic_bench.counting.cost import Cost
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Part
-from sfic_bench.counting.recorder import replaced
 from sfic_bench.counting.records import KnownValue, LayerFlow, LayerRecord, Records, Shaped, Slot, Table, key_of
 from sfic_bench.counting.trace import Weight, check_input_sizes
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.nested import replaced
 
 
 class Step(NamedTuple):

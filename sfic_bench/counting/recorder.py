@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import CountedCall, Effect, Op
 from sfic_bench.counting.rules import RULES, VIEWS, WITHOUT_MACS
+from sfic_bench.nested import replaced
 
 TorchFunction = Callable[..., object]
 
@@ -33,25 +33,6 @@ def tensors_in(values: Iterable[object]) -> list[Tensor]:
         elif isinstance(value, dict):
             tensors += tensors_in(value.values())
     return tensors
-
-
-Nested = TypeVar("Nested")
-
-
-def replaced(value: Nested, replace: Callable[[object], object]) -> Nested:
-    """What ``replace`` gives for ``value``, or for what lies in it, in tuples, lists, dictionaries and slices."""
-    result: object
-    if isinstance(value, tuple):
-        result = getattr(value, "_make", type(value))([replaced(v, replace) for v in value])
-    elif isinstance(value, list):
-        result = [replaced(v, replace) for v in value]
-    elif isinstance(value, dict):
-        result = {name: replaced(v, replace) for name, v in value.items()}
-    elif isinstance(value, slice):
-        result = slice(*(replaced(v, replace) for v in (value.start, value.stop, value.step)))
-    else:
-        result = replace(value)
-    return cast(Nested, result)
 
 
 class Flow:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Op, Recorded
-from sfic_bench.counting.recorder import ModuleNames, Recorder, meta_tensor, replaced, tensors_in
+from sfic_bench.counting.recorder import ModuleNames, Recorder, meta_tensor, tensors_in
 from sfic_bench.counting.trace import errors_named, evaluating
+from sfic_bench.nested import replaced
 
 
 @dataclass(frozen=True, slots=True)
