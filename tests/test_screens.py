@@ -22,7 +22,7 @@ from helpers.robustness import robustness_result
 from msgspec import json
 from rich.console import Console
 
-from sfic_bench.cli.robustness import HIDDEN
+from sfic_bench.cli.output import INTERVALS_LEFT_OUT
 from sfic_bench.report import Table, to_terminal
 from sfic_bench.report.accuracy_tables import protocol_table
 from sfic_bench.report.deployment_tables import deployment_table
@@ -128,8 +128,8 @@ def screens() -> dict[str, Callable[[], str]]:
     """What makes each screen, by name."""
     return {
         **{name: partial(shown, *arguments) for name, arguments in COMMANDS.items()},
-        "robustness": lambda: on_terminal(robustness_tables(robustness_result(), HIDDEN)),
-        "deploy": lambda: on_terminal([deployment_table(deployment_result(), HIDDEN)]),
+        "robustness": lambda: on_terminal(robustness_tables(robustness_result(), INTERVALS_LEFT_OUT)),
+        "deploy": lambda: on_terminal([deployment_table(deployment_result(), INTERVALS_LEFT_OUT)]),
         "predict": scored_files,
         **{name: partial(table_of_file, name) for name in FILES},
         "help": partial(shown, "--help"),

@@ -1,26 +1,20 @@
 """``sfic-bench deploy``: trained networks on other runtimes and in int8, accuracy beside time."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sfic_bench.cli import options, training_options
-from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output, View
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report.deployment_tables import deployment_table
 from sfic_bench.results.deployment import DeploymentResult
 from sfic_bench.results.environment import environment
 
-HIDDEN = "a terminal that is too narrow for the intervals leaves them out: --format wide shows them"
-
 
 def deploy_command(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN…", help="Folders of finished runs: networks to compare, and their seeds."),
-    ],
+    runs: training_options.RunArguments,
     data: training_options.DataOption = "orl",
     compression: training_options.Compression = "",
     split: Annotated[SplitName, typer.Option(help="Which images are scored.")] = SplitName.TEST,
@@ -59,10 +53,7 @@ def deploy_command(
 
         runtimes = runtimes_named(RUNTIMES if runtime == "all" else options.parts(runtime))
         manifest = training_options.manifest_of(data, compression)
-        rows, examples = manifest.where(split=split), manifest.where(split=SplitName.TRAIN)
-        for name, frame in ((split, rows), (SplitName.TRAIN, examples)):
-            if not len(frame):
-                raise InvalidValue(f"{manifest.name} has no rows of the split {name.value!r}")
+        rows, examples = (training_options.rows_of(manifest, name) for name in (split, SplitName.TRAIN))
         if split is SplitName.TRAIN:
             raise InvalidValue("--split train would score the images on which the scales of int8 are found")
         groups = by_variant([TrainedNetwork(Run(run), trust_code=trust_code) for run in runs])
@@ -77,6 +68,6 @@ def deploy_command(
             rows=deployment.rows(batch_size, Stop(max_seconds=max_seconds)),
             unreadable=list(unreadable), notes=notes_of(groups),
         )  # fmt: skip
-    remarks = [HIDDEN] if format is Format.TABLE else []
+    remarks = [INTERVALS_LEFT_OUT] if format is Format.TABLE else []
     out.emit(View(result=result, tables=[deployment_table(result, *remarks)], rows=result.rows))
     training_options.report_unreadable(list(unreadable))

@@ -95,9 +95,7 @@ def _calibration(trained: "TrainedNetwork", data: str, count: int) -> "list[Tens
     from sfic_bench.train.splits import UnreadablePaths
 
     manifest = training_options.manifest_of(data, "")
-    examples = manifest.where(split=SplitName.TRAIN)
-    if not len(examples):
-        raise InvalidValue(f"{manifest.name} has no rows of the split 'train', on which the scales of int8 are found")
+    examples = training_options.rows_of(manifest, SplitName.TRAIN)
     return list(inputs_of(trained, evenly(examples, count), manifest.folder, UnreadablePaths(skip=False)))
 
 

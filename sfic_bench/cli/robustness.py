@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfic_bench.cli import options, training_options
-from sfic_bench.cli.output import Format, Output, View, progress, say
+from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output, View, progress, say
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue, MissingDependency
 from sfic_bench.measure.conditions import Device
@@ -20,14 +19,8 @@ if TYPE_CHECKING:
     from sfic_bench.data.corruptions import Corruption
 
 
-HIDDEN = "a terminal that is too narrow for the intervals leaves them out: --format wide shows them"
-
-
 def robustness_command(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN…", help="Folders of finished runs: networks to compare, and their seeds."),
-    ],
+    runs: training_options.RunArguments,
     data: training_options.DataOption = "orl",
     compression: training_options.Compression = "",
     split: Annotated[SplitName, typer.Option(help="Which images are scored.")] = SplitName.TEST,
@@ -66,9 +59,7 @@ def robustness_command(
         chosen, left_out = _chosen(corruption, severity or [])
         damaged = all_damaged(chosen)
         manifest = training_options.manifest_of(data, compression)
-        rows = manifest.where(split=split)
-        if not len(rows):
-            raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
+        rows = training_options.rows_of(manifest, split)
         groups = by_variant([TrainedNetwork(Run(run), device, trust_code=trust_code) for run in runs])
         unreadable = UnreadablePaths(skip=skip_unreadable)
         measurement = Measurement(
@@ -83,7 +74,7 @@ def robustness_command(
                 runs=[str(run) for run in runs], unreadable=list(unreadable), notes=notes,
                 corruptions=scales(damaged), rows=list(done),
             )  # fmt: skip
-            remarks = [HIDDEN] if format is Format.TABLE else []
+            remarks = [INTERVALS_LEFT_OUT] if format is Format.TABLE else []
             return View(result=result, tables=robustness_tables(result, *remarks), rows=result.rows)
 
         finished: list[RobustnessRow] = []

@@ -10,9 +10,12 @@ import typer
 
 from sfic_bench.cli.options import parts
 from sfic_bench.cli.output import say
-from sfic_bench.errors import MissingDependency
+from sfic_bench.data.choices import SplitName
+from sfic_bench.errors import InvalidValue, MissingDependency
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sfic_bench.data.manifest import Manifest
 
 DataOption = Annotated[
@@ -41,6 +44,9 @@ Calibration = Annotated[
     int, typer.Option(metavar="N", help="Number of training images on which the scales of int8 are found.")
 ]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
+RunArguments = Annotated[
+    list[Path], typer.Argument(metavar="RUN…", help="Folders of finished runs: networks to compare, and their seeds.")
+]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 
 
@@ -65,6 +71,18 @@ def manifest_of(data: str, compression: str) -> "Manifest":
 
     manifest = orl() if data == "orl" else read_manifest(Path(data))
     return manifest.of_compression(*parts(compression)) if compression else manifest
+
+
+def rows_of(manifest: "Manifest", split: SplitName) -> "pd.DataFrame":
+    """The rows of ``manifest`` in a split.
+
+    Raises:
+        InvalidValue: if there are none.
+    """
+    rows = manifest.where(split=split)
+    if not len(rows):
+        raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
+    return rows
 
 
 @contextmanager

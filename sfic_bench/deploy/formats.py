@@ -183,17 +183,17 @@ def _load_onnx(path: Path) -> Session:
 
 
 def onnx_to_openvino(onnx: Path, path: Path) -> None:
-    """Write the network in the file ``onnx`` in OpenVINO's format, in the same number format, and delete ``onnx``."""
+    """Write the network in the file ``onnx`` in OpenVINO's format, in the same number format."""
     import openvino
 
     openvino.save_model(openvino.Core().read_model(onnx), path, compress_to_fp16=False)
-    onnx.unlink()
 
 
 def _write_openvino(model: nn.Module, x: Tensor, path: Path) -> None:
     onnx = path.with_name(f"{path.name}.onnx")
     _write_onnx(model, x, onnx)
     onnx_to_openvino(onnx, path)
+    onnx.unlink()
 
 
 def _load_openvino(path: Path) -> Session:

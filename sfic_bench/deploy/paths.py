@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.deploy.formats import ExportFailed
+from sfic_bench.deploy.quantise import OnnxFiles
 from sfic_bench.deploy.runtimes import RUNTIMES, Runtime
 from sfic_bench.errors import MissingDependency
 from sfic_bench.measure.execution import Ready, Unavailable
@@ -26,7 +27,7 @@ def _by(runtime: Runtime) -> Maker:
         start, fixed = time.perf_counter(), x.contiguous()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                session, _ = runtime.session(model, x, Path(folder), lambda: [fixed])
+                session, _ = runtime.session(OnnxFiles(model, x, Path(folder), lambda: [fixed]))
         except (MissingDependency, ExportFailed) as error:
             raise Unavailable(str(error)) from None
         # A runtime allocates its own memory, which torch's allocator does not see.

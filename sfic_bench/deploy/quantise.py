@@ -7,7 +7,10 @@ and the layer that gives the logits stay float32, as is usual: they take little 
 OpenVINO 2026.4 also computes a convolution of three channels in int8 wrongly.
 """
 
-from collections.abc import Iterable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -17,6 +20,34 @@ from sfic_bench.errors import InvalidValue, first_line
 
 QUANTISED = ("onnx", "openvino")
 """The formats that have int8."""
+
+
+class OnnxFiles:
+    """A network as ONNX files in a folder, each written when it is first asked for.
+
+    Args:
+        model: the network, in evaluation mode.
+        x: an input with the shape that the network takes; any batch size.
+        folder: where the files lie.
+        calibration: gives the images for `quantise`.
+    """
+
+    def __init__(self, model: nn.Module, x: Tensor, folder: Path, calibration: Callable[[], Iterable[Tensor]]) -> None:
+        self.model, self._x, self._folder, self._calibration = model, x, folder, calibration
+
+    @cached_property
+    def float32(self) -> Path:
+        """The network as it is; raises the errors of `sfic_bench.deploy.formats.write`."""
+        path = self._folder / "float32.onnx"
+        write(self.model, self._x, path, "onnx")
+        return path
+
+    @cached_property
+    def int8(self) -> Path:
+        """The quantised network; also raises `ExportFailed` if it cannot be quantised."""
+        path = self._folder / "int8.onnx"
+        quantise(self.float32, path, self._calibration())
+        return path
 
 
 def write_int8(model: nn.Module, x: Tensor, path: Path, format: str, images: Iterable[Tensor]) -> None:
@@ -39,14 +70,12 @@ def write_int8(model: nn.Module, x: Tensor, path: Path, format: str, images: Ite
     if format not in QUANTISED:
         raise InvalidValue(f"{chosen.title} has no int8 here: choose {' or '.join(QUANTISED)}")
     chosen.check_installed()
-    source, int8 = (path.with_name(f"{path.name}.{name}.onnx") for name in ("float32", "int8"))
-    write(model, x, source, "onnx")
-    quantise(source, int8, images)
-    source.unlink()
-    if format == "onnx":
-        int8.replace(path)
-    else:
-        onnx_to_openvino(int8, path)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        int8 = OnnxFiles(model, x, Path(folder), lambda: images).int8
+        if format == "onnx":
+            shutil.move(int8, path)
+        else:
+            onnx_to_openvino(int8, path)
 
 
 def _ends(path: Path) -> list[str]:

@@ -1,14 +1,12 @@
 """The runtimes that take a trained network: torch itself, ONNX Runtime and OpenVINO, in float32 and in int8."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
-from sfic_bench.deploy.formats import FORMATS, Session, by_torch, write
-from sfic_bench.deploy.quantise import write_int8
+from sfic_bench.deploy.formats import FORMATS, Session, by_torch, onnx_to_openvino
+from sfic_bench.deploy.quantise import OnnxFiles
 from sfic_bench.errors import UnknownName
 
 
@@ -18,7 +16,7 @@ class Runtime:
 
     Attributes:
         name: the execution path's name, or ``"torch"``.
-        format: the file format that the network is written in; ``None`` for torch, which needs no file.
+        format: the file format that it reads; ``None`` for torch, which needs no file.
         int8: whether the network is quantised.
     """
 
@@ -26,29 +24,24 @@ class Runtime:
     format: str | None = None
     int8: bool = False
 
-    def session(
-        self, model: nn.Module, x: Tensor, folder: Path, calibration: Callable[[], Iterable[Tensor]]
-    ) -> tuple[Session, int]:
-        """``model`` made ready, and the bytes of its file or, for torch, of its parameters and buffers.
-
-        Args:
-            model: a fused network in evaluation mode, on the CPU.
-            x: an input of the size that it will get.
-            folder: an empty folder for its files, which may be deleted afterwards.
-            calibration: gives batches of inputs on which the scales of int8 are found.
+    def session(self, files: OnnxFiles) -> tuple[Session, int]:
+        """The network of ``files`` made ready, and the bytes of what this runtime reads.
 
         Raises:
             MissingDependency: if a package that the runtime needs is not installed.
             ExportFailed: if the network cannot be written or quantised.
         """
         if self.format is None:
+            model = files.model
             return by_torch(torch.inference_mode()(model)), sum(t.nbytes for t in model.state_dict().values())
-        path = folder / f"network{FORMATS[self.format].suffix}"
-        if self.int8:
-            write_int8(model, x, path, self.format, calibration())
-        else:
-            write(model, x, path, self.format)
-        return FORMATS[self.format].load(path), sum(file.stat().st_size for file in folder.iterdir())
+        chosen = FORMATS[self.format]
+        chosen.check_installed()
+        path = files.int8 if self.int8 else files.float32
+        if self.format == "openvino":
+            onnx, path = path, path.with_suffix(chosen.suffix)
+            onnx_to_openvino(onnx, path)
+        sizes = [path.with_suffix(ending).stat().st_size for ending in {path.suffix, chosen.beside} - {""}]
+        return chosen.load(path), sum(sizes)
 
 
 RUNTIMES: Mapping[str, Runtime] = {

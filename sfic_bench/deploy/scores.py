@@ -1,7 +1,7 @@
 """What runtimes and int8 cost and gain: the accuracy and the time of trained networks on each of them."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +13,20 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.deploy.calibration import inputs_of
 from sfic_bench.deploy.formats import Session
+from sfic_bench.deploy.quantise import OnnxFiles
 from sfic_bench.deploy.runtimes import TORCH, Runtime
-from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.clock import CpuClock
 from sfic_bench.measure.sampler import Contender, Samples, Stop, sample
 from sfic_bench.results.deployment import DeploymentRow
 from sfic_bench.statistics.intervals import median_of, paired_ratio, relative_width
 from sfic_bench.train.inference import TrainedNetwork
+from sfic_bench.train.recipe import Recipe
 from sfic_bench.train.robustness import Seeds
+from sfic_bench.train.runs import Run
 from sfic_bench.train.scores import over_seeds
-from sfic_bench.train.splits import UnreadablePaths, UnusableData
+from sfic_bench.train.scoring import ImagesToScore
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,9 +34,16 @@ class Deployed:
     """A trained network on a runtime."""
 
     network: TrainedNetwork
-    runtime: Runtime
     session: Session
     file_bytes: int
+
+    @property
+    def run(self) -> Run:
+        return self.network.run
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.network.recipe
 
     def input_of(self, images: Tensor) -> Tensor:
         """The network's input for bytes ``[N, 3, S, S]``."""
@@ -49,34 +57,18 @@ class Deployed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """Trained networks, runtimes, and the images for scales and scores.
+class Deployment(ImagesToScore):
+    """Trained networks, runtimes, and the images for scales and scores; see `ImagesToScore`.
 
     Attributes:
         groups: the runs of each network, see `sfic_bench.train.robustness.by_variant`.
         runtimes: the runtimes, torch among them.
-        frame: rows of a manifest that are scored, of both classes.
         calibration: rows on which the scales of int8 are found; no row of ``frame``.
-        folder: where relative paths start.
-        workers: number of processes that read images.
-        unreadable: the paths of images that could not be read.
-
-    Raises:
-        InvalidValue: if the images to score are of one class, so that there is no AUC.
     """
 
     groups: Sequence[Seeds]
     runtimes: Sequence[Runtime]
-    frame: pd.DataFrame
     calibration: pd.DataFrame
-    folder: Path
-    workers: int
-    unreadable: UnreadablePaths
-
-    def __post_init__(self) -> None:
-        if self.frame["label"].nunique() < 2:
-            only = "fake" if self.frame["label"].iat[0] else "real"
-            raise InvalidValue(f"an AUC needs real and fake images, and all {len(self.frame):,} are {only}")
 
     def rows(self, batch_size: int, stop: Stop) -> list[DeploymentRow]:
         """A row for each network and runtime.
@@ -88,16 +80,17 @@ class Deployment:
         Raises:
             MissingDependency: if a package that a runtime needs is not installed.
             ExportFailed: if a network cannot be written or quantised for a runtime.
-            UnusableData: if no image can be read.
+            UnusableData: for an image that cannot be read unless such images are skipped, and if none can.
+            UnusableRun: if a network gives scores that are no numbers.
         """
         with ExitStack() as folders:
             deployed = {
-                (runtime.name, network): self._deployed(network, runtime, folders)
+                (runtime.name, network): one
                 for seeds in self.groups
                 for network in seeds
-                for runtime in self.runtimes
+                for runtime, one in zip(self.runtimes, self._deployed(network, folders), strict=True)
             }
-            scored = self._scored(list(deployed.values()))
+            scored = self.scored(list(deployed.values()))
             firsts = {
                 (runtime.name, i): deployed[runtime.name, seeds[0]]
                 for i, seeds in enumerate(self.groups)
@@ -113,7 +106,7 @@ class Deployment:
                     DeploymentRow(
                         backbone=first.network.variant.backbone, alpha=first.network.variant.alpha,
                         beta=first.network.variant.beta, runtime=name, details=first.session.runtime,
-                        input_size=first.network.recipe.input_size, file_bytes=first.file_bytes,
+                        input_size=first.recipe.input_size, file_bytes=first.file_bytes,
                         images=len(runs[0]), seeds=len(seeds),
                         frame_auc=over_seeds(runs)["auc"], video_auc=over_seeds(runs, level="video")["auc"],
                         auc_over_torch=None if name == TORCH else over_seeds(runs, by_torch)["auc"],
@@ -121,36 +114,18 @@ class Deployment:
                 )  # fmt: skip
             return _with_times(rows, [samples.get(key, ()) for key in firsts])
 
-    def _deployed(self, network: TrainedNetwork, runtime: Runtime, folders: ExitStack) -> Deployed:
+    def _deployed(self, network: TrainedNetwork, folders: ExitStack) -> Iterator[Deployed]:
+        """``network`` on each runtime; it is fused, exported and quantised once for all."""
         size = network.recipe.input_size
-        folder = Path(folders.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        session, file_bytes = runtime.session(
+        files = OnnxFiles(
             network.fused(),
             torch.zeros(2, 3, size, size),
-            folder,
+            Path(folders.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))),
             partial(inputs_of, network, self.calibration, self.folder, self.unreadable, self.workers),
         )
-        return Deployed(network=network, runtime=runtime, session=session, file_bytes=file_bytes)
-
-    def _scored(self, deployed: Sequence[Deployed]) -> dict[Deployed, pd.DataFrame]:
-        """The readable rows with a column ``score``, for each network on each runtime."""
-        scores = {one: np.full(len(self.frame), np.nan) for one in deployed}
-        readable = np.ones(len(self.frame), bool)
-        together: dict[tuple[int, int, bool], list[Deployed]] = {}
-        for one in deployed:
-            recipe = one.network.recipe
-            together.setdefault((recipe.input_size, recipe.batch_size, recipe.draft), []).append(one)
-        for (size, batch_size, draft), same_images in together.items():
-            images = Images(self.frame, self.folder, size, draft=draft)
-            for batch in batches(images, Order(len(self.frame)), batch_size, self.workers):
-                self.unreadable.note(batch, self.frame)
-                readable[[item.index for item in batch.unreadable]] = False
-                for one in same_images if len(batch) else ():
-                    scores[one][batch.indices.numpy()] = one.probabilities(batch.images).numpy()
-        if not readable.any():
-            raise UnusableData("no image of the split could be read")
-        rows = self.frame[readable].reset_index(drop=True)
-        return {one: rows.assign(score=values[readable]) for one, values in scores.items()}
+        for runtime in self.runtimes:
+            session, file_bytes = runtime.session(files)
+            yield Deployed(network=network, session=session, file_bytes=file_bytes)
 
 
 Timed = tuple[str, int]
@@ -163,7 +138,7 @@ def _timed(deployed: Mapping[Timed, Deployed], batch_size: int, stop: Stop) -> M
     contenders = {}
     for label, key in names.items():
         one = deployed[key]
-        size = one.network.recipe.input_size
+        size = one.recipe.input_size
         generator = torch.Generator().manual_seed(0)
         x = one.input_of(torch.randint(256, (batch_size, 3, size, size), generator=generator, dtype=torch.uint8))
         contenders[label] = Contender(run=partial(one.session, x))

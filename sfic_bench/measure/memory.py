@@ -40,27 +40,27 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":  # what torch holds without using it can be had again
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused
-    limits = []
-    try:
-        meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
-        limits.append(1024 * int(meminfo.partition("MemAvailable:")[2].split()[0]))
-        group = Path("/sys/fs/cgroup")
-        most, used = (group.joinpath(name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        limits.append(int(most) - int(used))
-    except (OSError, ValueError, IndexError):
-        pass  # another system, or no limit
-    return min(limits, default=None)
+    return _system_memory("MemAvailable", "memory.current")
 
 
 def device_memory(device: torch.device) -> int | None:
     """Bytes that ``device`` has in all, or that a control group leaves of a CPU's; ``None`` if that is not known."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[1]
-    limits = []
+    return _system_memory("MemTotal")
+
+
+def _system_memory(field: str, used: str = "") -> int | None:
+    """Bytes in a ``field`` of the system's memory, or in its control group less those ``used``, the smaller one.
+
+    ``used`` is a file of the control group. It is ``None`` on a system that says neither.
+    """
+    limits, group = [], Path("/sys/fs/cgroup")
     try:
         meminfo = Path("/proc/meminfo").read_text(encoding="ascii")
-        limits.append(1024 * int(meminfo.partition("MemTotal:")[2].split()[0]))
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+        limits.append(1024 * int(meminfo.partition(f"{field}:")[2].split()[0]))
+        most = int(group.joinpath("memory.max").read_text(encoding="ascii"))
+        limits.append(most - (int(group.joinpath(used).read_text(encoding="ascii")) if used else 0))
     except (OSError, ValueError, IndexError):
         pass  # another system, or no limit
     return min(limits, default=None)

@@ -7,22 +7,19 @@ and corrupts every image once, for all networks that take images of one size in 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from pathlib import Path
 
 import msgspec
-import numpy as np
 import pandas as pd
 
 from sfic_bench.data.corruptions import Corruption
 from sfic_bench.data.images import Pixels
-from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.errors import InvalidValue
 from sfic_bench.results.robustness import CLEAN, CorruptionScale, RobustnessRow
 from sfic_bench.train.config import RunConfig
 from sfic_bench.train.inference import TrainedNetwork
 from sfic_bench.train.runs import UnusableRun
 from sfic_bench.train.scores import over_seeds
-from sfic_bench.train.splits import UnreadablePaths, UnusableData
+from sfic_bench.train.scoring import ImagesToScore, loadings
 
 Seeds = Sequence[TrainedNetwork]
 """The runs of one network, which differ only in their seed, by seed."""
@@ -136,30 +133,19 @@ def notes_of(groups: Sequence[Seeds]) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """Networks, and the images that they are scored on.
+class Measurement(ImagesToScore):
+    """Networks, and the images that they are scored on; see `ImagesToScore`.
 
     Attributes:
         groups: the runs of each network, see `by_variant`.
-        frame: rows of a manifest, of both classes.
-        folder: where relative paths start.
-        workers: number of processes that read and corrupt images.
-        unreadable: the paths of images that could not be read or corrupted.
-
-    Raises:
-        InvalidValue: if the images are of one class, so that there is no AUC.
     """
 
     groups: Sequence[Seeds]
-    frame: pd.DataFrame
-    folder: Path
-    workers: int
-    unreadable: UnreadablePaths
 
-    def __post_init__(self) -> None:
-        if self.frame["label"].nunique() < 2:
-            only = "fake" if self.frame["label"].iat[0] else "real"
-            raise InvalidValue(f"an AUC needs real and fake images, and all {len(self.frame):,} are {only}")
+    @property
+    def networks(self) -> list[TrainedNetwork]:
+        """All runs."""
+        return [network for seeds in self.groups for network in seeds]
 
     def rows(self, damaged: Damaged, advance: Callable[[int], object]) -> list[RobustnessRow]:
         """A row for each network; ``advance`` is called with the number of images of each batch and kind of loading.
@@ -187,31 +173,18 @@ class Measurement:
             )  # fmt: skip
         return rows
 
-    def loadings(self) -> list[Seeds]:
+    def loadings(self) -> list[list[TrainedNetwork]]:
         """All runs, in groups that can be given the same batches."""
-        together: dict[tuple[int, int], list[TrainedNetwork]] = {}
-        for network in (network for seeds in self.groups for network in seeds):
-            together.setdefault((network.recipe.input_size, network.recipe.batch_size), []).append(network)
-        return list(together.values())
+        return loadings(self.networks, draft=False)
 
     def _scored(self, damaged: Damaged, advance: Callable[[int], object]) -> list[list[pd.DataFrame]]:
         """The readable rows with a column ``score``, for each run of each network."""
-        scores = {network: np.full(len(self.frame), np.nan) for seeds in self.groups for network in seeds}
-        readable = np.ones(len(self.frame), bool)
-        for networks in self.loadings():
-            recipe = networks[0].recipe
-            # Without the recipe's draft: a corruption is of an image in its full size.
-            images = Images(self.frame, self.folder, recipe.input_size, corrupt=damaged.function())
-            for batch in batches(images, Order(len(self.frame)), recipe.batch_size, self.workers):
-                self.unreadable.note(batch, self.frame)
-                readable[[item.index for item in batch.unreadable]] = False
-                for network in networks if len(batch) else ():
-                    scores[network][batch.indices.numpy()] = network.probabilities(batch.images).numpy()
-                advance(len(batch) + len(batch.unreadable))
-        if not readable.any():
-            raise UnusableData(f"no image of the split could be read and corrupted ({damaged})")
-        for network, values in scores.items():
-            if np.isnan(values[readable]).any():
-                raise UnusableRun(f"{network.run.folder} gives scores that are no numbers: its training has diverged")
-        rows = self.frame[readable].reset_index(drop=True)
-        return [[rows.assign(score=scores[network][readable]) for network in seeds] for seeds in self.groups]
+        # Without the recipes' draft: a corruption is of an image in its full size.
+        scored = self.scored(
+            self.networks,
+            draft=False,
+            corrupt=damaged.function(),
+            advance=advance,
+            without_any=f"no image of the split could be read and corrupted ({damaged})",
+        )
+        return [[scored[network] for network in seeds] for seeds in self.groups]

@@ -5,18 +5,19 @@ The stride sits on the 3×3 convolution, as in torchvision. ResNet-26 is bottlen
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 from torch import Tensor, nn
-
-EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
     """1×1, 3×3, 1×1 and a shortcut: ``[B, c_in, H, W]`` to ``[B, 4·width, H/stride, W/stride]``."""
 
+    expansion = 4
+
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
-        out_channels = width * EXPANSION
+        out_channels = width * self.expansion
         self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
@@ -24,10 +25,7 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or in_channels != out_channels:
-            conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
-            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+        self.downsample = shortcut_of(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
@@ -38,10 +36,26 @@ class Bottleneck(nn.Module):
         return result
 
 
+def shortcut_of(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
+    """What makes a block's input as large as its result; ``None`` if it is already."""
+    if stride == 1 and in_channels == out_channels:
+        return None
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+class Block(Protocol):
+    """A class of residual blocks, whose results have ``expansion`` times their width as channels."""
+
+    expansion: int
+
+    def __call__(self, in_channels: int, width: int, stride: int) -> nn.Module: ...
+
+
 class ResNet(nn.Module):
     """``[B, 3, H, W]`` to logits ``[B, classes]``; ``layers`` is the number of blocks per stage."""
 
-    def __init__(self, layers: Sequence[int], classes: int) -> None:
+    def __init__(self, layers: Sequence[int], classes: int, block: Block = Bottleneck) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -52,9 +66,9 @@ class ResNet(nn.Module):
         for i, blocks in enumerate(layers):
             width = 64 << i
             stage = nn.Sequential()
-            for block in range(blocks):
-                stage.append(Bottleneck(channels, width, stride=2 if i and not block else 1))
-                channels = width * EXPANSION
+            for number in range(blocks):
+                stage.append(block(channels, width, stride=2 if i and not number else 1))
+                channels = width * block.expansion
             stages.append(stage)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.avgpool = nn.AdaptiveAvgPool2d(1)
