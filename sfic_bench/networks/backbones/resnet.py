@@ -44,7 +44,7 @@ def shortcut_of(in_channels: int, out_channels: int, stride: int) -> nn.Module |
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-class Block(Protocol):
+class ResidualBlock(Protocol):
     """A class of residual blocks, whose results have ``expansion`` times their width as channels."""
 
     expansion: int
@@ -55,7 +55,7 @@ class Block(Protocol):
 class ResNet(nn.Module):
     """``[B, 3, H, W]`` to logits ``[B, classes]``; ``layers`` is the number of blocks per stage."""
 
-    def __init__(self, layers: Sequence[int], classes: int, block: Block = Bottleneck) -> None:
+    def __init__(self, layers: Sequence[int], classes: int, block: ResidualBlock = Bottleneck) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
