@@ -168,7 +168,7 @@ def sweep(session: nox.Session) -> None:
 def cpu_bench(session: nox.Session) -> None:
     """Run the benchmarks on the CPU (minutes); JSON goes to reports/."""
     session.install(*CONSTRAINED, "-e", ".[test,peers,train]")
-    session.run("python", "benchmarks/training_speed.py", "cpu", "reports/training-speed-cpu.json")
+    session.run("python", "benchmarks/training_speed.py", "cpu", "reports/training/speed-cpu.json")
     json = "reports/cpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "not gpu", "--benchmark-json", json, *session.posargs)
 
@@ -181,7 +181,7 @@ def gpu_bench(session: nox.Session) -> None:
         session.skip("torch finds no CUDA device on this machine, so nothing was measured")
     for part in "ABCDE":  # a part exits with 1 if one of its measurements failed; the others are still good
         session.run("python", "benchmarks/gpu_measure.py", part, "reports", success_codes=[0, 1])
-    session.run("python", "benchmarks/training_speed.py", "cuda", "reports/training-speed-cuda.json")
+    session.run("python", "benchmarks/training_speed.py", "cuda", "reports/training/speed-cuda.json")
     json = "reports/gpu_bench.json"
     session.run("pytest", "benchmarks", "-m", "gpu", "--benchmark-json", json, *session.posargs)
 
