@@ -16,7 +16,6 @@ from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, Numb
 from sfic_bench.networks.grid import Grid
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
 from sfic_bench.networks.variant import Stage2Layer, Variant
-from sfic_bench.report.timing_tables import timing_tables
 from sfic_bench.results.timing import Family, TimingResult
 
 if TYPE_CHECKING:
@@ -212,4 +211,6 @@ def _place(family: Family) -> str:
 
 
 def _view(result: TimingResult) -> View:
+    from sfic_bench.report.timing_tables import timing_tables
+
     return View(result=result, tables=timing_tables(result), rows=result.rows)

@@ -21,9 +21,10 @@ from sfic_bench.statistics.interval import Interval
 from sfic_bench.units import format_duration, printable
 
 STDOUT = Path("-")
+"""The name that stands for the standard output."""
 
 INTERVALS_LEFT_OUT = "a terminal that is too narrow for the intervals leaves them out: --format wide shows them"
-"""The name that stands for the standard output."""
+"""The note under a table that has intervals."""
 
 
 class Format(StrEnum):

@@ -23,6 +23,10 @@ MEMORY = ("parameters", "peak_allocated", "graph_pool")
 """Definitions of memory that depend on the call alone. Resident and reserved memory depend on what ran before it."""
 
 
+Names = tuple[str, str, float | None, float | None, str]
+"""What names a row of a file: the first five attributes of `Figure`."""
+
+
 class Figure(NamedTuple):
     """One figure of one row of a file.
 
@@ -65,7 +69,7 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
     if file.timing is not None:
         rows += _times(file, file.timing, relative)
     if file.audit is not None:
-        rows += [Figure(label(row.key), *row.key, "counted", "exact", row.measured) for row in file.audit.rows]
+        rows += [Figure(*_names(row.key), "counted", "exact", row.measured) for row in file.audit.rows]
     for scored in (file.accuracy, file.scores, file.robustness):
         if scored is not None:
             rows += [figure for row in scored.rows for figure in _scores(row.key, row.scores())]
@@ -79,23 +83,29 @@ def figures(file: ResultFile, *, relative: bool = False) -> pd.DataFrame:
     return frame.astype({"value": object, "samples": object, "interval": object})
 
 
+def _names(key: Key) -> Names:
+    """A row's names; made once for all figures of the row, since formatting them takes longest."""
+    return label(key), *key
+
+
 def _counts(row: CostRow) -> Iterator[Figure]:
     counts = {"params": row.params, "params_dead": row.params_dead}
     counts |= {f"macs {name}": macs for name, macs in row.macs.items()}
     if row.macs_fused is not None:
         counts["macs fused"] = row.macs_fused
     counts |= {"activations": row.activations, "bytes_moved": row.bytes_moved}
+    names = _names(row.key)
     for metric, count in counts.items():
         left_out = row.unsupported.get(metric.removeprefix("macs "), {}) if metric.startswith("macs") else {}
         reason = ", ".join(f"{kind} ×{n}" for kind, n in sorted(left_out.items()))
-        yield Figure(label(row.key), *row.key, metric, "exact", count, reason=reason)
+        yield Figure(*names, metric, "exact", count, reason=reason)
 
 
 def _scores(key: Key, scores: Mapping[str, Interval | None]) -> Iterator[Figure]:
     """A figure for each of a row's scores that has an interval, by the score's name."""
     for metric, score in scores.items():
         if score is not None and score.low is not None and score.estimate > 0:
-            yield Figure(label(key), *key, metric, "interval", score.estimate, interval=score)
+            yield Figure(*_names(key), metric, "interval", score.estimate, interval=score)
 
 
 def _times(file: ResultFile, result: TimingResult, relative: bool) -> Iterator[Figure]:
@@ -103,24 +113,25 @@ def _times(file: ResultFile, result: TimingResult, relative: bool) -> Iterator[F
         raise InvalidValue(f"{file.path}: pytest-benchmark's files have no vanilla to be relative to")
     vanilla = vanilla_rows(result.rows)
     for timed in result.rows:
+        names = _names(timed.key)
         if not relative:
-            yield _time(timed, "latency_ms", timed.samples_ms)
+            yield _time(names, timed, "latency_ms", timed.samples_ms)
         elif not timed.is_vanilla:
             ratios = _ratios(timed, vanilla.get(timed.vanilla_key), file)
-            yield _time(timed, "latency ÷ vanilla", ratios)
-        yield from _readings(timed)
+            yield _time(names, timed, "latency ÷ vanilla", ratios)
+        yield from _readings(names, timed)
 
 
 def _deployed_time(row: DeploymentRow) -> Figure:
     times = row.samples_ms
     value, array = (median(times), np.array(times)) if times else (None, None)
-    return Figure(label(row.key), *row.key, "latency_ms", "sampled", value, array)
+    return Figure(*_names(row.key), "latency_ms", "sampled", value, array)
 
 
-def _time(row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:
+def _time(names: Names, row: TimingRow, metric: str, samples: Sequence[float]) -> Figure:
     # numpy's median takes 20 times as long on so few values.
     value, array = (median(samples), np.array(samples)) if samples else (None, None)
-    return Figure(label(row.key), *row.key, metric, "sampled", value, array, row.status, row.reason)
+    return Figure(*names, metric, "sampled", value, array, row.status, row.reason)
 
 
 def _ratios(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> list[float]:
@@ -135,9 +146,9 @@ def _ratios(row: TimingRow, vanilla: TimingRow | None, file: ResultFile) -> list
     return [own / base for own, base in zip(row.samples_ms, vanilla.samples_ms, strict=True)]
 
 
-def _readings(row: TimingRow) -> Iterator[Figure]:
+def _readings(names: Names, row: TimingRow) -> Iterator[Figure]:
     for name in MEMORY:
         if name in row.peak_bytes:
-            yield Figure(label(row.key), *row.key, f"{name} bytes", "reading", row.peak_bytes[name])
+            yield Figure(*names, f"{name} bytes", "reading", row.peak_bytes[name])
     if row.macs is not None:
-        yield Figure(label(row.key), *row.key, "macs", "exact", row.macs)
+        yield Figure(*names, "macs", "exact", row.macs)

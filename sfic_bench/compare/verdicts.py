@@ -4,7 +4,7 @@ docs/comparing.md states the rules and what they assume.
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -114,16 +114,17 @@ def _judge_sampled(both: pd.DataFrame, margin: float, confidence: float) -> None
     base, head = both.loc[timed, "samples_base"].tolist(), both.loc[timed, "samples_head"].tolist()
     shift = shifts(base, head, margin, confidence)
     few = least_samples(confidence)
-    open_notes = [
-        f"{len(b)} + {len(h)} samples could have shown {100 * (smallest - 1):+.1f}%; "
-        + _remedy(factor, f"{_rounded(len(b) * factor)} + {_rounded(len(h) * factor)} samples")
-        if np.isfinite(smallest)
-        else f"{len(b)} + {len(h)} samples are too few for an interval: take at least {few} + {few}"
-        if min(len(b), len(h)) < few
-        else f"{len(b)} + {len(h)} samples resemble their neighbours too much for an interval: take more"
-        for b, h, smallest, factor in zip(base, head, shift.smallest, shift.factor, strict=True)
-    ]
-    _decide(both, timed, shift, confidence, worse=shift.ratio > 1, open_notes=open_notes)
+
+    def open_note(i: int) -> str:
+        b, h, smallest, factor = len(base[i]), len(head[i]), shift.smallest[i], shift.factor[i]
+        if np.isfinite(smallest):
+            more = f"{_rounded(b * factor)} + {_rounded(h * factor)} samples"
+            return f"{b} + {h} samples could have shown {100 * (smallest - 1):+.1f}%; {_remedy(factor, more)}"
+        if min(b, h) < few:
+            return f"{b} + {h} samples are too few for an interval: take at least {few} + {few}"
+        return f"{b} + {h} samples resemble their neighbours too much for an interval: take more"
+
+    _decide(both, timed, shift, confidence, worse=shift.ratio > 1, open_note=open_note)
     both.loc[timed, "effective"] = shift.effective
     both.loc[timed, "sampled"] = [len(b) + len(h) for b, h in zip(base, head, strict=True)]
 
@@ -135,12 +136,14 @@ def _judge_scores(both: pd.DataFrame, margin: float, confidence: float) -> None:
         return
     base, head = both.loc[scored, "interval_base"].tolist(), both.loc[scored, "interval_head"].tolist()
     shift = shifts_of_intervals(base, head, margin, confidence)
-    open_notes = [
-        f"these intervals could have shown {100 * (1 / smallest - 1):+.1f}%; "
-        + _remedy(factor, f"{factor:.2g} times as many videos")
-        for smallest, factor in zip(shift.smallest, shift.factor, strict=True)
-    ]
-    _decide(both, scored, shift, confidence, worse=shift.ratio < 1, open_notes=open_notes)
+
+    def open_note(i: int) -> str:
+        smallest, factor = shift.smallest[i], shift.factor[i]
+        return f"these intervals could have shown {100 * (1 / smallest - 1):+.1f}%; " + _remedy(
+            factor, f"{factor:.2g} times as many videos"
+        )
+
+    _decide(both, scored, shift, confidence, worse=shift.ratio < 1, open_note=open_note)
 
 
 def _decide(
@@ -150,15 +153,15 @@ def _decide(
     confidence: float,
     *,
     worse: NDArray[np.bool_],
-    open_notes: Sequence[str],
+    open_note: Callable[[int], str],
 ) -> None:
-    """Give ``rows`` their verdicts, and those that stay inconclusive their note."""
+    """Give ``rows`` their verdicts, and those that stay inconclusive the note of their position in ``rows``."""
     q = 1 - confidence
     p = adjusted(shift.p_differs)
     differs, equivalent = p <= q, adjusted(shift.p_equivalent) <= q / 2
     verdict = np.where(differs, np.where(worse, "regressed", "improved"), "inconclusive")
     verdict = np.where(equivalent & ~differs, "equivalent", verdict)
-    note = [text if v == "inconclusive" else "" for v, text in zip(verdict, open_notes, strict=True)]
+    note = [open_note(i) if v == "inconclusive" else "" for i, v in enumerate(verdict)]
     columns = {"ratio": shift.ratio, "low": shift.low, "high": shift.high, "p": p, "verdict": verdict, "note": note}
     for name, column in columns.items():
         both.loc[rows, name] = column

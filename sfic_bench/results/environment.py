@@ -23,6 +23,7 @@ _EXTRAS = {
     "faces": ("av", "dlib-bin"),
     "zoo": ("timm", "torchvision"),
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
+    "openvino": ("openvino",),
     "ray": ("ray",),
 }
 PACKAGES = {distribution: extra for extra, distributions in _EXTRAS.items() for distribution in distributions}

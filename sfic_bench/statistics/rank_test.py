@@ -112,16 +112,17 @@ def _same_length(base: Floats, head: Floats, margin: float, confidence: float) -
         return np.array([0.5 * math.erfc(z / math.sqrt(2)) for z in (share - 0.5 - continuity) / deviation])
 
     upper, lower = 1 + margin, 1 / (1 + margin)
+    median = (ratios[:, (count - 1) // 2] + ratios[:, count // 2]) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.where(known, (np.log(high) - np.log(low)) / (2 * beyond), np.inf)
     return Shifts(
-        ratio=np.median(ratios, axis=1),
+        ratio=median,
         low=low,
         high=high,
         p_differs=np.minimum(1.0, 2 * np.minimum(p_above(upper), p_below(lower))),
         p_equivalent=np.maximum(p_below(upper), p_above(lower)),
         smallest=upper * np.exp((beyond + _quantile(POWER)) * spread),
-        factor=factor_to_settle(np.log(np.median(ratios, axis=1)), spread, margin, confidence),
+        factor=factor_to_settle(np.log(median), spread, margin, confidence),
         effective=n + m,
     )
 
