@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sfic_bench.deploy.formats import ExportFailed
+from sfic_bench.deploy.formats import ExportFailed, load_as_written
 from sfic_bench.deploy.quantise import OnnxFiles
 from sfic_bench.deploy.runtimes import RUNTIMES, Runtime
 from sfic_bench.errors import MissingDependency
@@ -27,12 +27,16 @@ def _by(runtime: Runtime) -> Maker:
         start, fixed = time.perf_counter(), x.contiguous()
         try:
             with tempfile.TemporaryDirectory() as folder:
-                session, _ = runtime.session(OnnxFiles(model, x, Path(folder), lambda: [fixed]))
+                files = OnnxFiles(model, x, Path(folder), lambda: [fixed])
+                session, _ = runtime.session(files)
+                setup_s = time.perf_counter() - start
+                rounded = load_as_written(files.int8)(fixed) if runtime.int8 else None
         except (MissingDependency, ExportFailed) as error:
             raise Unavailable(str(error)) from None
         # A runtime allocates its own memory, which torch's allocator does not see.
-        setup_s = time.perf_counter() - start
-        return Ready(run=lambda: session(fixed), setup_s=setup_s, peak_bytes={}, runtime=session.runtime)
+        return Ready(
+            run=lambda: session(fixed), setup_s=setup_s, peak_bytes={}, runtime=session.runtime, rounded=rounded
+        )
 
     return make
 

@@ -37,6 +37,8 @@ class Ready:
         peak_bytes: memory that set-up has measured, under `sfic_bench.measure.memory.DEFINITIONS`, and empty if it
             cannot be known; ``None`` if it is to be measured during a call.
         runtime: name and version of what runs the network if that is not torch, its device and number of threads.
+        rounded: what the network computes with its weights and activations rounded as this path rounds them, if they
+            have fewer bits than the measurement's number format; ``None`` for any other path.
         parts: what ``run`` does in a training step, part by part, by name; empty if it can only be called whole.
     """
 
@@ -44,6 +46,7 @@ class Ready:
     setup_s: float = 0.0
     peak_bytes: Mapping[str, int] | None = None
     runtime: str = ""
+    rounded: Tensor | None = None
     parts: Mapping[str, Callable[[], object]] = field(default_factory=dict)
 
 

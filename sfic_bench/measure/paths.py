@@ -19,12 +19,6 @@ _EXECUTION = "sfic_bench.measure.execution"
 EAGER = f"{_EXECUTION}:eager"
 _DEPLOY = "sfic_bench.deploy.paths"
 
-INT8_TOLERANCE = 0.2
-"""The error that int8 may have, as that of bfloat16: it tells a wrong network from a rounded one.
-
-What int8 costs in accuracy is another question, which only images answer; see ``sfic-bench runtimes``.
-"""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExecutionPath:
@@ -34,8 +28,6 @@ class ExecutionPath:
         fused: whether the network is fused first, see `sfic_bench.fuse`; a vanilla network then loses its BatchNorms.
         maker: the function that makes a network ready, or its location as ``"package.module:function"``.
         limits: the device or mode that the path is limited to, and what it needs; ``""`` if nothing limits it.
-        tolerance: the largest error over the largest output that the path's own number format may have; 0 for a path
-            that computes in the number format of the measurement.
         kernels: whose code runs Stage 2, see `sfic_bench.fuse`.
     """
 
@@ -44,7 +36,6 @@ class ExecutionPath:
     fused: bool = True
     maker: str | Maker
     limits: str = ""
-    tolerance: float = 0.0
     kernels: Kernels = Kernels.NONE
 
     @property
@@ -101,7 +92,7 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
             summary="fused, as ONNX, run by ONNX Runtime",
         ),
         ExecutionPath(
-            name="onnxruntime-int8", maker=f"{_DEPLOY}:onnx_runtime_int8", tolerance=INT8_TOLERANCE,
+            name="onnxruntime-int8", maker=f"{_DEPLOY}:onnx_runtime_int8",
             limits="inference on a CPU only; needs the extra onnx",
             summary="fused, in static int8, run by ONNX Runtime",
         ),
@@ -111,7 +102,7 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
             summary="fused, run by OpenVINO",
         ),
         ExecutionPath(
-            name="openvino-int8", maker=f"{_DEPLOY}:openvino_int8", tolerance=INT8_TOLERANCE,
+            name="openvino-int8", maker=f"{_DEPLOY}:openvino_int8",
             limits="inference on a CPU only; needs the extra openvino",
             summary="fused, in static int8, run by OpenVINO",
         ),

@@ -3,7 +3,8 @@
 The reference is the network as the paper draws it, in float64. A path in fewer bits differs from it by rounding, and
 by how much depends on the network: a vanilla ResNet-50 in bfloat16 by a fifth to a third of its largest output, a
 VGG-13 by 3%. So the rounding error of the network as drawn, run eagerly in the same number format, limits the error
-of other paths. Errors that this limit would hide are looked for in float32, in the same form of the network.
+of other paths. Errors that this limit would hide are looked for in float32, in the same form of the network. What
+eight bits do is known from the quantised file, run operation by operation on rounded values in float32.
 """
 
 import copy
@@ -22,6 +23,9 @@ from sfic_bench.timing.forms import Form
 
 TOLERANCE = {NumberFormat.FP32: 1e-3, NumberFormat.TF32: 2e-2, NumberFormat.FP16: 2e-2, NumberFormat.BF16: 2e-1}
 """Largest error of an output, over the largest value of the float64 reference, that is always accepted."""
+
+INT8_TOLERANCE = 0.2
+"""The same for a path in int8."""
 
 GRADIENT_TOLERANCE = 0.1
 """Largest norm of the error of all gradients together, over the norm of the reference's, that is always accepted.
@@ -119,14 +123,17 @@ class Truth:
         """How far ``result`` is from the expected one."""
         return _errors(result, self.expected)
 
-    def complaint(self, errors: Errors, tolerance: float = 0.0) -> str:
-        """What is wrong with a path that has these ``errors``; ``""`` if nothing is.
+    def complaint(self, errors: Errors, rounded: Tensor | None = None) -> str:
+        """What is wrong with a path whose result has these ``errors``; ``""`` if nothing is.
 
         Args:
             errors: those of its result.
-            tolerance: an error over the largest output that is accepted in any case.
+            rounded: the output with weights and activations in eight bits, if the path computes in them.
         """
-        return self._complaint(errors, self.rounding, self.conditions.dtype, tolerance)
+        if rounded is None:
+            return self._complaint(errors, self.rounding, TOLERANCE[self.conditions.dtype])
+        rounding = self.errors(CallResult(outputs=(rounded.double(),), gradients={}))
+        return self._complaint(errors, rounding, INT8_TOLERANCE)
 
     def complaint_of_form(self, form: Form) -> str:
         """What is wrong with a form of the network in float32, eager; ``""`` if nothing is.
@@ -134,13 +141,12 @@ class Truth:
         In formats with fewer bits a lost term could be mistaken for a rounding error.
         """
         errors = self.errors(run_eagerly(form, self.conditions, NumberFormat.FP32))
-        complaint = self._complaint(errors, self.exact, NumberFormat.FP32)
+        complaint = self._complaint(errors, self.exact, TOLERANCE[NumberFormat.FP32])
         return f"in float32 it {complaint}" if complaint else ""
 
-    def _complaint(self, errors: Errors, rounding: Errors, dtype: NumberFormat, tolerance: float = 0.0) -> str:
-        scale = max(float(t.abs().max()) for t in self.expected.outputs)
-        accepted = max(TOLERANCE[dtype], tolerance) * scale
-        limit = min(max(accepted, ROUNDING_FACTOR * rounding.output), LIMIT * scale)
+    def _complaint(self, errors: Errors, rounding: Errors, tolerance: float) -> str:
+        scale = max(map(_largest, self.expected.outputs))
+        limit = min(max(tolerance * scale, ROUNDING_FACTOR * rounding.output), LIMIT * scale)
         if not errors.output <= limit:  # NaN is wrong too
             return f"differs from the float64 reference by {errors.output:.3g}, more than {limit:.3g}"
         lost = [name for name in errors.lost if name not in rounding.lost]
@@ -176,7 +182,7 @@ def _call_eagerly(form: Form, conditions: Conditions, dtype: torch.dtype) -> Cal
 
 
 def _errors(result: CallResult, expected: CallResult) -> Errors:
-    output = max(float((a - b).abs().max()) for a, b in zip(result.outputs, expected.outputs, strict=True))
+    output = max(_largest(a - b) for a, b in zip(result.outputs, expected.outputs, strict=True))
     if not expected.gradients:
         return Errors(output=output)
     gradients = {name: result.gradients[name] for name in expected.gradients}
@@ -188,6 +194,10 @@ def _errors(result: CallResult, expected: CallResult) -> Errors:
     )
     wrong = _norm(gradients[name] - gradient for name, gradient in expected.gradients.items())
     return Errors(output=output, gradient=wrong / whole, norm=_norm(gradients.values()) / whole, lost=lost)
+
+
+def _largest(tensor: Tensor) -> float:
+    return float(tensor.abs().max())
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -155,7 +155,7 @@ class _CheckedForms:
             row, setup_s=ready.setup_s, runtime=ready.runtime,
             max_abs_error=finite(errors.output), gradient_error=finite(errors.gradient),
         )  # fmt: skip
-        if complaint := complaint or self.truth.complaint(errors, path.tolerance):
+        if complaint := complaint or self.truth.complaint(errors, ready.rounded):
             return replace(row, status="wrong", reason=complaint), None
         peaks = {"parameters": held(placed.module), **peak_of(ready.run, device)}
         optimiser = stepping_adam(placed.module) if training else None
