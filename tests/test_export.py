@@ -14,7 +14,7 @@ from sfic_bench import api
 from sfic_bench.deploy import export as export_module
 from sfic_bench.deploy.export import export
 from sfic_bench.deploy.formats import FORMATS, ExportFailed, Session, write
-from sfic_bench.deploy.quantise import QUANTISED
+from sfic_bench.deploy.quantise import QUANTISED, write_int8
 from sfic_bench.deploy.runtimes import RUNTIMES
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
 from sfic_bench.measure.execution import Unavailable, tensors_of
@@ -153,6 +153,49 @@ def test_onnx_has_integer_resizes_as_factors_and_even_pools_rounded_down(beta: f
     assert "Slice" not in [node.op_type for node in nodes]
     with torch.no_grad():
         torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-3, atol=1e-4)
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_runtime_takes_largest_values_of_the_first_convolution_in_float32(tmp_path: Path) -> None:
+    """In int8 that pool takes 20 times as long as in float32; the second pool lies between convolutions in int8."""
+    onnx, onnxruntime = importlib.import_module("onnx"), importlib.import_module("onnxruntime")
+    convolutions = [nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3), nn.Conv2d(16, 4, 1)]
+    first, *rest = convolutions
+    model = nn.Sequential(first, nn.ReLU(), nn.MaxPool2d(3, 2, 1), rest[0], nn.MaxPool2d(2), *rest[1:]).eval()
+    path, optimised, x = tmp_path / "network.onnx", tmp_path / "optimised.onnx", torch.randn(2, 3, 40, 40)
+    write_int8(model, x, path, "onnx", [x])
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(optimised), 3
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    nodes = onnx.load(optimised).graph.node
+    by_output = {name: node.op_type for node in nodes for name in node.output}
+    pools = [by_output[node.input[0]] for node in nodes if node.op_type in ("MaxPool", "NhwcMaxPool")]
+    assert pools == ["Conv", "QLinearConv"]
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+def test_groups_of_several_inputs_and_one_output_are_written_as_depthwise_convolutions_and_sums(tmp_path: Path) -> None:
+    shared = nn.Conv2d(12, 4, (5, 3), (2, 1), padding=(2, 1), groups=4, bias=False)
+    others = [
+        nn.Conv2d(4, 8, 1),
+        nn.Conv2d(8, 4, 3, groups=2),
+        nn.Conv2d(4, 4, 3, groups=4),
+        nn.Conv2d(4, 2, 1, groups=2),
+    ]
+    model = nn.Sequential(nn.Conv2d(3, 12, 1), shared, nn.Conv2d(4, 12, 1), shared, *others).eval()
+    path, x = tmp_path / "network.onnx", torch.randn(2, 3, 40, 40)
+    write(model, x, path, "onnx")
+    graph = importlib.import_module("onnx").load(path).graph
+    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    used = [weights[name] for node in graph.node for name in node.input if name in weights]
+    assert used.count((12, 1, 5, 3)) == used.count((4, 12, 1, 1)) == 2
+    assert used.count((4, 1, 1, 1)) == used.count((2, 4, 1, 1)) == 1
+    assert (4, 4, 3, 3) in used and (4, 1, 3, 3) in used  # other groups stay
+    assert sorted(weights) == sorted({name for node in graph.node for name in node.input} & set(weights))
+    with torch.no_grad():
+        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
