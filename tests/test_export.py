@@ -176,6 +176,21 @@ def test_onnx_runtime_takes_largest_values_of_the_first_convolution_in_float32(t
 
 @needs_onnx
 @pytest.mark.filterwarnings("ignore")
+def test_int8_has_means_of_whole_windows_as_convolutions(tmp_path: Path) -> None:
+    pools = [nn.AvgPool2d(2), nn.AvgPool2d(3, 2), nn.AvgPool2d((2, 1), ceil_mode=True)]
+    parts = [part for pool in pools for part in (nn.Conv2d(8, 8, 3, padding=1), pool)]
+    model, path = nn.Sequential(nn.Conv2d(3, 8, 1), *parts, nn.Conv2d(8, 4, 1)).eval(), tmp_path / "network.onnx"
+    x = torch.randn(2, 3, 40, 40)
+    write_int8(model, x, path, "onnx", [x])
+    nodes = importlib.import_module("onnx").load(path).graph.node
+    assert [node.op_type for node in nodes].count("AveragePool") == 2
+    with torch.no_grad():
+        output, expected = FORMATS["onnx"].load(path)(x), model(x)
+    assert float((output - expected).abs().max() / expected.abs().max()) < 0.05
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
 def test_groups_of_several_inputs_and_one_output_are_written_as_depthwise_convolutions_and_sums(tmp_path: Path) -> None:
     shared = nn.Conv2d(12, 4, (5, 3), (2, 1), padding=(2, 1), groups=4, bias=False)
     others = [
@@ -221,7 +236,8 @@ def test_convolutions_of_an_int8_file_have_weights_of_eight_bits(format: str, tm
     images = [torch.randn(4, 3, 48, 48) for _ in range(2)]
     exported = export(model, path, format=format, input_size=48, calibration=images)
     assert exported.batches == (4,) and len(list(tmp_path.iterdir())) == (2 if format == "openvino" else 1)
-    convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules())
+    # The means of both branches in front of a strided convolution become convolutions, too.
+    convolutions = sum(isinstance(m, nn.Conv2d) for m in model.modules()) + 2
     if format == "onnx":
         graph = importlib.import_module("onnx").load(path).graph
         made_by = {name: node.op_type for node in graph.node for name in node.output}
