@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 from torchmetrics.functional.classification import binary_calibration_error
 
+from sfic_bench.networks.variant import Variant
 from sfic_bench.results.scores import Metrics
 from sfic_bench.statistics.interval import Interval
+from sfic_bench.train.accuracy import ExperimentRuns, RowMaker, rows_of
 from sfic_bench.train.clustered import ClusteredScores
 from sfic_bench.train.scores import calibration_error, metrics, over_seeds, reliability, summary
 
@@ -108,6 +110,28 @@ def test_seeds_and_a_baseline() -> None:
     assert gain.low is not None and gain.low > 0
     same = interval(over_seeds(worse, worse), "auc")
     assert same.estimate == 0 and same.low == same.high == 0
+
+
+def test_networks_differ_from_their_own_vanilla_network_or_from_a_chosen_one() -> None:
+    rng = np.random.default_rng(2)
+    label = np.arange(300) % 2
+
+    def group(backbone: str, lift: float, alpha: float | None = None) -> ExperimentRuns:
+        score = np.clip(rng.normal(0.5, 0.15, 300) + lift * label, 0, 1)
+        frame = pd.DataFrame({"score": score, "label": label, "dataset": "x", "video": np.arange(300)})
+        variant = Variant(backbone=backbone, alpha=alpha, beta=alpha)
+        return ExperimentRuns(variant=variant, train_on="x", test_on="x", runs=[frame])
+
+    groups = [group("rival", 0.1), group("resnet26", 0.2), group("resnet26", 0.3, 0.5)]
+    alone, vanilla, sfic = rows_of(groups)
+    assert alone.auc_over_vanilla is None and vanilla.auc_over_vanilla is None
+    assert sfic.auc_over_vanilla == over_seeds(groups[2].runs, groups[1].runs)["auc"] and sfic.against is None
+    maker = RowMaker("rival")
+    alone, vanilla, sfic = map(maker.row, groups)
+    assert alone.auc_over_vanilla is None and alone.against is None
+    assert vanilla.auc_over_vanilla == over_seeds(groups[1].runs, groups[0].runs)["auc"]
+    assert sfic.auc_over_vanilla == over_seeds(groups[2].runs, groups[0].runs)["auc"]
+    assert vanilla.against == sfic.against == "rival"
 
 
 def test_groups_are_resampled_whole() -> None:

@@ -42,6 +42,9 @@ def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Pa
         for p in runs.rglob("*")
         if p.is_file() and p.name not in ("config.json", "environment.json")
     )
+    status, out, _ = run_command(*call, "--against", "mobilenet")  # each run is finished
+    _, sfic_row = json.loads(out)["rows"]
+    assert sfic_row == rows[1] | {"against": "mobilenet"}
     run = runs / "noise" / "mobilenet-seed1"
     assert {p.name for p in run.iterdir()} >= {
         "config.json", "environment.json", "metrics.jsonl", "model.safetensors",

@@ -11,6 +11,7 @@ from sfic_bench.cli import options, training_options
 from sfic_bench.cli.grid_runs import run_all
 from sfic_bench.cli.output import Format, Output, View
 from sfic_bench.cli.recipe_options import with_recipe
+from sfic_bench.networks.variant import Variant
 from sfic_bench.report.accuracy_tables import matrix_tables, protocol_table
 from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
@@ -26,6 +27,14 @@ def accuracy_command(
     backbone: options.Backbones = "resnet26",
     alpha: Annotated[str | None, options.alphas_option(".5; none for detectors")] = None,
     beta: Annotated[str | None, options.betas_option("1")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Backbone whose vanilla network all others are compared with, such as one that takes as long. "
+            "Default: each network's own backbone.",
+        ),
+    ] = None,
     data: Annotated[str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")] = "orl",
     compression: training_options.Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
@@ -47,12 +56,13 @@ def accuracy_command(
         from sfic_bench.train.protocols import experiments
 
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
-        pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in grid]
+        networks = dict.fromkeys(grid if against is None else (Variant(backbone=against), *grid))
+        pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in networks]
 
         def view(rows: Sequence[AccuracyRow]) -> View:
             return _view(rows, protocol, recipe, seed_list)
 
-        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)))
+        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)), against)
     if training_options.is_first_process():
         out.emit(view(finished))
 

@@ -23,17 +23,18 @@ def run_all(
     devices: TrainingDevices,
     runs: Path,
     keep: Callable[[Sequence[AccuracyRow]], object],
+    against: str | None = None,
 ) -> list[AccuracyRow]:
     """Train and test each network in its experiment with each seed, unless that is done; returns a row for each pair.
 
     Experiments with the same training data share their runs. ``keep`` is called with all that is finished after each
-    pair, so that an early end loses nothing.
+    pair, so that an early end loses nothing. ``against`` is as in `sfic_bench.train.accuracy.RowMaker`.
     """
     from sfic_bench.train.accuracy import ExperimentRuns, RowMaker, predictions, run_of, train_and_test
     from sfic_bench.train.learner import lacks_masks
 
     rows: list[AccuracyRow] = []
-    maker = RowMaker()
+    maker = RowMaker(against)
     said: set[tuple[str, str]] = set()
     for variant, experiment in pairs:
         frames = []

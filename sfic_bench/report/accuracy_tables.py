@@ -21,6 +21,7 @@ ACCURACY_COLUMNS: list[Cells[AccuracyRow]] = [
     *interval_columns("AUC %\nper video", lambda row: row.video_auc, scale=100, rank=3),
     Cells("AUC %\nprinted", lambda row: number(row.auc_printed), rank=1),
     Cells("BACC %\nprinted", lambda row: number(row.bacc_printed), rank=2),
+    Cells("vanilla\nnetwork", lambda row: row.against or "", number=False),
     Cells("seeds", lambda row: str(row.seeds), rank=1),
 ]
 

@@ -19,6 +19,7 @@ class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
         frame_auc, frame_bacc: AUC and balanced accuracy per image; ``None`` where the images are of one class.
         video_auc, video_bacc: the same per video, whose score is the mean of its images' scores.
         auc_over_vanilla, bacc_over_vanilla: the score less the vanilla network's on the same images.
+        against: the backbone of that vanilla network, if it was chosen; otherwise it is the row's own.
         auc_printed, bacc_printed: the paper's figure in percent, if the data are the paper's.
     """
 
@@ -31,6 +32,7 @@ class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
     video_bacc: Interval | None
     auc_over_vanilla: Interval | None = None
     bacc_over_vanilla: Interval | None = None
+    against: Name | None = None
     auc_printed: Percent | None = None
     bacc_printed: Percent | None = None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from msgspec import to_builtins
+from msgspec.structs import replace
 
 from sfic_bench.data.draws import as_printed
 from sfic_bench.networks.variant import Variant
@@ -99,21 +100,28 @@ def result(rows: Sequence[AccuracyRow], protocol: str, recipe: Recipe, seeds: Se
 
 
 class RowMaker:
-    """Makes the row of each group as it comes; those of a backbone's SFIC forms compare with its vanilla one before.
+    """Makes the row of each group as it comes; its difference is from a vanilla network that came before.
 
     Intervals are computed once, since they take up to minutes for a large test set.
+
+    Args:
+        against: the backbone whose vanilla network all differ from; by default it is each network's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, against: str | None = None) -> None:
+        self._against = against
         self._printed = list(accuracy_cells())
         self._vanilla: dict[tuple[str, str, str], Sequence[pd.DataFrame]] = {}
 
     def row(self, group: ExperimentRuns) -> AccuracyRow:
         """The row as in the paper's tables, with intervals, and the paper's figures for the paper's data."""
-        place = (group.variant.backbone, group.train_on, group.test_on)
-        if group.variant.is_vanilla:
-            self._vanilla[place] = group.runs
-        return _row(group, self._vanilla.get(place), self._printed)
+        variant, data = group.variant, (group.train_on, group.test_on)
+        if variant.is_vanilla:
+            self._vanilla[variant.backbone, *data] = group.runs
+        other = self._against or variant.backbone
+        is_itself = variant.is_vanilla and variant.backbone == other
+        row = _row(group, None if is_itself else self._vanilla.get((other, *data)), self._printed)
+        return row if self._against is None or is_itself else replace(row, against=other)
 
 
 def rows_of(groups: Sequence[ExperimentRuns]) -> list[AccuracyRow]:
@@ -123,14 +131,12 @@ def rows_of(groups: Sequence[ExperimentRuns]) -> list[AccuracyRow]:
     return [rows[id(group)] for group in groups]
 
 
-def _row(
-    group: ExperimentRuns, vanilla: Sequence[pd.DataFrame] | None, cells: Sequence[PrintedAccuracy]
-) -> AccuracyRow:
+def _row(group: ExperimentRuns, other: Sequence[pd.DataFrame] | None, cells: Sequence[PrintedAccuracy]) -> AccuracyRow:
     v = group.variant
     frame, video = (over_seeds(group.runs, level=level) for level in ("frame", "video"))
     over: Metrics = {}
-    if vanilla is not None and not v.is_vanilla and len(vanilla) == len(group.runs):
-        over = over_seeds(group.runs, vanilla)
+    if other is not None and len(other) == len(group.runs):
+        over = over_seeds(group.runs, other)
     plain = Variant(backbone=v.backbone, alpha=v.alpha, beta=v.beta)
     place = (plain, as_printed(group.train_on), as_printed(group.test_on))
     printed = {c.metric: c.percent for c in cells if (c.variant, c.train_set, c.test_set) == place}
