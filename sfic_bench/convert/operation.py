@@ -137,7 +137,8 @@ class Operation(Call):
         if not pairs:
             return {}
         are_vectors = all(isinstance(value, Vector) for value in pairs.values())
-        may_join = are_vectors or self._is_classifiers()
+        are_features = self.node.op == "output" and not isinstance(self.node.args[0], fx.Node)
+        may_join = are_vectors or are_features or self._is_classifiers()
         if not may_join and self.node.op == "output":
             raise self.refusal("the result is a pair: no Stage 3 on the way to it")
         if not may_join and self.options.on_unsupported == OnUnsupported.ERROR:

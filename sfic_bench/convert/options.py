@@ -1,7 +1,7 @@
 """What can be chosen about a conversion."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from sfic_bench.choices import McsMode, OnUnsupported
 from sfic_bench.convert.prototypes import Prototypes
@@ -24,6 +24,15 @@ class Placement:
     stage3: tuple[str, ...]
     reads: Mapping[str, str] = field(default_factory=dict)
     joins: bool = False
+
+    def within(self, names: Collection[str]) -> "Placement":
+        """The placement of a part of the network that has only the convolutions called ``names``."""
+        return replace(
+            self,
+            stage1=tuple(name for name in self.stage1 if name in names),
+            stage3=tuple(name for name in self.stage3 if name in names),
+            reads={name: other for name, other in self.reads.items() if name in names and other in names},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
