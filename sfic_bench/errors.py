@@ -88,5 +88,5 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-class MissingDependency(SficBenchError):
-    """An optional package that is not installed."""
+class MissingDependency(SficBenchError, ImportError):
+    """An optional package that is not installed; an ``ImportError``, so that tools that import modules pass it over."""

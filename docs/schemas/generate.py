@@ -38,14 +38,18 @@ def schemas() -> dict[str, str]:
     return texts
 
 
-WITHOUT_TYPES = ("sfic_bench.__main__", "sfic_bench.kernels.source")
-"""Modules that define no type, and that run a command or need Triton when they are imported."""
+WITHOUT_TYPES = ("sfic_bench.__main__", "sfic_bench.kernels.source", "sfic_bench.timm")
+"""Modules and rooms that define no type, and that run a command or need Triton or timm when they are imported."""
 
 
 def _package_types() -> dict[str, type]:
     modules = (module.name for module in pkgutil.walk_packages(sfic_bench.__path__, "sfic_bench."))
-    values = (value for name in modules if name not in WITHOUT_TYPES for value in _values(name))
+    values = (value for name in modules if not _is_without_types(name) for value in _values(name))
     return {value.__name__: value for value in values if isinstance(value, type)}
+
+
+def _is_without_types(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in WITHOUT_TYPES)
 
 
 def _values(module: str) -> list[object]:

@@ -3,6 +3,8 @@
 import copy
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +182,12 @@ def test_the_page_on_timm_runs() -> None:
         exec(block, names)
     assert names["model"](images()).shape == (2, 2) and len(names["backbone"](images())) == 4
     assert isinstance(names["maps"], SficFeatures)
+
+
+def test_without_timm_the_module_is_an_import_that_says_what_to_install() -> None:
+    code = "import sys; sys.modules['timm'] = None; import sfic_bench.timm"
+    failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1 and "MissingDependency: timm cannot be imported" in failed.stderr
+    assert "pip install 'sfic-bench[zoo]'" in failed.stderr
+    caught = "import sys; sys.modules['timm'] = None\ntry: import sfic_bench.timm\nexcept ImportError: pass"
+    assert subprocess.run([sys.executable, "-c", caught], check=False).returncode == 0
