@@ -57,6 +57,7 @@ HELP = (
         "explain",
         "export",
         "deploy",
+        "publish",
         "list",
         "env",
         "data import",

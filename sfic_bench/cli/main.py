@@ -20,6 +20,7 @@ from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import say
+from sfic_bench.cli.publish import publish_command
 from sfic_bench.cli.report import report_command
 from sfic_bench.cli.robustness import robustness_command
 from sfic_bench.cli.sweep import sweep_app
@@ -57,6 +58,7 @@ app.add_typer(sweep_app, name="sweep")
 app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("deploy")(deploy_command)
+app.command("publish")(publish_command)
 app.command("list")(list_command)
 app.command("env")(env_command)
 

@@ -38,8 +38,9 @@ DISTORTIONS = ("perspective", "resize", "blur", "brightness", "noise", "jpeg", "
 def recipe_in_words(recipe: Mapping[str, Value]) -> str:
     """What mattered most in a training, from the fields of its recipe, of which older files have fewer."""
     falls = "falling as a cosine" if recipe.get("schedule") == "cosine" else f"× {recipe['decay']:g} each epoch"
+    epochs = "1 epoch" if recipe["epochs"] == 1 else f"{recipe['epochs']} epochs"
     words = [
-        f"{recipe['epochs']} epochs, {recipe['input_size']}×{recipe['input_size']}, batch {recipe['batch_size']}, "
+        f"{epochs}, {recipe['input_size']}×{recipe['input_size']}, batch {recipe['batch_size']}, "
         f"{recipe.get('optimiser', 'adam')}, learning rate {recipe['learning_rate']:g} {falls}"
     ]
     if recipe.get("init", "random") != "random":
