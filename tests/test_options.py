@@ -81,7 +81,7 @@ def test_options_have_the_defaults_of_the_dataclasses(
     [
         ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers"}),
         ("latency", latency_command, NEEDS, {"profile", "memory_snapshot"}),
-        ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs"}),
+        ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs", "against"}),
         ("table", table_command, NEEDS | WITHOUT_OPTION | {"compression"}, {"runs", "results", "dry_run"}),
     ],
 )
