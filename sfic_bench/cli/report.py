@@ -13,11 +13,18 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable, is_replaceable
 
 
-class PageFormat(StrEnum):
-    """What a report is written as."""
+class ReportFormat(StrEnum):
+    """What a report is written as: a page, or figures for another program."""
 
     HTML = "html"
     MARKDOWN = "markdown"
+    GITHUB_ACTION = "github-action"
+    GOOGLE_BENCHMARK = "google-benchmark"
+    OPENMETRICS = "openmetrics"
+
+    @property
+    def is_page(self) -> bool:
+        return self in (ReportFormat.HTML, ReportFormat.MARKDOWN)
 
 
 def report_command(
@@ -29,7 +36,7 @@ def report_command(
         str, typer.Option(metavar="PERCENT", help="Margin of the comparison, as in `sfic-bench compare`.")
     ] = "2%",
     format: Annotated[
-        PageFormat | None,
+        ReportFormat | None,
         typer.Option("--format", help="Default: html, or markdown for a file that ends in .md.", show_default=False),
     ] = None,
     output: Annotated[
@@ -44,38 +51,49 @@ def report_command(
 
     HTML has sorting and filtering tables and charts with tooltips, all in one file. Markdown is for a
     pull request: the verdict, then what changed, then the rest, folded.
+
+    github-action, google-benchmark and openmetrics give times and costs to other programs: the GitHub Action of
+    github-action-benchmark (customSmallerIsBetter), Google Benchmark's compare.py, and Prometheus.
     """
     output = None if output == STDOUT else output
     if format is None:
         format = _format_of(output)
+    if not format.is_page and (base is not None or image is not None):
+        raise InvalidValue(f"--base and --image are for pages, not for {format}")
     if image is not None and image.exists() and not image.is_dir():
         raise InvalidValue(f"--image takes a folder, and {image} is a file: name another")
     if output is not None:
         check_writable(output)
-    elif format is PageFormat.HTML and sys.stdout.isatty():
+    elif format is ReportFormat.HTML and sys.stdout.isatty():
         raise InvalidValue("a page of HTML is not for a terminal: name a file with -o, or use --format markdown")
     if base is not None and len(files) != 1:
         raise InvalidValue(f"--base compares with exactly one FILE, got {len(files)}")
-    from sfic_bench.compare.verdicts import compare
-    from sfic_bench.report import page
     from sfic_bench.results.read import read
 
     records = [read(path) for path in files]
+    if not format.is_page:
+        from sfic_bench.report.exchange import ExchangeFormat, exchanged
+
+        write_text(output, exchanged(records, ExchangeFormat(format)))
+        return
+    from sfic_bench.compare.verdicts import compare
+    from sfic_bench.report import page
+
     comparison = None if base is None else compare(read(base), records[0], margin=percent("--margin", margin))
     sections = page.sections(records, comparison)
     if image is not None:
         say(f"wrote {len(page.images(sections, image))} images to {image}")
-    if format is PageFormat.HTML:
+    if format is ReportFormat.HTML:
         write_text(output, page.to_html(sections, [path.name for path in files]))
     else:
         write_text(output, page.to_markdown(sections))
 
 
-def _format_of(output: Path | None) -> PageFormat:
+def _format_of(output: Path | None) -> ReportFormat:
     """The format that a file's name asks for; HTML for the standard output, a device or a pipe."""
     if output is None or not is_replaceable(output):
-        return PageFormat.HTML
-    suffixes = {".html": PageFormat.HTML, ".htm": PageFormat.HTML, ".md": PageFormat.MARKDOWN}
+        return ReportFormat.HTML
+    suffixes = {".html": ReportFormat.HTML, ".htm": ReportFormat.HTML, ".md": ReportFormat.MARKDOWN}
     if output.suffix.lower() not in suffixes:
         raise InvalidValue(f"{output} must end in {', '.join(suffixes)}: name it so, or choose a --format")
     return suffixes[output.suffix.lower()]
