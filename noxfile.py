@@ -1,6 +1,7 @@
 """The sessions that people and CI run: ``nox`` runs the default ones, ``nox -l`` lists all."""
 
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -121,6 +122,29 @@ def explore(session: nox.Session) -> None:
     end = time.monotonic() + half
     while time.monotonic() < end:
         session.run("pytest", *ON_TWO_CORES, "-q", "-m", "hypothesis", *selected, env={"HYPOTHESIS_PROFILE": "search"})
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build the wheel and the source archive, check them, and run every command of the wheel alone."""
+    session.install(*CONSTRAINED, "build", "check-wheel-contents", "twine")
+    folder = Path(session.create_tmp()).resolve()
+    built, alone = folder / "dist", folder / "alone"
+    for old in (built, alone):
+        shutil.rmtree(old, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(built))
+    session.run("twine", "check", "--strict", *map(str, built.iterdir()))
+    (archive,) = built.glob("*.whl")
+    session.run("check-wheel-contents", str(archive))
+    smoke, constraints = Path("tests/smoke.py").resolve(), Path("constraints.txt").resolve()
+    session.run("python", "-m", "venv", str(alone))
+    python = str(alone / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "-q", "-c", str(constraints), str(archive), external=True)
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    with session.chdir(work):
+        session.run(python, "-P", str(smoke), external=True)
 
 
 @nox.session
