@@ -22,7 +22,19 @@ data_app = options.CommandApp(help="Manifests of images: make one of a data set,
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The data set's folder.")]
 
-KindArgument = Annotated[DatasetKind, typer.Argument(metavar="KIND", help=f"One of {', '.join(DatasetKind)}.")]
+
+def _complete_kinds(incomplete: str) -> list[str]:
+    from sfic_bench.data.importers import IMPORTERS  # imports pandas
+
+    return [name for name in IMPORTERS if name.startswith(incomplete)]
+
+
+KindArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND", help=f"One of {', '.join(DatasetKind)}, or a plug-in's.", autocompletion=_complete_kinds
+    ),
+]
 
 
 @data_app.command("import")

@@ -29,6 +29,7 @@ def list_command(format: FormatOption = Format.TABLE, output: OutputOption = Non
     for name in registry.detector_names():
         summary = f"detector, made for {size(registry.input_size_of(name))}"
         rows.append(NamedThing(kind="model", name=name, summary=summary))
+    rows += [NamedThing(kind="model", name=name, summary="backbone of a plug-in") for name in registry.plugin_names()]
     for name, convention in CONVENTIONS.items():
         default = " (default)" if name == DEFAULT else ""
         rows.append(NamedThing(kind="convention", name=name, summary=convention.summary + default))

@@ -19,7 +19,7 @@ from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
 
 def _complete_backbones(incomplete: str) -> list[str]:
     first, comma, last = incomplete.rpartition(",")
-    names = ("all", "detectors", *registry.names(), *registry.detector_names())
+    names = ("all", "detectors", *registry.names(), *registry.detector_names(), *registry.plugin_names())
     return [first + comma + name for name in names if name.startswith(last)]
 
 

@@ -16,6 +16,7 @@ from operator import attrgetter
 
 from sfic_bench.counting.op import CountedCall
 from sfic_bench.errors import UnknownName
+from sfic_bench.plugins import WithPlugins
 
 Rule = Callable[[CountedCall], int | None]
 
@@ -197,7 +198,7 @@ def _aten(call: CountedCall) -> int | None:
     return _with_bias(call) if call.macs else call.macs
 
 
-CONVENTIONS: Mapping[str, Convention] = {
+_OWN: Mapping[str, Convention] = {
     convention.name: convention
     for convention in (
         Convention(
@@ -232,7 +233,9 @@ CONVENTIONS: Mapping[str, Convention] = {
         ),
     )
 }  # fmt: skip
-"""All conventions by name."""
+
+CONVENTIONS: Mapping[str, Convention] = WithPlugins(_OWN, "conventions", Convention)
+"""All conventions by name, with those of plug-ins."""
 
 DEFAULT = "conv-linear"
 """The convention of every figure that is called ``macs`` and names no other one."""

@@ -16,6 +16,7 @@ from scipy import ndimage
 from sfic_bench.data.blend import jpeg
 from sfic_bench.data.images import Pixels, to_pixels
 from sfic_bench.errors import InvalidValue, SficBenchError, UnknownName, first_line
+from sfic_bench.plugins import WithPlugins
 
 
 class UncorruptibleImage(SficBenchError):
@@ -140,7 +141,7 @@ def _h264_lack() -> str:
     return "" if "libx264" in av.codecs_available else "this PyAV was built without the encoder libx264"
 
 
-CORRUPTIONS: Mapping[str, Corruption] = {
+_OWN: Mapping[str, Corruption] = {
     corruption.name: corruption
     for corruption in (
         Corruption(
@@ -169,8 +170,10 @@ CORRUPTIONS: Mapping[str, Corruption] = {
         ),
     )
 }  # fmt: skip
-"""All corruptions by name. Of H.264, 23 and 40 are the compressions c23 and c40 of FaceForensics++ (Rössler et al.,
-ICCV 2019)."""
+"""Of H.264, 23 and 40 are the compressions c23 and c40 of FaceForensics++ (Rössler et al., ICCV 2019)."""
+
+CORRUPTIONS: Mapping[str, Corruption] = WithPlugins(_OWN, "corruptions", Corruption)
+"""All corruptions by name, with those of plug-ins."""
 
 
 def corruptions(names: Sequence[str]) -> list[Corruption]:

@@ -39,7 +39,7 @@ class PaperDraw:
     videos: tuple[int, int]
 
 
-PAPER_DRAWS: Mapping[DatasetKind, PaperDraw] = {
+PAPER_DRAWS: Mapping[str, PaperDraw] = {
     DatasetKind.FFPP: PaperDraw(name="paper-120k", images=120_000, test_share=1 / 6, videos=(1363, 4000)),
     DatasetKind.DFDC: PaperDraw(name="paper-120k", images=120_000, test_share=1 / 6, videos=(2891, 20_210)),
     DatasetKind.CELEBDF: PaperDraw(name="paper-120k", images=120_000, test_share=1.0, videos=(890, 5639)),

@@ -7,7 +7,7 @@ from sfic_bench.data.choices import DatasetKind, ImageFormat
 from sfic_bench.data.faces import FaceCrop
 from sfic_bench.data.finders import DLIB, FinderSettings
 from sfic_bench.data.importers import IMPORTERS
-from sfic_bench.errors import InvalidValue, member
+from sfic_bench.errors import InvalidValue, UnknownName, member
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,14 +39,14 @@ class Sampling:
         return tuple(candidates[middle] for middle in middles)
 
 
-SAMPLING: Mapping[DatasetKind, tuple[Sampling, Sampling]] = {
+SAMPLING: Mapping[str, tuple[Sampling, Sampling]] = {
     DatasetKind.FFPP: (Sampling(interval=2, count=50), Sampling(interval=2, count=16)),
     DatasetKind.DFDC: (Sampling(interval=2, count=35), Sampling(interval=10, count=5)),
     DatasetKind.CELEBDF: (Sampling(interval=2, count=100), Sampling(interval=2, count=16)),
     # The paper has no plain folders. Both classes have the frames of FaceForensics++'s fakes, so that they are alike.
     DatasetKind.FOLDER: (Sampling(interval=2, count=16), Sampling(interval=2, count=16)),
 }
-"""The frames of real and of fake videos by kind of data set, as in the paper's protocol."""
+"""The frames of real and of fake videos by kind of data set, as in the paper's protocol; any other has a folder's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class ExtractionSettings:
         InvalidValue: for a kind of data set without videos, or a number out of range.
     """
 
-    kind: DatasetKind
+    kind: str
     real: Sampling | None = None
     fake: Sampling | None = None
     size: int = 256
@@ -79,16 +79,16 @@ class ExtractionSettings:
     align: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", member(DatasetKind, self.kind, "kind of data set"))
+        if self.kind not in IMPORTERS:
+            raise UnknownName("kind of data set", self.kind, IMPORTERS)
         object.__setattr__(self, "format", member(ImageFormat, self.format, "image format"))
-        if self.kind not in SAMPLING:
-            kinds = ", ".join(kind for kind, importer in IMPORTERS.items() if importer.videos)
-            raise InvalidValue(f"{self.kind} has no videos to take faces out of; expected one of {kinds}")
+        if IMPORTERS[self.kind].videos is None:
+            raise InvalidValue(f"{self.kind} has no videos to take faces out of; expected one of {', '.join(SAMPLING)}")
         if not 16 <= self.size <= 4096:
             raise InvalidValue(f"size must be from 16 to 4096, got {self.size}")
         object.__setattr__(self, "upsample", self.finder.doublings)
         self.finder.check(self.crop)
-        real, fake = SAMPLING[self.kind]
+        real, fake = SAMPLING.get(self.kind, SAMPLING[DatasetKind.FOLDER])
         object.__setattr__(self, "real", self.real or real)
         object.__setattr__(self, "fake", self.fake or fake)
 

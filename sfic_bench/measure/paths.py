@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sfic_bench.choices import Kernels
+from sfic_bench.plugins import WithPlugins
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -56,7 +57,7 @@ class ExecutionPath:
         return maker(model, inputs, training)
 
 
-EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
+_OWN: Mapping[str, ExecutionPath] = {
     path.name: path
     for path in (
         ExecutionPath(
@@ -112,4 +113,6 @@ EXECUTION_PATHS: Mapping[str, ExecutionPath] = {
         ),
     )
 }  # fmt: skip
-"""All execution paths by name."""
+
+EXECUTION_PATHS: Mapping[str, ExecutionPath] = WithPlugins(_OWN, "paths", ExecutionPath)
+"""All execution paths by name, with those of plug-ins."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sfic_bench.errors import InvalidValue, UnknownName, check_count
 from sfic_bench.networks.external import LIBRARIES, check_reference, factory_of, is_reference, networks_of
 from sfic_bench.networks.families import FAMILIES
+from sfic_bench.plugins import WithPlugins
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +34,9 @@ class _Entry:
 
 
 _ENTRIES: dict[str, _Entry] = {}
+
+_PLUGINS: WithPlugins[Factory] = WithPlugins({}, "backbones")
+"""Functions of other packages, by the name of their network."""
 
 
 def register(
@@ -74,6 +78,11 @@ def detector_names() -> tuple[str, ...]:
     return tuple(name for name, entry in _ENTRIES.items() if entry.detector)
 
 
+def plugin_names() -> tuple[str, ...]:
+    """Backbones that other installed packages add. ``all`` does not stand for them."""
+    return tuple(name for name in _PLUGINS if name not in _ENTRIES)
+
+
 def input_size_of(name: str) -> int:
     """Height and width of the images in the source of ``name``, pixels; the paper's size if it is not registered."""
     return _ENTRIES[name].input_size if name in _ENTRIES else INPUT_SIZE
@@ -83,8 +92,8 @@ def check_name(name: str) -> None:
     """Raise `UnknownName` unless ``name`` is registered or a reference, `InvalidValue` for a malformed reference."""
     if is_reference(name):
         check_reference(name)
-    elif name not in _ENTRIES:
-        raise UnknownName("backbone", name, _ENTRIES, FAMILIES)
+    elif name not in _ENTRIES and name not in _PLUGINS:
+        raise UnknownName("backbone", name, (*_ENTRIES, *_PLUGINS), FAMILIES)
 
 
 def matching(pattern: str) -> tuple[str, ...]:
@@ -98,7 +107,7 @@ def matching(pattern: str) -> tuple[str, ...]:
     if place in LIBRARIES:
         found = tuple(f"{place}:{name}" for name in fnmatch.filter(networks_of(place), network))
     else:
-        found = tuple(fnmatch.filter(_ENTRIES, pattern))
+        found = tuple(fnmatch.filter((*_ENTRIES, *plugin_names()), pattern))
     if not found:
         raise InvalidValue(f"no backbone matches {pattern!r}; see `sfic-bench list`, or name networks as timm:PATTERN")
     return found
@@ -129,7 +138,12 @@ def build(
     check_name(name)
     check_count("classes", classes)
     entry = _ENTRIES.get(name)
-    factory: Factory = factory_of(name) if entry is None else _loaded(entry.factory)
+    if entry is not None:
+        factory = _loaded(entry.factory)
+    elif name in _PLUGINS:
+        factory = _PLUGINS[name]
+    else:
+        factory = factory_of(name)
     from sfic_bench.initialisation import placed_on  # imports torch
 
     with placed_on(device):

@@ -12,7 +12,8 @@ from sfic_bench.data.choices import DatasetKind, Draw, SplitName
 from sfic_bench.data.draws import PAPER_DRAWS, drawn_as_paper
 from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, lists, plain
 from sfic_bench.data.importers.layout import BadLayout, Video
-from sfic_bench.errors import InvalidValue, member
+from sfic_bench.errors import InvalidValue, UnknownName, member
+from sfic_bench.plugins import WithPlugins
 from sfic_bench.units import printable
 
 __all__ = ["IMPORTERS", "BadLayout", "identities", "import_dataset"]
@@ -36,7 +37,7 @@ class Importer:
     load_of_paper: Callable[[Path], pd.DataFrame] | None = None
 
 
-IMPORTERS: Mapping[DatasetKind, Importer] = {
+_OWN: Mapping[str, Importer] = {
     DatasetKind.FFPP: Importer(
         load=ffpp.load, videos=ffpp.list_videos, annotations=ffpp.ANNOTATIONS, load_of_paper=ffpp.load_of_paper
     ),
@@ -47,7 +48,9 @@ IMPORTERS: Mapping[DatasetKind, Importer] = {
     DatasetKind.DEEPFAKEBENCH: Importer(load=deepfakebench.load),
     DatasetKind.FOLDER: Importer(load=plain.load, videos=plain.list_videos),
 }
-"""The importer of each kind of data set."""
+
+IMPORTERS: Mapping[str, Importer] = WithPlugins(_OWN, "importers", Importer)
+"""The importer of each kind of data set, with those of plug-ins."""
 
 PEOPLE_IN_NAMES = {
     ffpp.DATASET: r"(\d{3})(?:_(\d{3}))?\Z",  # 071, or target_source as in 071_054
@@ -64,7 +67,7 @@ def import_dataset(
     """The table of the data set in ``folder``; remarks for the user are in its ``attrs["notes"]``.
 
     Args:
-        kind: one of `DatasetKind`.
+        kind: one of `IMPORTERS`.
         folder: the data set's folder; for ``deepfakebench`` it may be a single file.
         fake_label: the label that means fake, for ``released``.
         split: the split of all images, one of `SplitName`, for ``folder``.
@@ -76,7 +79,8 @@ def import_dataset(
         InvalidValue: for an option that the kind does not take.
         BadLayout: if the folder is not laid out as the kind says.
     """
-    kind = member(DatasetKind, kind, "kind of data set")
+    if kind not in IMPORTERS:
+        raise UnknownName("kind of data set", kind, IMPORTERS)
     importer, paper = IMPORTERS[kind], None
     load = importer.load
     if member(Draw, draw, "draw") is Draw.PAPER:
@@ -88,7 +92,7 @@ def import_dataset(
     for name in given:
         if name not in signature(load).parameters:
             raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
-    if not (folder.is_dir() or (kind is DatasetKind.DEEPFAKEBENCH and folder.is_file())):
+    if not (folder.is_dir() or (kind == DatasetKind.DEEPFAKEBENCH and folder.is_file())):
         raise BadLayout(f"there is no folder {folder}")
     try:
         frame = load(folder, **given)
