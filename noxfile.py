@@ -125,6 +125,13 @@ def explore(session: nox.Session) -> None:
 
 
 @nox.session
+def site(session: nox.Session) -> None:
+    """Build the documentation site into build/site; a broken link is an error."""
+    session.install(*CONSTRAINED, "-e", ".", "mkdocs-material", "mkdocstrings[python]", "ruff")
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def wheel(session: nox.Session) -> None:
     """Build the wheel and the source archive, check them, and run every command of the wheel alone."""
     session.install(*CONSTRAINED, "build", "check-wheel-contents", "twine")

@@ -55,8 +55,9 @@ def build(
 ) -> nn.Module:
     """A backbone, vanilla or, if ``alpha`` is given, in its SFIC form.
 
-    >>> build("resnet50", alpha=0.5, beta=1.0)(torch.randn(1, 3, 256, 256)).shape
-    torch.Size([1, 2])
+    Example:
+        >>> build("resnet50", alpha=0.5, beta=1.0)(torch.randn(1, 3, 256, 256)).shape
+        torch.Size([1, 2])
 
     Args:
         backbone: a name from ``sfic-bench list``, ``timm:NAME``, ``torchvision:NAME`` or
@@ -273,8 +274,9 @@ def explain_placement(
 ) -> Explanation:
     """What `to_sfic` would do to ``model``, which is not changed.
 
-    >>> print(explain_placement(build("vgg13", device="meta")).placement.stage3)
-    ('features.31',)
+    Example:
+        >>> print(explain_placement(build("vgg13", device="meta")).placement.stage3)
+        ('features.31',)
 
     Raises:
         UnsupportedModel: as `to_sfic` does.
