@@ -11,12 +11,23 @@ from sfic_bench.version import __version__
 if TYPE_CHECKING:
     from sfic_bench.api import build, count, explain_placement, fuse, to_sfic
     from sfic_bench.networks.released import import_released
+    from sfic_bench.results.lines import to_frame
+    from sfic_bench.results.read import read
 
-__all__ = ["__version__", "build", "count", "explain_placement", "fuse", "import_released", "to_sfic"]
+_PLACES = {
+    **dict.fromkeys(("build", "count", "explain_placement", "fuse", "to_sfic"), "api"),
+    "import_released": "networks.released",
+    "read": "results.read",
+    "to_frame": "results.lines",
+}
+"""The module that has each name."""
+
+__all__ = [
+    "__version__", "build", "count", "explain_placement", "fuse", "import_released", "read", "to_frame", "to_sfic",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "networks.released" if name == "import_released" else "api"
-    return getattr(import_module(f"{__name__}.{module}"), name)
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

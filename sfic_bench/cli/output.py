@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sfic_bench.files import check_writable, is_replaceable, write_atomically
 from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
+from sfic_bench.results.lines import line_of
 from sfic_bench.results.write import to_json
-from sfic_bench.statistics.interval import Interval
 from sfic_bench.units import format_duration, printable
 
 STDOUT = Path("-")
@@ -97,7 +97,7 @@ class Output:
             case Format.JSONL:
                 return "".join(map(json_line, view.rows))
             case Format.CSV:
-                return to_csv([csv_line(row) for row in view.rows])
+                return to_csv([line_of(row) for row in view.rows])
             case Format.MARKDOWN:
                 return to_markdown(view.tables)
 
@@ -122,29 +122,6 @@ def write_text(path: Path | None, text: str) -> None:
 def json_line(row: Struct) -> str:
     """``row`` as one line of JSON."""
     return json.encode(row).decode() + "\n"
-
-
-def csv_line(row: Struct) -> dict[str, object]:
-    """``row`` as one line of CSV: an interval is three columns, a mapping or another struct one for each part.
-
-    Lists are only in JSON.
-    """
-    return _cells((name, getattr(row, name)) for name in row.__struct_fields__)
-
-
-def _cells(values: Iterable[tuple[str, object]]) -> dict[str, object]:
-    line: dict[str, object] = {}
-    for name, value in values:
-        if isinstance(value, Interval):
-            line |= {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
-        elif isinstance(value, Struct):
-            line |= {f"{name}_{key}": part for key, part in csv_line(value).items()}
-        elif isinstance(value, dict):
-            parts = ((str(key), part) for key, part in value.items() if not isinstance(part, dict))
-            line |= {f"{name}_{key}": part for key, part in _cells(parts).items()}
-        elif not isinstance(value, list):
-            line[name] = value
-    return line
 
 
 def say(message: str) -> None:

@@ -126,13 +126,14 @@ OLDER: Mapping[str, type[TimingResultV1 | AccuracyResultV1]] = {
 """The schemas of older versions."""
 
 
-def read(path: Path) -> ResultFile:
+def read(path: Path | str) -> ResultFile:
     """Read and check a result file, and upgrade it if an older version wrote it.
 
     Raises:
         UnreadableResult: if it is missing, broken, of an unknown schema, has no rows or has a row twice; the message
             says where.
     """
+    path = Path(path)
     try:
         data = read_file(path)
     except OSError as error:
