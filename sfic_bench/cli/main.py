@@ -5,6 +5,7 @@ import shlex
 import sys
 import tempfile
 import traceback
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -13,6 +14,7 @@ from sfic_bench.cli import compare, options, predict, training
 from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.audit import audit_command
 from sfic_bench.cli.data import data_app
+from sfic_bench.cli.defaults import use_defaults
 from sfic_bench.cli.deploy import deploy_command
 from sfic_bench.cli.explain import explain_command
 from sfic_bench.cli.export import export_command
@@ -74,6 +76,17 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            callback=use_defaults,
+            envvar="SFIC_BENCH_CONFIG",
+            show_envvar=False,
+            help="Defaults of options: a table for each command, such as \\[latency]. An environment variable such as "
+            "SFIC_BENCH_LATENCY_DEVICE or SFIC_BENCH_CONFIG comes before them.",
+        ),
+    ] = None,
 ) -> None:
     pass
 
