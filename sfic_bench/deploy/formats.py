@@ -107,9 +107,17 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
     except SficBenchError:
         raise
     except Exception as error:  # whatever an exporter raises
-        raise ExportFailed(
-            f"torch cannot write this network as {format}: {type(error).__name__}: {first_line(error)}"
-        ) from error
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        if any("'group': SymbolicTensor" in str(cause) for cause in _causes(error)):
+            reason = "a convolution has groups for each image of a batch, and ONNX takes one number of groups"
+        raise ExportFailed(f"torch cannot write this network as {format}: {reason}") from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error``, what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 @contextmanager
