@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from sfic_bench.choices import Initialisation, McsMode, OnUnsupported
+from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert import (
     ConversionOptions,
     ExplainedOperation,
@@ -27,7 +28,7 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
-from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, collector_at_rest, sfic_counts
+from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, sfic_counts
 from sfic_bench.networks.start import Start, build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from torch import fx, nn
 
 from sfic_bench.choices import McsMode, OnUnsupported
+from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation, Refusal
@@ -136,6 +137,7 @@ class Converted:
         return self.blueprint.built(self.original)
 
 
+@collector_at_rest()
 def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
     """The SFIC form of a vanilla graph, which is not changed.
 

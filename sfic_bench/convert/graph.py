@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert.changes import follow_changes
 from sfic_bench.convert.tracing import trace
 from sfic_bench.convert.values import STANDARD, Axes
 
 
+@collector_at_rest()
 def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     """``model`` as a graph. One graph serves any number of `to_sfic` calls.
 

@@ -1,9 +1,6 @@
 """What the SFIC forms of a vanilla network cost, at any β, without building them."""
 
-import gc
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -25,18 +22,6 @@ from sfic_bench.convert import (
 )
 from sfic_bench.counting import Cost, GraphCounter, Records, count
 from sfic_bench.counting.formulas import Shape
-
-
-@contextmanager
-def collector_at_rest() -> Iterator[None]:
-    """Python's collector of reference cycles rests meanwhile, since it would look through all of torch's objects."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class KeptLayers:
