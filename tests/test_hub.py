@@ -14,7 +14,7 @@ from sfic_bench.train.inference import TrainedNetwork, load_input
 from sfic_bench.train.runs import Run, UnusableRun
 
 pytest.importorskip("huggingface_hub")
-from sfic_bench.hub import Detector  # needs the package
+from sfic_bench.hub import HubDetector  # needs the package
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_published_run_gives_the_runs_probabilities(folder: Path, tmp_path: Pa
     status, _, err = run_command("publish", folder / "run", "-o", published, "--license", "cc-by-nc-4.0")
     assert status == 0 and f"wrote {published}" in err
     assert {path.name for path in published.iterdir()} == {"README.md", "config.json", "model.safetensors"}
-    detector = Detector.from_pretrained(published)
+    detector = HubDetector.from_pretrained(published)
     assert not detector.training and str(detector.variant) == "mobilenet α=0.5 β=0.5"
     paths = sorted(folder.rglob("*.png"))[:5]
     images = torch.stack([load_input(path, SIZE) for path in paths])
@@ -43,18 +43,18 @@ def test_a_published_run_gives_the_runs_probabilities(folder: Path, tmp_path: Pa
         torch.testing.assert_close(logits.double().softmax(1)[:, 1], expected, rtol=1e-4, atol=1e-5)
         again = tmp_path / "again"
         detector.save_pretrained(again, model_card_kwargs={"license": "cc-by-nc-4.0"})
-        assert torch.equal(Detector.from_pretrained(again)(images / 255), logits)
+        assert torch.equal(HubDetector.from_pretrained(again)(images / 255), logits)
     assert (again / "README.md").read_text() == (published / "README.md").read_text()
 
 
 def test_the_card_says_what_is_known(folder: Path, tmp_path: Path) -> None:
-    detector, result = Detector.from_run(folder / "run"), Run(folder / "run").result()
+    detector, result = HubDetector.from_run(folder / "run"), Run(folder / "run").result()
     card = str(detector.generate_model_card(license="mit"))
     auc = result.scores["frame"]["auc"]
     assert auc is not None and f"| AUC | {100 * auc.estimate:.2f} | " in card
     for words in ("license: mit", "model-index:", "# mobilenet α=0.5 β=0.5", "1 epoch, 32×32", "| mobilenet | 3.21 |"):
         assert words in card, words
-    plain = Detector("resnet26", input_size=64)
+    plain = HubDetector("resnet26", input_size=64)
     plain.save_pretrained(tmp_path / "plain")
     text = (tmp_path / "plain" / "README.md").read_text()
     assert "How these weights were made is not recorded" in text and "No licence of the weights is stated" in text
@@ -64,9 +64,9 @@ def test_the_card_says_what_is_known(folder: Path, tmp_path: Path) -> None:
 
 def test_code_is_not_published(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match="is a file of code"):
-        Detector("mine.py:network")
+        HubDetector("mine.py:network")
     with pytest.raises(UnusableRun):
-        Detector.from_run(tmp_path)
+        HubDetector.from_run(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").touch()
     status, _, err = run_command("publish", folder / "run", "-o", tmp_path / "there")

@@ -35,7 +35,7 @@ def test_plain_strings_are_understood() -> None:
         (("accuracy", "--runs", "x", "--protocol", "inter"), ("'intra'", "'leave-one-out'", "'cross'")),
         (("train", "-o", "x", "--precision", "fp8"), ("'fp32'", "'bf16'", "'fp16'")),
         (("evaluate", "x", "--split", "dev"), ("'train'", "'val'", "'test'")),
-        (("data", "import", "ff", "x", "-o", "m.csv"), ("'ffpp'", "'folder'")),
+        (("data", "import", "ff", "x", "-o", "m.csv"), ("known: ffpp, dfdc", "folder")),
         (("data", "extract", "ffpp", "x", "-o", "y", "--image", "gif"), ("'png'", "'jpeg'")),
     ],
 )

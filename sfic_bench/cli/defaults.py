@@ -4,7 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import typer
 
@@ -22,7 +22,7 @@ def use_defaults(context: typer.Context, path: Path | None) -> Path | None:
         InvalidValue: for a file that cannot be read or is no TOML, or a value that is no text, number or list of them.
         UnknownName: for a command or an option that does not exist.
     """
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, object] = {}
     if path is not None:
         try:
             tables = tomllib.loads(read_file(path).decode())
@@ -37,10 +37,10 @@ def use_defaults(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-def _add_variables(defaults: dict[str, Any], command: Any, prefix: str) -> None:
+def _add_variables(defaults: dict[str, object], command: object, prefix: str) -> None:
     """Add to ``defaults`` what variables say, whose names begin with ``prefix``."""
     for name, child in getattr(command, "commands", {}).items():
-        of_child = defaults.setdefault(name, {})
+        of_child = defaults[name] = cast(dict[str, object], defaults.get(name, {}))
         start = f"{prefix}_{name.upper()}"
         _add_variables(of_child, child, start)
         for option in _options(child):
@@ -48,13 +48,13 @@ def _add_variables(defaults: dict[str, Any], command: Any, prefix: str) -> None:
                 of_child[option] = value
 
 
-def _options(command: Any) -> list[str]:
-    return [parameter.name for parameter in command.params if parameter.param_type_name == "option"]
+def _options(command: object) -> list[str]:
+    return [parameter.name for parameter in getattr(command, "params", ()) if parameter.param_type_name == "option"]
 
 
-def _defaults(path: Path, command: Any, table: Mapping[str, object]) -> dict[str, Any]:
+def _defaults(path: Path, command: object, table: Mapping[str, object]) -> dict[str, object]:
     """What the ``table`` of ``path`` says of a command, or of a group of commands."""
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, object] = {}
     children = getattr(command, "commands", None)
     options = _options(command)
     for key, value in table.items():
@@ -65,7 +65,7 @@ def _defaults(path: Path, command: Any, table: Mapping[str, object]) -> dict[str
                 raise InvalidValue(f"{path}: {key} is a command, whose options are a table: [{key}]")
             defaults[key] = _defaults(path, children[key], value)
         elif (name := key.replace("-", "_")) not in options:
-            raise UnknownName(f"option of {command.name} in {path}", key, options)
+            raise UnknownName(f"option of {getattr(command, 'name', '')} in {path}", key, options)
         else:
             defaults[name] = _value(path, key, value)
     return defaults

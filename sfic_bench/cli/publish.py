@@ -24,17 +24,17 @@ def publish_command(
     """Write the network of a RUN as a folder of weights, configuration and card, and upload it on request.
 
     The card says what the detector was trained on and how, its scores with intervals, its cost beside the vanilla
-    network's, and what it cannot tell. Read it before you upload. `sfic_bench.hub.Detector.from_pretrained` loads the
-    folder or the repository; weights are safetensors, so that loading them runs no code.
+    network's, and what it cannot tell. Read it before you upload. `sfic_bench.hub.HubDetector.from_pretrained` loads
+    the folder or the repository; weights are safetensors, so that loading them runs no code.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InvalidValue(f"{output} is there already: choose another folder, or remove it")
     try:
-        from sfic_bench.hub import Detector
+        from sfic_bench.hub import HubDetector
     except ImportError as error:
         hint = "pip install -c constraints.txt '.[train,hub]'"
         raise MissingDependency(f"publish needs {error.name or error}, not installed: {hint}") from None
-    detector = Detector.from_run(run)
+    detector = HubDetector.from_run(run)
     detector.save_pretrained(output, model_card_kwargs={"license": licence})
     say(f"wrote {output}: read {output / 'README.md'}, its card")
     if push is not None:

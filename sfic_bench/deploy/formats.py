@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.deploy.onnx_graph import suit_runtimes
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnknownName, first_line
 
 OPSET = 18
@@ -154,79 +154,20 @@ def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
         input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
     )  # fmt: skip
     assert program is not None
-    for node in list(program.model.graph):
-        match node.op_type:
-            case "AveragePool":
-                _suit_pool(node)
-            case "Conv":
-                _suit_convolution(node)
+    suit_runtimes(program.model.graph)
     program.save(path)
 
 
-def _suit_pool(pool: Any) -> None:
-    """Change an average pool of ONNX without padding in ways that give the same, and that ONNX Runtime does better.
+def _load_onnx(path: Path, as_written: bool = False) -> Session:
+    """An ONNX file, run by ONNX Runtime on the CPU with torch's number of threads.
 
-    It leaves its blocked layout at a pool that rounds sizes up, which is not needed if they are multiples of the
-    stride. In int8 ONNX Runtime 1.32 divides a window that lies partly outside by its full size if the pool says that
-    padding counts.
+    ``as_written`` runs it operation by operation, so that a file in int8 computes its rounded values in float32.
     """
-    if any(pool.attributes.get_ints("pads", ())):
-        return
-    pool.attributes.pop("count_include_pad", None)
-    size = pool.inputs[0].shape[2:]
-    strides = pool.attributes.get_ints("strides", (1,) * len(size))
-    is_multiple = all(isinstance(n, int) and n % s == 0 for n, s in zip(size, strides, strict=True))
-    if is_multiple and tuple(pool.attributes.get_ints("kernel_shape")) == tuple(strides):
-        pool.attributes.pop("ceil_mode", None)
-
-
-def _suit_convolution(conv: Any) -> None:
-    """Make a convolution whose groups have several inputs and one output a depthwise one and sums of its channels.
-
-    Its outputs stay the same up to the order of additions. ONNX Runtime and OpenVINO have no fast code for such groups.
-    SFIC networks have them where a depthwise convolution becomes Stage 1.
-    """
-    import onnx_ir
-
-    weight = conv.inputs[1].const_value
-    groups = conv.attributes.get_int("group", 1)
-    if weight is None or weight.shape[0] != groups or weight.shape[1] == 1:
-        return
-    kernels, inputs = weight.numpy(), weight.shape[1]
-    sums = np.kron(np.eye(groups, dtype=kernels.dtype), np.ones((1, inputs), kernels.dtype))
-    name, graph = conv.outputs[0].name, conv.graph
-    unused = conv.inputs[1]
-    constants = {f"{name}.kernels": kernels.reshape(-1, 1, *kernels.shape[2:]), f"{name}.sums": sums[:, :, None, None]}
-    values = [onnx_ir.Value(name=key, const_value=onnx_ir.tensor(value, name=key)) for key, value in constants.items()]
-    for value in values:
-        graph.register_initializer(value)
-    attributes = {**conv.attributes, "group": onnx_ir.AttrInt64("group", groups * inputs)}
-    depthwise = onnx_ir.Node("", "Conv", (conv.inputs[0], values[0]), attributes.values())
-    summed = onnx_ir.Node("", "Conv", (depthwise.outputs[0], values[1], *conv.inputs[2:]), name=conv.name)
-    onnx_ir.convenience.replace_nodes_and_values(graph, conv, [conv], [depthwise, summed], conv.outputs, summed.outputs)
-    if not unused.uses():
-        graph.initializers.pop(unused.name)
-
-
-def _load_onnx(path: Path) -> Session:
-    """An ONNX file, run by ONNX Runtime on the CPU with torch's number of threads."""
-    import onnxruntime
-
-    return _onnx_session(path, onnxruntime.SessionOptions())
-
-
-def load_as_written(path: Path) -> Session:
-    """An ONNX file, run by ONNX Runtime operation by operation: in int8 it computes the rounded values in float32."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return _onnx_session(path, options)
-
-
-def _onnx_session(path: Path, options: Any) -> Session:
-    import onnxruntime
-
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
@@ -238,6 +179,10 @@ def _onnx_session(path: Path, options: Any) -> Session:
 
     (provider,) = session.get_providers()
     return Session(run=run, runtime=f"ONNX Runtime {onnxruntime.__version__}, {provider}, {_threads()}")
+
+
+load_as_written: Callable[[Path], Session] = partial(_load_onnx, as_written=True)
+"""Makes an ONNX file ready to be run operation by operation."""
 
 
 def onnx_to_openvino(onnx: Path, path: Path) -> None:

@@ -14,6 +14,9 @@ from sfic_bench.report.accuracy_tables import recipe_in_words
 from sfic_bench.report.cells import bounds, count, estimate
 from sfic_bench.statistics.interval import Interval
 
+Facts = Mapping[str, Any]
+"""What is known of a training, as `sfic_bench.hub.HubDetector` keeps it: plain values, by name."""
+
 METHOD = "space-frequency interactive convolution (Guo et al., IEEE TIFS 2024)"
 
 TAGS = ["deepfake-detection", "image-forensics", "sfic"]
@@ -33,13 +36,13 @@ LIMITS = (
 NO_LICENCE = "No licence of the weights is stated: ask whoever published them before you use them."
 
 
-def card_of(variant: Variant, input_size: int, run: Mapping[str, Any] | None, licence: str | None) -> ModelCard:
+def card_of(variant: Variant, input_size: int, run: Facts | None, licence: str | None) -> ModelCard:
     """The card, as metadata of the Hub and as Markdown.
 
     Args:
         variant: the network.
         input_size: height and width of its input, pixels.
-        run: what is known of its training, as `sfic_bench.hub.Detector` keeps it; ``None`` if nothing is.
+        run: what is known of its training, as `sfic_bench.hub.HubDetector` keeps it; ``None`` if nothing is.
         licence: the identifier of a licence of the weights, as the Hub knows it; ``None`` if none was given.
     """
     data = ModelCardData(
@@ -50,7 +53,7 @@ def card_of(variant: Variant, input_size: int, run: Mapping[str, Any] | None, li
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}\n")
 
 
-def _evaluated(run: Mapping[str, Any]) -> list[EvalResult]:
+def _evaluated(run: Facts) -> list[EvalResult]:
     data = "-".join(run["data"].lower().split())
     auc = run["scores"]["auc"]
     if auc is None:
@@ -68,13 +71,13 @@ def _evaluated(run: Mapping[str, Any]) -> list[EvalResult]:
     ]
 
 
-def _sections(variant: Variant, input_size: int, run: Mapping[str, Any] | None, licence: str | None) -> Iterator[str]:
+def _sections(variant: Variant, input_size: int, run: Facts | None, licence: str | None) -> Iterator[str]:
     kind = "network" if variant.is_vanilla else f"network with {METHOD}"
     yield f"# {variant}"
     yield f"A {kind} that tells photographs of faces from fakes, in crops of {input_size}×{input_size} pixels."
     yield (
-        "```python\nfrom sfic_bench.hub import Detector\n\n"
-        'detector = Detector.from_pretrained("OWNER/NAME")  # or a folder\n'
+        "```python\nfrom sfic_bench.hub import HubDetector\n\n"
+        'detector = HubDetector.from_pretrained("OWNER/NAME")  # or a folder\n'
         "fake = detector(images).softmax(dim=1)[:, 1]  # images: [B, 3, H, W], RGB in [0, 1]\n```"
     )
     if run is None:
@@ -89,7 +92,7 @@ def _sections(variant: Variant, input_size: int, run: Mapping[str, Any] | None, 
     yield f"## Licence\n\n{licence or NO_LICENCE}"
 
 
-def _scores(run: Mapping[str, Any]) -> Table:
+def _scores(run: Facts) -> Table:
     rows = []
     for name, title in SCORES.items():
         if (score := run["scores"].get(name)) is not None:

@@ -1,8 +1,8 @@
 """A trained detector as the Hugging Face Hub keeps models: weights, configuration and card."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sfic_bench import api
 from sfic_bench.errors import InvalidValue
-from sfic_bench.hub.card import TAGS, card_of
+from sfic_bench.hub.card import TAGS, Facts, card_of
 from sfic_bench.networks.detectors.detection import two_logits
 from sfic_bench.networks.external import file_of
 from sfic_bench.networks.normalisation import IMAGENET
@@ -19,7 +19,7 @@ from sfic_bench.networks.variant import Variant
 from sfic_bench.train.runs import Run
 
 
-class Detector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", tags=TAGS):
+class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", tags=TAGS):
     """Crops of faces, RGB in [0, 1], ``[B, 3, H, W]``, to the logits of real and fake ``[B, 2]``.
 
     ``save_pretrained``, ``from_pretrained`` and ``push_to_hub`` are those of the Hub's models. Weights are files of
@@ -50,7 +50,7 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", tags=
         std: Sequence[float] = IMAGENET.std,
         mcs: str = "learned",
         on_unsupported: str = "join",
-        run: Mapping[str, Any] | None = None,
+        run: Facts | None = None,
     ) -> None:
         super().__init__()
         if file_of(backbone) is not None:

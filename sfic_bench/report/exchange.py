@@ -29,7 +29,7 @@ class ExchangeFormat(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Figure:
+class ExchangedFigure:
     """One figure, of which less is better.
 
     Attributes:
@@ -72,7 +72,7 @@ def exchanged(files: Sequence[ResultFile], format: ExchangeFormat) -> str:
     return _WRITERS[format](files, [f for file, name in zip(files, names, strict=True) for f in _figures(file, name)])
 
 
-def _figures(file: ResultFile, name: Mapping[str, str]) -> Iterator[Figure]:
+def _figures(file: ResultFile, name: Mapping[str, str]) -> Iterator[ExchangedFigure]:
     if file.cost is not None:
         for cost in file.cost.rows:
             yield from _of_cost(cost, name)
@@ -87,33 +87,33 @@ def _figures(file: ResultFile, name: Mapping[str, str]) -> Iterator[Figure]:
             yield from _of_time(row, {**given, **name})
 
 
-def _of_cost(row: CostRow, given: Mapping[str, str]) -> Iterator[Figure]:
+def _of_cost(row: CostRow, given: Mapping[str, str]) -> Iterator[ExchangedFigure]:
     labels = _network(row.backbone, row.alpha, row.beta) | {"input_size": str(row.input_size), **given}
-    yield Figure(metric="params", unit="parameters", value=row.params, labels=labels)
+    yield ExchangedFigure(metric="params", unit="parameters", value=row.params, labels=labels)
     for convention, macs in row.macs.items():
-        yield Figure(metric="macs", unit="MACs", value=macs, labels=labels | {"convention": convention})
+        yield ExchangedFigure(metric="macs", unit="MACs", value=macs, labels=labels | {"convention": convention})
 
 
-def _of_time(row: TimingRow, given: Mapping[str, str]) -> Iterator[Figure]:
+def _of_time(row: TimingRow, given: Mapping[str, str]) -> Iterator[ExchangedFigure]:
     labels = _network(row.name, row.alpha, row.beta) | {"path": row.path, "layout": row.layout.words, **given}
     if row.batch_size is not None:
         labels["batch_size"] = str(row.batch_size)
     if row.l2 is not None:
         labels["l2"] = str(row.l2)
     if row.latency_ms is not None:
-        yield Figure(
+        yield ExchangedFigure(
             metric="latency", unit="ms", value=row.latency_ms.estimate, labels=labels, interval=row.latency_ms,
             samples_ms=row.samples_ms,
         )  # fmt: skip
     for definition, held in row.peak_bytes.items():
-        yield Figure(metric="memory", unit="bytes", value=held, labels=labels | {"definition": definition})
+        yield ExchangedFigure(metric="memory", unit="bytes", value=held, labels=labels | {"definition": definition})
 
 
 def _network(name: str, alpha: float | None, beta: float | None) -> dict[str, str]:
     return {"network": name, "alpha": format_ratio(alpha), "beta": format_ratio(beta)}
 
 
-def _github_action(_: Sequence[ResultFile], figures: Sequence[Figure]) -> str:
+def _github_action(_: Sequence[ResultFile], figures: Sequence[ExchangedFigure]) -> str:
     entries = []
     for figure in figures:
         entry: dict[str, object] = {"name": figure.name, "unit": figure.unit, "value": figure.value}
@@ -123,7 +123,7 @@ def _github_action(_: Sequence[ResultFile], figures: Sequence[Figure]) -> str:
     return _pretty(entries)
 
 
-def _google_benchmark(files: Sequence[ResultFile], figures: Sequence[Figure]) -> str:
+def _google_benchmark(files: Sequence[ResultFile], figures: Sequence[ExchangedFigure]) -> str:
     """Each sample is a repetition, so that Google Benchmark's ``compare.py`` can test; CPU time is not measured."""
     times = [figure for figure in figures if figure.samples_ms]
     if not times:
@@ -168,7 +168,7 @@ _FAMILIES = {
 }
 
 
-def _openmetrics(_: Sequence[ResultFile], figures: Sequence[Figure]) -> str:
+def _openmetrics(_: Sequence[ResultFile], figures: Sequence[ExchangedFigure]) -> str:
     lines = []
     order = list(_FAMILIES)
     for metric, group in groupby(sorted(figures, key=lambda f: order.index(f.metric)), key=lambda f: f.metric):
@@ -192,7 +192,7 @@ def _pretty(value: object) -> str:
     return json.format(json.encode(value), indent=1).decode() + "\n"
 
 
-_WRITERS: Mapping[ExchangeFormat, Callable[[Sequence[ResultFile], Sequence[Figure]], str]] = {
+_WRITERS: Mapping[ExchangeFormat, Callable[[Sequence[ResultFile], Sequence[ExchangedFigure]], str]] = {
     ExchangeFormat.GITHUB_ACTION: _github_action,
     ExchangeFormat.GOOGLE_BENCHMARK: _google_benchmark,
     ExchangeFormat.OPENMETRICS: _openmetrics,

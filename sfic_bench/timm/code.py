@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import cast
 
 from torch import Tensor, fx, nn
 
@@ -13,12 +13,12 @@ class Code:
 
     def __init__(self, source: str, names: Mapping[str, object]) -> None:
         self._source, self._names = source, names
-        scope: dict[str, Any] = {
+        scope: dict[str, object] = {
             name: importlib.import_module(value.name) if isinstance(value, _Imported) else value
             for name, value in names.items()
         }
         exec(compile(source, "<sfic_bench.timm>", "exec"), scope)
-        self._run: Callable[[nn.Module, Tensor], Any] = scope["forward"]
+        self._run = cast("Callable[[nn.Module, Tensor], list[Tensor]]", scope["forward"])
 
     @classmethod
     def of(cls, graph: fx.Graph) -> "Code":
@@ -26,7 +26,7 @@ class Code:
         names = {n: _Imported(v.__name__) if isinstance(v, ModuleType) else v for n, v in code.globals.items()}
         return cls(code.src, names)
 
-    def __call__(self, module: nn.Module, x: Tensor) -> Any:
+    def __call__(self, module: nn.Module, x: Tensor) -> list[Tensor]:
         return self._run(module, x)
 
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:

@@ -1,23 +1,41 @@
 """The SFIC form of a network that timm made."""
 
-from typing import Any
+from typing import TypedDict, Unpack
 
 from torch import fx, nn
 
-from sfic_bench.convert import graph_of, placement_of, to_sfic
+from sfic_bench.choices import McsMode, OnUnsupported
+from sfic_bench.convert import Placement, graph_of, placement_of, to_sfic
 from sfic_bench.convert.parts import last_map, part
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.networks.head import head_modules
 from sfic_bench.timm.networks import SficFeatures, SficNetwork, results_of
 
 
-def convert(model: nn.Module, *, alpha: float, beta: float = 1.0, **settings: Any) -> SficNetwork | SficFeatures:
+class ConversionSettings(TypedDict, total=False):
+    """What `sfic_bench.to_sfic` takes besides the ratios."""
+
+    placement: Placement
+    mcs: McsMode | str
+    on_unsupported: OnUnsupported | str
+    share: bool
+
+
+def convert(
+    model: nn.Module,
+    *,
+    alpha: float,
+    beta: float = 1.0,
+    input_size: int | None = None,
+    **settings: Unpack[ConversionSettings],
+) -> SficNetwork | SficFeatures:
     """The SFIC form of a network that timm made, with its weights carried over into the blocks, and timm's interface.
 
     Args:
         model: what ``timm.create_model`` gave, also with ``features_only=True``; not changed.
         alpha: share of the frequency channels, in [0, 1].
         beta: scale of the frequency branch, in (0, 1].
+        input_size: height and width of the images at which code that branches on a size is followed.
         settings: as `sfic_bench.to_sfic` takes them.
 
     Raises:
@@ -27,7 +45,7 @@ def convert(model: nn.Module, *, alpha: float, beta: float = 1.0, **settings: An
         raise UnsupportedModel(
             "timm collects the maps of this network by hooks, which are not followed: convert it whole"
         )
-    graph = graph_of(model, settings.pop("input_size", None))
+    graph = graph_of(model, input_size)
     if (info := getattr(model, "feature_info", None)) is not None and not hasattr(model, "forward_head"):
         return SficFeatures(to_sfic(graph, alpha, beta, **settings), info)
     found = [name for name, module in model.named_modules() if module is _classifier_of(model)] or head_modules(model)
@@ -52,7 +70,7 @@ def whole_network(
     *,
     num_features: int | None,
     pretrained_cfg: object,
-    **settings: Any,
+    **settings: Unpack[ConversionSettings],
 ) -> SficNetwork:
     """The SFIC form of a whole network."""
     last, results = last_map(graph), results_of(graph)

@@ -1,7 +1,6 @@
 """The maps of a network of this package, one for each size."""
 
-from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, fx
@@ -18,14 +17,23 @@ class _Shapes(fx.Interpreter):
         super().__init__(network)
         self.of: dict[str, torch.Size] = {}
 
-    def run_node(self, n: fx.Node) -> Any:
+    def run_node(self, n: fx.Node) -> object:
         value = super().run_node(n)
         if isinstance(value, Tensor):
             self.of[n.name] = value.shape
         return value
 
 
-def levels_of(name: str) -> Iterator[dict[str, Any]]:
+class Level(NamedTuple):
+    """The last map of its size: what timm says of one, and the name of its node in the vanilla graph."""
+
+    num_chs: int
+    reduction: int
+    module: str
+    node: str
+
+
+def levels_of(name: str) -> list[Level]:
     """For each size of map, from the largest to the smallest, the last map that a block gives, as timm describes it.
 
     A block is a child of the network, or a child of a child, that all values go through.
@@ -33,7 +41,7 @@ def levels_of(name: str) -> Iterator[dict[str, Any]]:
     graph = graph_of(registry.build(name, device="meta").eval())
     shapes, size = _Shapes(graph), registry.INPUT_SIZE
     shapes.run(torch.empty(1, 3, size, size, device="meta"))
-    last, found = last_map(graph), dict[int, dict[str, Any]]()
+    last, found = last_map(graph), dict[int, Level]()
     places = narrow_places(graph.graph)
     places = places[: places.index(last) + 1]
     for node, following in zip(places, [*places[1:], None], strict=True):
@@ -41,8 +49,8 @@ def levels_of(name: str) -> Iterator[dict[str, Any]]:
         block = _block(node)
         if len(shape) == 4 and (following is None or _block(following) != block):
             reduction = round(size / shape[-1])
-            found[reduction] = {"num_chs": shape[1], "reduction": reduction, "module": block, "node": node.name}
-    yield from found.values()
+            found[reduction] = Level(shape[1], reduction, block, node.name)
+    return list(found.values())
 
 
 def _block(node: fx.Node) -> str:

@@ -1,6 +1,6 @@
 """Networks with timm's interface: whole ones, and those that give their maps."""
 
-from typing import Any, cast
+from typing import cast
 
 from torch import Tensor, fx, nn
 
@@ -56,7 +56,7 @@ class SficNetwork(nn.Module):
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, ``[B, num_features, H', W']``."""
         (last,) = self._features(self, x)
-        return cast(Tensor, last)
+        return last
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """The logits of the last map ``x``; with ``pre_logits`` what the classifier reads, ``[B, width]``.
@@ -73,9 +73,9 @@ class SficNetwork(nn.Module):
         if pre_logits or not self.num_classes:
             return pooled[0].flatten(1)
         (logits,) = self._tail(self, self.get_classifier()(pooled[0]))
-        return cast(Tensor, logits)
+        return logits
 
-    def get_classifier(self) -> Any:
+    def get_classifier(self) -> nn.Module:
         """The layer that gives the logits."""
         return self.get_submodule(self._classifier)
 
@@ -109,13 +109,15 @@ class SficFeatures(nn.Module):
 
     Attributes:
         feature_info: timm's description of the maps: ``channels()``, ``reduction()``, ``module_name()``.
+        pretrained_cfg: timm's description of the network's input; ``default_cfg`` is the same.
     """
 
-    def __init__(self, network: fx.GraphModule, feature_info: Any) -> None:
+    def __init__(self, network: fx.GraphModule, feature_info: object, pretrained_cfg: object = None) -> None:
         super().__init__()
         _adopt(self, network)
         self._features = Code.of(network.graph)
         self.feature_info = feature_info
+        self.pretrained_cfg = self.default_cfg = pretrained_cfg
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return list(self._features(self, x))

@@ -1,7 +1,6 @@
 """The networks that timm's registry gets, under ``sfic_NAME``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
 
 from torch import fx, nn
 
@@ -19,7 +18,7 @@ from sfic_bench.timm.conversion import convert, whole_network
 from sfic_bench.timm.levels import levels_of
 from sfic_bench.timm.networks import SficFeatures, SficNetwork
 
-timm: Any = library("timm")
+timm = library("timm")
 
 PREFIX = "sfic_"
 """The beginning of the names that timm's registry has."""
@@ -40,7 +39,7 @@ def _create(
     alpha: float,
     beta: float,
     pretrained: bool,
-    pretrained_cfg: Any,
+    pretrained_cfg: object,
     num_classes: int,
     in_chans: int,
     global_pool: str,
@@ -55,25 +54,25 @@ def _create(
     if in_chans != 3:
         _set_input_channels(graph, in_chans)
     placement = placement_of(graph)
+    model: SficNetwork | SficFeatures
     if features_only:
-        levels = list(levels_of(name))
+        levels = levels_of(name)
         chosen = tuple(range(len(levels))) if out_indices is None else tuple(range(len(levels))[i] for i in out_indices)
         nodes = {node.name: node for node in graph.graph.nodes}
-        maps = part(graph, [nodes[levels[i]["node"]] for i in chosen])
-        described = timm.models.FeatureInfo([dict(level) for level in levels], chosen)
+        maps = part(graph, [nodes[levels[i].node] for i in chosen])
+        described = timm.models.FeatureInfo([level._asdict() for level in levels], chosen)
         within = placement.within(set(map(str, (node.target for node in maps.graph.nodes))))
-        model: Any = SficFeatures(to_sfic(maps, alpha, beta, placement=within), described)
-        model.pretrained_cfg = model.default_cfg = pretrained_cfg
+        model = SficFeatures(to_sfic(maps, alpha, beta, placement=within), described, pretrained_cfg)
     else:
         (classifier,) = head_modules(graph)
         model = whole_network(
             graph, classifier, alpha, beta, num_features=None, pretrained_cfg=pretrained_cfg, placement=placement
         )
+        if not num_classes or not global_pool:
+            model.reset_classifier(num_classes, global_pool)
     if start is None and name in registry.PAPERS:
         draw_as_released(model)
-    if not features_only and (not num_classes or not global_pool):
-        model.reset_classifier(num_classes, global_pool)
-    return cast(SficNetwork | SficFeatures, model)
+    return model
 
 
 def _set_input_channels(graph: fx.GraphModule, channels: int) -> None:
@@ -93,8 +92,8 @@ def _register(name: str) -> None:
 
     def entry(
         pretrained: bool = False,
-        pretrained_cfg: Any = None,
-        pretrained_cfg_overlay: Any = None,
+        pretrained_cfg: object = None,
+        pretrained_cfg_overlay: object = None,
         *,
         cache_dir: object = None,  # noqa: ARG001  # timm gives it to every network
         alpha: float = 0.5,
@@ -118,7 +117,7 @@ def _register_timms(name: str) -> None:
     """Put the SFIC form of one of timm's own networks into its registry."""
 
     def entry(
-        pretrained: bool = False, *, alpha: float = 0.5, beta: float = 1.0, **settings: Any
+        pretrained: bool = False, *, alpha: float = 0.5, beta: float = 1.0, **settings: object
     ) -> SficNetwork | SficFeatures:
         for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
             if settings.get(key) is None:

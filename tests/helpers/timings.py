@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sfic_bench import timing
+from sfic_bench.measure import paths
 from sfic_bench.measure.clock import CpuClock
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.paths import EXECUTION_PATHS, Maker
@@ -34,4 +35,4 @@ def measure(
 
 def replace_maker(monkeypatch: pytest.MonkeyPatch, path: str, maker: Maker) -> None:
     """Let ``maker`` prepare networks for the execution path ``path``."""
-    monkeypatch.setitem(EXECUTION_PATHS, path, replace(EXECUTION_PATHS[path], maker=maker))
+    monkeypatch.setitem(paths._OWN, path, replace(EXECUTION_PATHS[path], maker=maker))

@@ -58,11 +58,12 @@ def test_features_have_the_shapes_of_the_vanilla_networks(name: str) -> None:
     """At α = 0 there is no F, so that the network is vanilla but for its strides."""
     x = images()
     sfic, vanilla = (created(name, alpha=alpha, beta=0.5, features_only=True) for alpha in (0.5, 0.0))
-    assert isinstance(sfic, SficFeatures)
     maps = sfic(x)
+    info: Any = sfic.feature_info
+    assert type(sfic) is SficFeatures and isinstance(maps, list)
     assert [m.shape for m in maps] == [m.shape for m in vanilla(x)]
-    assert [m.shape[1] for m in maps] == sfic.feature_info.channels()
-    assert [round(SIZE / m.shape[-1]) for m in maps] == sfic.feature_info.reduction()
+    assert [m.shape[1] for m in maps] == info.channels()
+    assert [round(SIZE / m.shape[-1]) for m in maps] == info.reduction()
     chosen = created(name, alpha=0.5, beta=0.5, features_only=True, out_indices=(1, 3))
     chosen.load_state_dict(sfic.state_dict(), strict=False)
     for own, other in zip(chosen(x), (maps[1], maps[3]), strict=True):
