@@ -35,7 +35,7 @@ def architecture(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types with mypy in strict mode."""
-    session.install(*CONSTRAINED, ".[test,train,faces,report]", "mypy", "nox")
+    session.install(*CONSTRAINED, ".[test,train,faces,report,hub]", "mypy", "nox")
     session.run("mypy")
 
 
