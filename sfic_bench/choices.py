@@ -69,3 +69,17 @@ class ThresholdRule(StrEnum):
             ThresholdRule.FPR_1: "at most 1% of real images are called fake",
             ThresholdRule.YOUDEN: "TPR − FPR is largest (Youden's J)",
         }[self]
+
+
+class ReportFormat(StrEnum):
+    """What a report is written as: a page, or figures for another program."""
+
+    HTML = "html"
+    MARKDOWN = "markdown"
+    GITHUB_ACTION = "github-action"
+    GOOGLE_BENCHMARK = "google-benchmark"
+    OPENMETRICS = "openmetrics"
+
+    @property
+    def is_page(self) -> bool:
+        return self in (ReportFormat.HTML, ReportFormat.MARKDOWN)

@@ -4,7 +4,7 @@ Every message says what was expected, what was given and what to do. The command
 and exits with its ``exit_status``; any other error is a defect of this package and keeps its traceback.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
@@ -86,6 +86,19 @@ class UnsupportedModel(SficBenchError):
 def first_line(error: BaseException) -> str:
     """The first line of the message of ``error``, or the name of its type if there is no message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def chain(error: BaseException | None, *, suppressed: bool = False) -> Iterator[BaseException]:
+    """``error``, the error that it was raised from or during, and so on.
+
+    ``suppressed`` says whether those behind ``raise … from None`` count, too.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        hides = error.__suppress_context__ and not suppressed
+        error = error.__cause__ or (None if hides else error.__context__)
 
 
 class MissingDependency(SficBenchError, ImportError):

@@ -179,8 +179,11 @@ def test_onnx_runtime_takes_largest_values_of_the_first_convolution_in_float32(t
 def test_int8_has_means_of_whole_windows_as_convolutions(tmp_path: Path) -> None:
     pools = [nn.AvgPool2d(2), nn.AvgPool2d(3, 2), nn.AvgPool2d((2, 1), ceil_mode=True)]
     parts = [part for pool in pools for part in (nn.Conv2d(8, 8, 3, padding=1), pool)]
-    model, path = nn.Sequential(nn.Conv2d(3, 8, 1), *parts, nn.Conv2d(8, 4, 1)).eval(), tmp_path / "network.onnx"
-    x = torch.randn(2, 3, 40, 40)
+    model, path = (
+        nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 8, 1), *parts, nn.Conv2d(8, 4, 1)).eval(),
+        tmp_path / "network.onnx",
+    )
+    x = torch.randn(2, 3, 80, 80)
     write_int8(model, x, path, "onnx", [x])
     nodes = importlib.import_module("onnx").load(path).graph.node
     assert [node.op_type for node in nodes].count("AveragePool") == 2

@@ -1,30 +1,16 @@
 """``sfic-bench report``: result files as one page."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sfic_bench.choices import ReportFormat
 from sfic_bench.cli.compare import percent
 from sfic_bench.cli.output import STDOUT, say, write_text
 from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable, is_replaceable
-
-
-class ReportFormat(StrEnum):
-    """What a report is written as: a page, or figures for another program."""
-
-    HTML = "html"
-    MARKDOWN = "markdown"
-    GITHUB_ACTION = "github-action"
-    GOOGLE_BENCHMARK = "google-benchmark"
-    OPENMETRICS = "openmetrics"
-
-    @property
-    def is_page(self) -> bool:
-        return self in (ReportFormat.HTML, ReportFormat.MARKDOWN)
 
 
 def report_command(
@@ -72,9 +58,9 @@ def report_command(
 
     records = [read(path) for path in files]
     if not format.is_page:
-        from sfic_bench.report.exchange import ExchangeFormat, exchanged
+        from sfic_bench.report.exchange import exchanged
 
-        write_text(output, exchanged(records, ExchangeFormat(format)))
+        write_text(output, exchanged(records, format))
         return
     from sfic_bench.compare.verdicts import compare
     from sfic_bench.report import page

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.deploy.onnx_graph import suit_runtimes
-from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnknownName, first_line
+from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnknownName, chain, first_line
 
 OPSET = 18
 """The version of ONNX's operators that is written."""
@@ -108,16 +108,9 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
         raise
     except Exception as error:  # whatever an exporter raises
         reason = f"{type(error).__name__}: {first_line(error)}"
-        if any("'group': SymbolicTensor" in str(cause) for cause in _causes(error)):
+        if any("'group': SymbolicTensor" in str(cause) for cause in chain(error)):
             reason = "a convolution has groups for each image of a batch, and ONNX takes one number of groups"
         raise ExportFailed(f"torch cannot write this network as {format}: {reason}") from error
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """``error``, what it was raised from, and so on."""
-    while error is not None:
-        yield error
-        error = error.__cause__
 
 
 @contextmanager

@@ -117,7 +117,8 @@ def _write_means_as_convolutions(path: Path) -> None:
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path))
     graph = model.graph
-    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in graph.value_info}
+    values = [*graph.input, *graph.value_info]
+    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in values}
     for place, pool in enumerate(graph.node):
         if pool.op_type != "AveragePool":
             continue

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import torch
+import msgspec
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from msgspec import to_builtins
 from torch import Tensor, nn
@@ -14,7 +14,8 @@ from sfic_bench.errors import InvalidValue
 from sfic_bench.hub.card import TAGS, Facts, card_of
 from sfic_bench.networks.detectors.detection import two_logits
 from sfic_bench.networks.external import file_of
-from sfic_bench.networks.normalisation import IMAGENET
+from sfic_bench.networks.normalisation import IMAGENET, Normalisation
+from sfic_bench.networks.pixels import Normalise
 from sfic_bench.networks.variant import Variant
 from sfic_bench.train.runs import Run
 
@@ -36,9 +37,6 @@ class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", ta
     Raises:
         InvalidValue: for a network that comes from a file of code, which the Hub's files do not have.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -62,8 +60,7 @@ class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", ta
         )
         self.variant = Variant(backbone=backbone, alpha=alpha, beta=beta)
         self.input_size, self.run = input_size, run
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.normalise = Normalise(msgspec.convert({"mean": mean, "std": std}, Normalisation))
 
     @classmethod
     def from_run(cls, folder: Path | str) -> Self:
@@ -89,7 +86,7 @@ class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", ta
         return detector.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        return two_logits(self.network((images - self.mean) / self.std))
+        return two_logits(self.network(self.normalise(images)))
 
     def generate_model_card(self, license: str | None = None, **_: object) -> ModelCard:
         """The card; ``license`` is the identifier of a licence of the weights, such as ``"cc-by-nc-4.0"``."""

@@ -1,10 +1,8 @@
 """Errors of devices, libraries and memory in one line, and how a lack of memory is recognised."""
 
-from collections.abc import Iterator
-
 import torch
 
-from sfic_bench.errors import first_line
+from sfic_bench.errors import chain, first_line
 
 _LACKS_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "cudaErrorMemoryAllocation")
 """Words in a bare RuntimeError of CUDA, torch's CPU allocator, cuBLAS and cuDNN, and the CUDA runtime."""
@@ -15,7 +13,7 @@ def out_of_memory(error: BaseException) -> str | None:
 
     A CUDA graph's capture that runs out of memory ends in another error, about the capture.
     """
-    for cause in _chain(error):
+    for cause in chain(error):
         message = first_line(cause)
         if isinstance(cause, torch.OutOfMemoryError | MemoryError):
             return f"out of memory: {message}"
@@ -32,12 +30,3 @@ def explained(error: BaseException) -> str:
 def is_lack_of_memory(reason: str) -> bool:
     """Whether the ``reason`` of a row without a time is a lack of memory, found in a call or foreseen."""
     return reason.startswith("out of memory") or "of memory are needed" in reason
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """``error``, the error that it was raised from or during, and so on."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

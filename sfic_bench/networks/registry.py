@@ -93,7 +93,7 @@ def check_name(name: str) -> None:
     if is_reference(name):
         check_reference(name)
     elif name not in _ENTRIES and name not in _PLUGINS:
-        raise UnknownName("backbone", name, (*_ENTRIES, *_PLUGINS), FAMILIES)
+        raise UnknownName("backbone", name, (*_ENTRIES, *plugin_names()), FAMILIES)
 
 
 def matching(pattern: str) -> tuple[str, ...]:

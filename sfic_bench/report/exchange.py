@@ -6,11 +6,11 @@ the JSON of Google Benchmark (its ``docs/user_guide.md``), and OpenMetrics 1.0 (
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import groupby
 
 from msgspec import json
 
+from sfic_bench.choices import ReportFormat
 from sfic_bench.errors import InvalidValue
 from sfic_bench.report.cells import bounds
 from sfic_bench.results.cost import CostRow
@@ -18,14 +18,6 @@ from sfic_bench.results.read import ResultFile
 from sfic_bench.results.timing import TimingRow
 from sfic_bench.statistics.interval import Interval
 from sfic_bench.units import format_ratio
-
-
-class ExchangeFormat(StrEnum):
-    """A format that another program reads."""
-
-    GITHUB_ACTION = "github-action"
-    GOOGLE_BENCHMARK = "google-benchmark"
-    OPENMETRICS = "openmetrics"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,8 +51,8 @@ WORDS = {"alpha": "α {0}", "beta": "β {0}", "batch_size": "batch {0}", "input_
 """What the name of a figure says of a label; of any other one its text."""
 
 
-def exchanged(files: Sequence[ResultFile], format: ExchangeFormat) -> str:
-    """The figures of ``files`` in another program's format.
+def exchanged(files: Sequence[ResultFile], format: ReportFormat) -> str:
+    """The figures of ``files`` in another program's format, which is none of a page.
 
     Raises:
         InvalidValue: if a file has neither times nor costs, or only costs and the format takes times.
@@ -127,7 +119,7 @@ def _google_benchmark(files: Sequence[ResultFile], figures: Sequence[ExchangedFi
     """Each sample is a repetition, so that Google Benchmark's ``compare.py`` can test; CPU time is not measured."""
     times = [figure for figure in figures if figure.samples_ms]
     if not times:
-        raise InvalidValue(f"{ExchangeFormat.GOOGLE_BENCHMARK} takes times, and there are none in these files")
+        raise InvalidValue(f"{ReportFormat.GOOGLE_BENCHMARK} takes times, and there are none in these files")
     environment = files[0].environment
     benchmarks = []
     for family, figure in enumerate(times):
@@ -174,9 +166,8 @@ def _openmetrics(_: Sequence[ResultFile], figures: Sequence[ExchangedFigure]) ->
     for metric, group in groupby(sorted(figures, key=lambda f: order.index(f.metric)), key=lambda f: f.metric):
         family = _FAMILIES[metric]
         name = "_".join(filter(None, (family.name, family.unit)))
-        lines += [f"# TYPE {name} gauge", f"# HELP {name} {family.help}"]
-        if family.unit:
-            lines.insert(-1, f"# UNIT {name} {family.unit}")
+        unit = [f"# UNIT {name} {family.unit}"] if family.unit else []
+        lines += [f"# TYPE {name} gauge", *unit, f"# HELP {name} {family.help}"]
         for figure in group:
             labels = ",".join(f'{key}="{_escaped(text)}"' for key, text in figure.labels.items() if text)
             value = figure.value if family.over == 1 else figure.value / family.over
@@ -192,8 +183,8 @@ def _pretty(value: object) -> str:
     return json.format(json.encode(value), indent=1).decode() + "\n"
 
 
-_WRITERS: Mapping[ExchangeFormat, Callable[[Sequence[ResultFile], Sequence[ExchangedFigure]], str]] = {
-    ExchangeFormat.GITHUB_ACTION: _github_action,
-    ExchangeFormat.GOOGLE_BENCHMARK: _google_benchmark,
-    ExchangeFormat.OPENMETRICS: _openmetrics,
+_WRITERS: Mapping[ReportFormat, Callable[[Sequence[ResultFile], Sequence[ExchangedFigure]], str]] = {
+    ReportFormat.GITHUB_ACTION: _github_action,
+    ReportFormat.GOOGLE_BENCHMARK: _google_benchmark,
+    ReportFormat.OPENMETRICS: _openmetrics,
 }

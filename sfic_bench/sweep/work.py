@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from msgspec import structs
 
-from sfic_bench.errors import SficBenchError, first_line
+from sfic_bench.errors import SficBenchError, chain, first_line
 from sfic_bench.measure.conditions import Device
 from sfic_bench.measure.failures import out_of_memory
 from sfic_bench.results.environment import environment
@@ -157,17 +157,12 @@ PASSING = frozenset(
 
 def is_machine(error: BaseException) -> bool:
     """Whether ``error``, or one that it was raised from or during, is the machine's, so that another try may help."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__  # suppressed ones too: an error "from None" may hide a full disk
     return any(
         (isinstance(e, OSError) and e.errno in PASSING)
         or isinstance(e, ConnectionError | TimeoutError)
         or out_of_memory(e) is not None
         or (isinstance(e, RuntimeError) and str(e).startswith(("CUDA error", "cuDNN error")))
-        for e in chain
+        for e in chain(error, suppressed=True)  # an error "from None" may hide a full disk
     )
 
 

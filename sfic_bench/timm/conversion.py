@@ -1,5 +1,6 @@
 """The SFIC form of a network that timm made."""
 
+from collections.abc import Callable
 from typing import TypedDict, Unpack
 
 from torch import fx, nn
@@ -48,18 +49,15 @@ def convert(
     graph = graph_of(model, input_size)
     if (info := getattr(model, "feature_info", None)) is not None and not hasattr(model, "forward_head"):
         return SficFeatures(to_sfic(graph, alpha, beta, **settings), info)
-    found = [name for name, module in model.named_modules() if module is _classifier_of(model)] or head_modules(model)
+    get_classifier: Callable[[], object] = getattr(model, "get_classifier", lambda: None)
+    classifier = get_classifier()
+    found = [name for name, module in model.named_modules() if module is classifier] or head_modules(model)
     if len(found) != 1:
         raise UnsupportedModel("the network has no single layer that gives its logits: give it one, then convert it")
     return whole_network(
         graph, found[0], alpha, beta, num_features=getattr(model, "num_features", None),
         pretrained_cfg=getattr(model, "pretrained_cfg", None), **settings,
     )  # fmt: skip
-
-
-def _classifier_of(model: nn.Module) -> object:
-    get = getattr(model, "get_classifier", None)
-    return None if get is None else get()
 
 
 def whole_network(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfic_bench.networks.normalisation import IMAGENET, Normalisation
+from sfic_bench.networks.pixels import Normalise
 from sfic_bench.train.recipe import Augmentation
 
 LEAST_SIGMA, LEAST_CUTOUT = 0.1, 0.02
@@ -30,8 +31,7 @@ class Augment(nn.Module):
         super().__init__()
         self.moving = nn.Sequential(*_moving(settings))
         self.changing = nn.Sequential(*_changing(settings))
-        self.register_buffer("mean", torch.tensor(normalisation.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(normalisation.std).view(1, 3, 1, 1), persistent=False)
+        self.normalise = Normalise(normalisation)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.normalised(self.augmented(images, None)[0])
@@ -48,8 +48,8 @@ class Augment(nn.Module):
 
     def normalised(self, values: Tensor) -> Tensor:
         """Images in [0, 1] as the input of a network."""
-        assert isinstance(self.mean, Tensor) and isinstance(self.std, Tensor)
-        return (values - self.mean) / self.std
+        normalised: Tensor = self.normalise(values)
+        return normalised
 
 
 def _moving(settings: Augmentation) -> Iterator[nn.Module]:
