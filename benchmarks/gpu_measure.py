@@ -30,8 +30,8 @@ from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, Numb
 from sfic_bench.measure.sampler import Stop  # noqa: E402
 from sfic_bench.networks.grid import Grid  # noqa: E402
 from sfic_bench.networks.variant import Stage2Layer, Variant  # noqa: E402
-from sfic_bench.report import Column, Table, to_plain  # noqa: E402
-from sfic_bench.report.cells import bounds, estimate  # noqa: E402
+from sfic_bench.reporting import Column, Table, to_plain  # noqa: E402
+from sfic_bench.reporting.cells import bounds, estimate  # noqa: E402
 from sfic_bench.results.timing import TimingResult, TimingRow, merged  # noqa: E402
 from sfic_bench.results.write import write_result  # noqa: E402
 from sfic_bench.statistics.intervals import paired_ratio  # noqa: E402

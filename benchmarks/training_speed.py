@@ -31,9 +31,9 @@ from sfic_bench.networks.variant import Variant
 from sfic_bench.results.environment import environment
 from sfic_bench.statistics.interval import Interval
 from sfic_bench.statistics.intervals import median_of, paired_ratio
-from sfic_bench.train.learner import Learner, new_fabric, new_network
-from sfic_bench.train.presets import recipe_of
-from sfic_bench.train.recipe import Recipe, TrainingDevices
+from sfic_bench.training.learner import Learner, new_fabric, new_network
+from sfic_bench.training.presets import recipe_of
+from sfic_bench.training.recipe import Recipe, TrainingDevices
 
 PLAIN = {"flip": 0.0, "rotation": 0.0}
 

@@ -12,6 +12,14 @@ STARTER = "SFIC_BENCH_STARTER"
 CHECKED_EVERY_S = 0.5
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks for all processes that train together.
+
+    Torchrun and Fabric number the processes in the environment.
+    """
+    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+
+
 @contextmanager
 def named_starter() -> Iterator[None]:
     """Tell the processes that this one starts within the block, and no later ones, that it is the one to end with."""

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from sfic_bench import timing
-from sfic_bench.compare.alike import NotComparable
-from sfic_bench.compare.verdicts import compare
+from sfic_bench.comparing.alike import NotComparable
+from sfic_bench.comparing.verdicts import compare
 from sfic_bench.errors import LARGEST, InvalidValue
 from sfic_bench.measure.conditions import Conditions, Device, parse_bytes
 from sfic_bench.networks.variant import Variant

@@ -153,8 +153,8 @@ def test_list_env_version() -> None:
 
 def test_env_names_the_command_that_adds_what_is_missing() -> None:
     code = (
-        "import sys; from sfic_bench.cli import info, main;"
-        "info.version_of = lambda name: None if name == 'thop' else '1';"
+        "import sys; from sfic_bench.cli import main; from sfic_bench.commands import tables;"
+        "tables.version_of = lambda name: None if name == 'thop' else '1';"
         "sys.argv = ['sfic-bench', 'env']; main.main()"
     )
     done = run_python("-c", code)

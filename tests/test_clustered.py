@@ -9,8 +9,8 @@ from helpers.scored import scored
 from numpy.typing import NDArray
 
 from sfic_bench.results.scores import Level
-from sfic_bench.train import clustered
-from sfic_bench.train.clustered import ClusteredScores
+from sfic_bench.training import clustered
+from sfic_bench.training.clustered import ClusteredScores
 
 DRAWS = 40
 

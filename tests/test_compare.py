@@ -14,7 +14,7 @@ from helpers.command import run_command as run
 from helpers.result_files import accuracy_file, accuracy_row, bench_file, cost_file, cost_row, timing_file, timing_row
 from helpers.samples import quiet, skewed
 
-from sfic_bench.compare.verdicts import compare
+from sfic_bench.comparing.verdicts import compare
 from sfic_bench.results.read import read
 
 Write = Callable[[str, Any], Path]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sfic_bench.convert import fuse, parity, to_sfic
 from sfic_bench.counting import count
-from sfic_bench.deploy.export import export
+from sfic_bench.deploying.export import export
 from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.fused import Dense
 

@@ -13,23 +13,23 @@ from msgspec import convert, to_builtins
 from msgspec.structs import replace
 from sklearn.metrics import roc_auc_score
 
-from sfic_bench.compare.alike import conditions_of
-from sfic_bench.compare.figures import figures
+from sfic_bench.comparing.alike import conditions_of
+from sfic_bench.comparing.figures import figures
 from sfic_bench.data.manifest import write_manifest
-from sfic_bench.deploy.calibration import evenly
-from sfic_bench.deploy.formats import FORMATS
-from sfic_bench.deploy.runtimes import runtimes_named
+from sfic_bench.deploying.calibration import evenly
+from sfic_bench.deploying.formats import FORMATS
+from sfic_bench.deploying.runtimes import runtimes_named
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.measure.conditions import Device
-from sfic_bench.report.page.sections import sections
+from sfic_bench.reporting.page.sections import sections
 from sfic_bench.results.deployment import DeploymentResult
 from sfic_bench.results.read import read
 from sfic_bench.results.write import write_result
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
+from sfic_bench.training.splits import DataSplits
 
 has_onnx = all(importlib.util.find_spec(name) for name in FORMATS["onnx"].packages)
 pytestmark = pytest.mark.skipif(not has_onnx, reason="needs the extra onnx")

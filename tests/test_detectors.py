@@ -22,12 +22,12 @@ from sfic_bench.networks.detectors.f3net import Decomposition, dct_matrix
 from sfic_bench.networks.detectors.m2tr import attend, from_patches, patches
 from sfic_bench.networks.detectors.multi_task import MultiTask
 from sfic_bench.networks.variant import Variant
-from sfic_bench.train.augment import Augment
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.augment import Augment
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
+from sfic_bench.training.splits import DataSplits
 
 DETECTORS = registry.detector_names()
 

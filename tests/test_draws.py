@@ -17,7 +17,7 @@ from sfic_bench.data.draws import as_printed
 from sfic_bench.data.importers import import_dataset
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.train.protocols import experiments
+from sfic_bench.training.protocols import experiments
 
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")
 

@@ -11,11 +11,11 @@ from helpers.command import run_command_process
 from torch import Tensor, nn
 
 from sfic_bench import api
-from sfic_bench.deploy import export as export_module
-from sfic_bench.deploy.export import export
-from sfic_bench.deploy.formats import FORMATS, ExportFailed, Session, write
-from sfic_bench.deploy.quantise import QUANTISED, write_int8
-from sfic_bench.deploy.runtimes import RUNTIMES
+from sfic_bench.deploying import export as export_module
+from sfic_bench.deploying.export import export
+from sfic_bench.deploying.formats import FORMATS, ExportFailed, Session, write
+from sfic_bench.deploying.quantise import QUANTISED, write_int8
+from sfic_bench.deploying.runtimes import RUNTIMES
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
 from sfic_bench.measure.execution import Unavailable, tensors_of
 from sfic_bench.measure.paths import EXECUTION_PATHS

@@ -3,8 +3,8 @@
 import pandas as pd
 from helpers.scored import scored
 
-from sfic_bench.train.groups import score_groups
-from sfic_bench.train.scores import summary
+from sfic_bench.training.groups import score_groups
+from sfic_bench.training.scores import summary
 
 
 def rows_of(images: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:

@@ -19,10 +19,10 @@ from sfic_bench.files import read_file, write_atomically
 from sfic_bench.measure.memory import lack_of_memory
 from sfic_bench.networks.variant import Stage2Layer, Variant
 from sfic_bench.networks.weights import read_state
-from sfic_bench.report.table import Column, Table, to_csv, to_markdown, to_plain
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.reporting.table import Column, Table, to_csv, to_markdown, to_plain
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
 from sfic_bench.units import printable
 
 COUNT = ("flops", "--backbone", "mobilenet", "--alpha", "none", "--format", "csv")

@@ -10,8 +10,8 @@ from helpers.command import run_command
 from helpers.training import SIZE, small_splits, write_splits
 
 from sfic_bench.errors import InvalidValue
-from sfic_bench.train.inference import TrainedNetwork, load_input
-from sfic_bench.train.runs import Run, UnusableRun
+from sfic_bench.training.inference import TrainedNetwork, load_input
+from sfic_bench.training.runs import Run, UnusableRun
 
 pytest.importorskip("huggingface_hub")
 from sfic_bench.hub import HubDetector  # needs the package

@@ -19,16 +19,16 @@ from sfic_bench.networks.head import head_parameters
 from sfic_bench.networks.normalisation import HALF
 from sfic_bench.networks.start import Start
 from sfic_bench.networks.variant import Variant
-from sfic_bench.train.average import Average
-from sfic_bench.train.checkpoint import Checkpoint
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.learner import Learner, new_fabric
-from sfic_bench.train.loop import TrainingProgress, train
-from sfic_bench.train.recipe import Recipe, TrainingDevices
-from sfic_bench.train.runs import Run, UnusableRun
-from sfic_bench.train.scores import metrics
-from sfic_bench.train.splits import DataSplits, UnusableData
-from sfic_bench.train.starts import start_of
+from sfic_bench.training.average import Average
+from sfic_bench.training.checkpoint import Checkpoint
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.learner import Learner, new_fabric
+from sfic_bench.training.loop import TrainingProgress, train
+from sfic_bench.training.recipe import Recipe, TrainingDevices
+from sfic_bench.training.runs import Run, UnusableRun
+from sfic_bench.training.scores import metrics
+from sfic_bench.training.splits import DataSplits, UnusableData
+from sfic_bench.training.starts import start_of
 
 ALL: dict[str, Any] = {
     "optimiser": "adamw", "weight_decay": 0.05, "schedule": "cosine", "warmup": 0.5, "clip": 1.0, "ema": 0.9,
@@ -272,7 +272,7 @@ def test_pixels_are_normalised_as_a_start_expects(tmp_path: Path, monkeypatch: p
     data, vanilla = small_splits(tmp_path), Run(tmp_path / "vanilla")
     train(MOBILENET, recipe(epochs=1), data, vanilla, TrainingDevices())
     half = Start(state=vanilla.weights(), source="a publisher", normalisation=HALF)
-    monkeypatch.setattr("sfic_bench.train.loop.start_of", lambda *_: half)
+    monkeypatch.setattr("sfic_bench.training.loop.start_of", lambda *_: half)
     run = Run(tmp_path / "run")
     train(MOBILENET, recipe(epochs=1, init="imagenet"), data, run, TrainingDevices())
     assert run.config().normalisation == HALF

@@ -15,7 +15,7 @@ from sfic_bench.convert import fuse, parity, to_sfic
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.norms import shared_norm
 from sfic_bench.counting import count
-from sfic_bench.deploy.export import export
+from sfic_bench.deploying.export import export
 from sfic_bench.nn import Pair
 from sfic_bench.nn.norms import SharedNorm
 from sfic_bench.nn.split import resize, size_of

@@ -19,10 +19,10 @@ from sfic_bench.cli.training import train_command
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.variant import Variant
-from sfic_bench.sweep.blocks import BLOCKS
-from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.train.presets import Preset
-from sfic_bench.train.recipe import Recipe, TrainingDevices
+from sfic_bench.sweeping.blocks import BLOCKS
+from sfic_bench.sweeping.jobs.job import Needs
+from sfic_bench.training.presets import Preset
+from sfic_bench.training.recipe import Recipe, TrainingDevices
 
 Command = Callable[..., None]
 

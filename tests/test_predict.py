@@ -19,9 +19,9 @@ from sfic_bench.data.faces import Box, Face, FaceCrop
 from sfic_bench.data.images import Pixels
 from sfic_bench.data.sources import MediaFile, MediaKind, listed, media_files
 from sfic_bench.results.predictions import Prediction
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.predict import Predictor
-from sfic_bench.train.sheets import picture
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.predict import Predictor
+from sfic_bench.training.sheets import picture
 
 SIDE = 32
 

@@ -13,9 +13,9 @@ from helpers.films import film, person
 from helpers.training import MOBILENET, SIZE, recipe, small_splits
 from PIL import Image
 
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
 
 
 @pytest.fixture(scope="module")

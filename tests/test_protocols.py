@@ -7,7 +7,7 @@ from sklearn import metrics as sklearn_metrics
 from sfic_bench.data.manifest import Manifest
 from sfic_bench.data.orl import load_orl, orl
 from sfic_bench.errors import InvalidValue, UnknownName
-from sfic_bench.train.protocols import experiments
+from sfic_bench.training.protocols import experiments
 
 
 def test_the_embedded_data_are_hard_enough() -> None:

@@ -19,9 +19,9 @@ from sfic_bench.choices import Initialisation
 from sfic_bench.cli.recipe_options import HELP, PANELS
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.results.upgrade import RECIPE_BEFORE
-from sfic_bench.train.augment import Augment
-from sfic_bench.train.presets import FIELDS, Preset, described, recipe_of
-from sfic_bench.train.recipe import Augmentation, Keep, Optimiser, Recipe, Schedule
+from sfic_bench.training.augment import Augment
+from sfic_bench.training.presets import FIELDS, Preset, described, recipe_of
+from sfic_bench.training.recipe import Augmentation, Keep, Optimiser, Recipe, Schedule
 
 
 def test_every_preset_says_what_it_is_for() -> None:

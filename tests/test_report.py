@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from sfic_bench.files import UnwritableOutput, write_atomically
-from sfic_bench.report import Column, Table, to_csv, to_markdown, to_plain, to_terminal
+from sfic_bench.reporting import Column, Table, to_csv, to_markdown, to_plain, to_terminal
 
 TABLE = Table(
     title="A <title>",

@@ -20,17 +20,17 @@ from sfic_bench.data import corruptions
 from sfic_bench.data.corruptions import CORRUPTIONS
 from sfic_bench.data.manifest import write_manifest
 from sfic_bench.networks.variant import Variant
-from sfic_bench.report.page import sections
-from sfic_bench.report.robustness_tables import robustness_tables
-from sfic_bench.report.table import to_plain
+from sfic_bench.reporting.page import sections
+from sfic_bench.reporting.robustness_tables import robustness_tables
+from sfic_bench.reporting.table import to_plain
 from sfic_bench.results.read import read
 from sfic_bench.results.robustness import RobustnessRow
 from sfic_bench.results.write import write_result
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
+from sfic_bench.training.splits import DataSplits
 
 SFIC = Variant(backbone="mobilenet", alpha=0.5, beta=0.5)
 

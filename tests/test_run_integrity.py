@@ -18,11 +18,11 @@ from torch import Tensor
 
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.checksums import SUMS, read_with_checksum, write_with_checksum
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import TrainingProgress, train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run, UnusableRun
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import TrainingProgress, train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run, UnusableRun
+from sfic_bench.training.splits import DataSplits
 
 CODE = """
 from torch import nn

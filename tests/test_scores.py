@@ -12,9 +12,9 @@ from torchmetrics.functional.classification import binary_calibration_error
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.scores import Metrics
 from sfic_bench.statistics.interval import Interval
-from sfic_bench.train.accuracy import ExperimentRuns, RowMaker, rows_of
-from sfic_bench.train.clustered import ClusteredScores
-from sfic_bench.train.scores import calibration_error, metrics, over_seeds, reliability, summary
+from sfic_bench.training.accuracy import ExperimentRuns, RowMaker, rows_of
+from sfic_bench.training.clustered import ClusteredScores
+from sfic_bench.training.scores import calibration_error, metrics, over_seeds, reliability, summary
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=60))

@@ -23,13 +23,13 @@ from msgspec import json
 from rich.console import Console
 
 from sfic_bench.cli.output import INTERVALS_LEFT_OUT
-from sfic_bench.report import Table, to_terminal
-from sfic_bench.report.accuracy_tables import protocol_table
-from sfic_bench.report.deployment_tables import deployment_table
-from sfic_bench.report.prediction_tables import prediction_tables
-from sfic_bench.report.robustness_tables import robustness_tables
-from sfic_bench.report.score_tables import score_tables
-from sfic_bench.report.timing_tables import timing_tables
+from sfic_bench.reporting import Table, to_terminal
+from sfic_bench.reporting.accuracy_tables import protocol_table
+from sfic_bench.reporting.deployment_tables import deployment_table
+from sfic_bench.reporting.prediction_tables import prediction_tables
+from sfic_bench.reporting.robustness_tables import robustness_tables
+from sfic_bench.reporting.score_tables import score_tables
+from sfic_bench.reporting.timing_tables import timing_tables
 from sfic_bench.results.predictions import PredictionsResult
 from sfic_bench.results.read import ResultFile, read
 

@@ -19,14 +19,14 @@ from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data, wr
 from sfic_bench.results.accuracy import AccuracyResult
 from sfic_bench.results.read import read
 from sfic_bench.results.timing import TimingResult
-from sfic_bench.sweep import run as driver
-from sfic_bench.sweep.collect import collect
-from sfic_bench.sweep.engines import Local
-from sfic_bench.sweep.jobs import CostJob, TrainJob
-from sfic_bench.sweep.jobs.job import Done, Workplace
-from sfic_bench.sweep.plan import tasks_of
-from sfic_bench.sweep.store import Store
-from sfic_bench.sweep.work import is_machine
+from sfic_bench.sweeping import run as driver
+from sfic_bench.sweeping.collect import collect
+from sfic_bench.sweeping.engines import Local
+from sfic_bench.sweeping.jobs import CostJob, TrainJob
+from sfic_bench.sweeping.jobs.job import Done, Workplace
+from sfic_bench.sweeping.plan import tasks_of
+from sfic_bench.sweeping.store import Store
+from sfic_bench.sweeping.work import is_machine
 
 TIMING = """[[latency]]
 backbone = "mobilenet"

@@ -8,9 +8,9 @@ from helpers.training import pictures
 from msgspec.structs import replace
 
 from sfic_bench.data.manifest import write_manifest
-from sfic_bench.sweep.jobs import CostJob, TimingJob
-from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.spec import BadSweep
+from sfic_bench.sweeping.jobs import CostJob, TimingJob
+from sfic_bench.sweeping.jobs.job import Needs
+from sfic_bench.sweeping.spec import BadSweep
 
 
 def test_a_block_is_the_product_of_its_axes(tmp_path: Path) -> None:

@@ -11,15 +11,15 @@ from helpers.sweeps import COST, jobs_in, node, run_sweep
 from msgspec import structs
 
 from sfic_bench.errors import InvalidValue
-from sfic_bench.sweep import store as stores
-from sfic_bench.sweep.engines import EngineFailed, Local, Running
-from sfic_bench.sweep.jobs.job import Needs
-from sfic_bench.sweep.on_ray.engine import Waiting, with_less_memory
-from sfic_bench.sweep.plan import tasks_of
-from sfic_bench.sweep.progress import SweepProgress
-from sfic_bench.sweep.run import sweep
-from sfic_bench.sweep.store import Store, UnusableStore
-from sfic_bench.sweep.work import Task
+from sfic_bench.sweeping import store as stores
+from sfic_bench.sweeping.engines import EngineFailed, Local, Running
+from sfic_bench.sweeping.jobs.job import Needs
+from sfic_bench.sweeping.on_ray.engine import Waiting, with_less_memory
+from sfic_bench.sweeping.plan import tasks_of
+from sfic_bench.sweeping.progress import SweepProgress
+from sfic_bench.sweeping.run import sweep
+from sfic_bench.sweeping.store import Store, UnusableStore
+from sfic_bench.sweeping.work import Task
 
 
 def test_impossible_resources_are_named_at_once(tmp_path: Path) -> None:

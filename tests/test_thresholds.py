@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from sfic_bench.choices import ThresholdRule
 from sfic_bench.errors import InvalidValue, UnknownName
 from sfic_bench.results.scores import Thresholds
-from sfic_bench.train.thresholds import NoThreshold, at_thresholds, chosen_thresholds, named_threshold
+from sfic_bench.training.thresholds import NoThreshold, at_thresholds, chosen_thresholds, named_threshold
 
 Images = list[tuple[float, bool]]
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 
 from sfic_bench.networks.variant import Variant
 from sfic_bench.results.checksums import write_with_checksum
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run, UnusableRun
-from sfic_bench.train.splits import DataSplits, UnusableData
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run, UnusableRun
+from sfic_bench.training.splits import DataSplits, UnusableData
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from PIL import Image
 from sfic_bench.choices import ThresholdRule
 from sfic_bench.data.manifest import COLUMNS, Manifest
 from sfic_bench.results.checksums import write_with_checksum
-from sfic_bench.train.attention import fakes
-from sfic_bench.train.inference import TrainedNetwork, load_input
-from sfic_bench.train.runs import VALIDATION, Run
-from sfic_bench.train.splits import DataSplits, UnusableData
-from sfic_bench.train.thresholds import NoThreshold, chosen_thresholds
+from sfic_bench.training.attention import fakes
+from sfic_bench.training.inference import TrainedNetwork, load_input
+from sfic_bench.training.runs import VALIDATION, Run
+from sfic_bench.training.splits import DataSplits, UnusableData
+from sfic_bench.training.thresholds import NoThreshold, chosen_thresholds
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from sfic_bench.data.loader import Order
-from sfic_bench.train.inference import TrainedNetwork
-from sfic_bench.train.loop import train
-from sfic_bench.train.presets import recipe_of
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
-from sfic_bench.train.scores import summary
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.loop import train
+from sfic_bench.training.presets import recipe_of
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
+from sfic_bench.training.scores import summary
+from sfic_bench.training.splits import DataSplits
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ from pathlib import Path
 import pandas as pd
 from lightning_fabric import Fabric
 from sfic_bench.data.loader import Images, Order, batches
-from sfic_bench.train.augment import Augment
-from sfic_bench.train.learner import new_network
-from sfic_bench.train.runs import Run
-from sfic_bench.train.inference import TrainedNetwork, predict
+from sfic_bench.training.augment import Augment
+from sfic_bench.training.learner import new_network
+from sfic_bench.training.runs import Run
+from sfic_bench.training.inference import TrainedNetwork, predict
 
 fabric = Fabric(accelerator="cpu", devices=2, strategy="ddp")
 fabric.launch()

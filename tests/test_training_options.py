@@ -14,8 +14,8 @@ from rich.console import Console
 from sfic_bench.cli.output import progress
 from sfic_bench.cli.training_progress import EpochLines, training_progress
 from sfic_bench.measure.conditions import Device
-from sfic_bench.train.loop import TrainingProgress
-from sfic_bench.train.recipe import Precision, TrainingDevices
+from sfic_bench.training.loop import TrainingProgress
+from sfic_bench.training.recipe import Precision, TrainingDevices
 
 EPOCH_END = TrainingProgress(
     epoch=3, epochs=5, step=10, steps=10, loss=0.25, images_per_s=99.6, auc=0.875, is_epoch_end=True
@@ -84,7 +84,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sfic_bench.train.loop.train", stop)
+    monkeypatch.setattr("sfic_bench.training.loop.train", stop)
     manifest = write_splits(small_splits(tmp_path))
     status, _, err = run_command("train", "--data", manifest, "-o", tmp_path / "run")
     assert status == 130 and "the same command with --resume goes on" in err
@@ -93,6 +93,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_terminal_has_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)
     with training_progress("mobilenet, seed 7") as listener:
+        assert listener is not None
         listener(EPOCH_END)
     err = capsys.readouterr().err
     assert "epoch 3/5" in err and "AUC 0.875" in err and "epoch 3 of 5" not in err

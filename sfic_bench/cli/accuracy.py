@@ -1,6 +1,5 @@
 """``sfic-bench accuracy``: a protocol over a grid of networks and several seeds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,13 +7,12 @@ import typer
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
-from sfic_bench.cli.grid_runs import run_all
-from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.recipe_options import with_recipe
-from sfic_bench.networks.variant import Variant
-from sfic_bench.report.accuracy_tables import matrix_tables, protocol_table
-from sfic_bench.results.accuracy import AccuracyRow
-from sfic_bench.train.recipe import EvaluationProtocol, Recipe, TrainingDevices
+from sfic_bench.cli.terminal import Terminal, view_of
+from sfic_bench.commands.protocols import accuracy
+from sfic_bench.processes import is_first_process
+from sfic_bench.training.recipe import EvaluationProtocol, Recipe, TrainingDevices
 
 
 @with_recipe(without=("seed",))
@@ -49,26 +47,12 @@ def accuracy_command(
     Finished runs are not repeated, and stopped runs are resumed, so that the same command completes or extends
     a grid. The paper's figure is shown beside the measured one if the data are the paper's.
     """
-    grid = options.grid(backbone, alpha, beta, on_unsupported, default_alphas=(0.5,), default_betas=(1.0,))
-    seed_list = options.counts("--seeds", seeds)
+    alphas, betas = options.ratios(alpha, beta)
     out = Output(format=format, path=output)
-    with training_options.training_packages():
-        from sfic_bench.train.protocols import experiments
-
-        manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
-        networks = dict.fromkeys(grid if against is None else (Variant(backbone=against), *grid))
-        pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in networks]
-
-        def view(rows: Sequence[AccuracyRow]) -> View:
-            return _view(rows, protocol, recipe, seed_list)
-
-        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)), against)
-    if training_options.is_first_process():
-        out.emit(view(finished))
-
-
-def _view(rows: Sequence[AccuracyRow], protocol: str, recipe: Recipe, seeds: Sequence[int]) -> View:
-    from sfic_bench.train.accuracy import result
-
-    accuracies = result(rows, protocol, recipe, seeds)
-    return View(result=accuracies, tables=[protocol_table(accuracies), *matrix_tables(rows)], rows=accuracies.rows)
+    result = accuracy(
+        runs, protocol=protocol, backbone=options.parts(backbone), alpha=alphas, beta=betas, against=against,
+        data=options.parts(data), compression=compression, seeds=options.counts("--seeds", seeds), recipe=recipe,
+        devices=devices, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
+    )  # fmt: skip
+    if is_first_process():
+        out.emit(view_of(result))

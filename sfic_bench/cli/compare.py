@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.cli.output import Format, Output
+from sfic_bench.cli.terminal import view_of
+from sfic_bench.commands.files import compare
 from sfic_bench.errors import InvalidValue
 
 EPILOG = (
@@ -46,15 +48,11 @@ def compare_command(
     lies inside the margin), regressed, or inconclusive, with what could have been shown and what would settle it.
     """
     out = Output(format=format, path=output)
-    from sfic_bench.compare.verdicts import compare  # imports pandas
-    from sfic_bench.report.comparison_tables import comparison_tables
-    from sfic_bench.results.read import read
-
     comparison = compare(
-        read(base), read(head), margin=percent("--margin", margin), confidence=percent("--confidence", confidence),
+        base, head, margin=percent("--margin", margin), confidence=percent("--confidence", confidence),
         relative=relative, ignore=options.parts(ignore),
     )  # fmt: skip
-    out.emit(View(result=comparison, tables=comparison_tables(comparison), rows=comparison.rows))
+    out.emit(view_of(comparison))
     counts = comparison.counts
     failed = counts["regressed"] > 0
     failed |= fail_on_inconclusive and counts["inconclusive"] > 0

@@ -1,22 +1,15 @@
 """``sfic-bench data``: make a manifest of a data set, check it, and take faces out of videos."""
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sfic_bench.cli import options
-from sfic_bench.cli.output import Format, Output, View, progress, say
+from sfic_bench.cli.output import Format, Output
+from sfic_bench.cli.terminal import Terminal, view_of
+from sfic_bench.commands.datasets import data_check, data_extract, data_import
 from sfic_bench.data.choices import DatasetKind, Draw, ImageFormat, SplitName
-from sfic_bench.files import check_writable
-from sfic_bench.report.columns import Cells, tabulated
-
-if TYPE_CHECKING:
-    from sfic_bench.data.check import Findings
-    from sfic_bench.data.sampling import Sampling
 
 data_app = options.CommandApp(help="Manifests of images: make one of a data set, check it, take faces out of videos.")
 
@@ -61,34 +54,7 @@ def import_command(
     Paths are relative to the manifest if it lies in DIR or around it, so that both can be moved together, and otherwise
     absolute. If DIR has videos, take their faces out first, with `sfic-bench data extract`.
     """
-    from sfic_bench.data.importers import import_dataset  # imports pandas
-    from sfic_bench.data.manifest import Manifest, write_manifest
-
-    check_writable(output)
-    frame = import_dataset(kind, folder, fake_label=fake_label, split=split, draw=draw)
-    notes = frame.attrs.pop("notes", [])
-    rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
-    for column in {"path", "mask"} & {*frame}:
-        frame[column] = frame[column].map(lambda path: path and rebase(path))
-    write_manifest(Manifest(frame=frame, folder=output.parent, name=str(output)), output)
-    for note in notes:
-        say(f"sfic-bench: {note}")
-    fakes = int((frame["label"] == 1).sum())
-    by_split = ", ".join(f"{name} {count:,}" for name, count in frame["split"].value_counts().items())
-    say(f"wrote {output}: {len(frame) - fakes:,} real and {fakes:,} fake images ({by_split})")
-
-
-def _rebase(base: Path, target: Path) -> Callable[[str], str]:
-    """A function that turns a path relative to ``base`` into one for a manifest in ``target``."""
-    base, target = Path(os.path.abspath(base)), Path(os.path.abspath(target))  # noqa: PTH100
-
-    def rebase(path: str) -> str:
-        # Links are not resolved, since their owner decides where they point to.
-        full = Path(os.path.normpath(base / path))
-        is_inside = base.is_relative_to(target) and full.is_relative_to(target)
-        return (full.relative_to(target) if is_inside else full).as_posix()
-
-    return rebase
+    data_import(kind, folder, output, fake_label=fake_label, split=split, draw=draw)
 
 
 @data_app.command("check", epilog="Exit status: 0 nothing is wrong, 1 something is, 2 no usable manifest.")
@@ -110,43 +76,10 @@ def check_command(
     byte-identical files that are in more than one split.
     """
     out = Output(format=format, path=output)
-    from sfic_bench.data.check import check  # imports pandas
-    from sfic_bench.data.manifest import read_manifest
-
-    images = read_manifest(manifest)
-    with progress("reading images", len(images) if read else 0) as advance:
-
-        def count(number: int) -> None:
-            advance("reading images", number)
-
-        findings = check(images, read=read, progress=count, workers=workers)
-    out.emit(_view(findings))
-    if findings.problems:
+    result = data_check(manifest, read=read, workers=workers, watch=Terminal(out, view_of))
+    out.emit(view_of(result, rows=result.problems))
+    if result.problems:
         raise typer.Exit(1)
-
-
-def _view(findings: "Findings") -> View:
-    from sfic_bench.data.check import Balance, DataCheckResult, Problem
-
-    result = DataCheckResult.of(findings)
-    columns = (
-        Cells[Balance]("split", lambda row: row.split, number=False),
-        Cells[Balance]("real images", lambda row: f"{row.real:,}"),
-        Cells[Balance]("fake images", lambda row: f"{row.fake:,}"),
-        Cells[Balance]("real videos", lambda row: f"{row.real_videos:,}"),
-        Cells[Balance]("fake videos", lambda row: f"{row.fake_videos:,}"),
-    )
-    notes = [*findings.notes, *([] if result.problems else ["nothing is wrong"])]
-    tables = [tabulated(f"{findings.manifest}: {findings.images:,} images", columns, findings.balance, notes=notes)]
-    problem_columns = (
-        Cells[Problem]("path", lambda problem: problem.path, number=False),
-        Cells[Problem]("what is wrong", lambda problem: problem.detail, number=False),
-    )
-    for what, count in result.counts.items():
-        problems = [problem for problem in result.problems if problem.what == what]
-        folded = count > 40  # a folded table says by itself how many rows it has
-        tables.append(tabulated(what if folded else f"{what}: {count:,}", problem_columns, problems, folded=folded))
-    return View(result=result, tables=tables, rows=result.problems)
 
 
 @data_app.command("extract", epilog="Exit status: 0 done, 1 some videos cannot be read, 2 input that cannot be used.")
@@ -187,27 +120,10 @@ def extract_command(
     The same command continues an interrupted extraction. Import FACES as the same KIND afterwards: the lists of splits
     and labels are copied into it. Frames without a face are listed in FACES/extract.jsonl.
     """
-    from sfic_bench.data.extract import LOG, extract, plan
-    from sfic_bench.data.sampling import ExtractionSettings
-
-    paper = ExtractionSettings(
-        kind=kind, size=size, enlarge=enlarge, upsample=upsample, format=image, detector=detector, align=align
-    )
-
-    def changed(sampling: "Sampling") -> "Sampling":
-        return replace(
-            sampling, first=first, count=sampling.count if count is None else count,
-            interval=sampling.interval if interval is None else interval,
-        )  # fmt: skip
-
-    settings = replace(paper, real=changed(paper.sampling(0)), fake=changed(paper.sampling(1)))
-    jobs = plan(folder, output, settings)
-    with progress("taking faces", len(jobs)) as advance:
-        summary = extract(jobs, output, workers=workers, progress=advance)
-    faces = f"{summary.written:,} faces of {summary.videos:,} videos"
-    say(f"wrote {faces} to {output}; {summary.skipped:,} were there already")
-    if summary.faceless:
-        say(f"{summary.faceless:,} frames have no face: see {output / LOG}")
-    if unreadable := summary.unreadable:
-        say(f"{len(unreadable):,} videos cannot be read, the first {unreadable[0]}: see {output / LOG}")
+    summary = data_extract(
+        kind, folder, output, interval=interval, count=count, first=first, size=size, enlarge=enlarge,
+        detector=detector, align=align, upsample=upsample, image=image, workers=workers,
+        watch=Terminal(Output(format=Format.TABLE, path=None), view_of),
+    )  # fmt: skip
+    if summary.unreadable:
         raise typer.Exit(1)

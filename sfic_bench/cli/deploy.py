@@ -5,12 +5,11 @@ from typing import Annotated
 import typer
 
 from sfic_bench.cli import options, training_options
-from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output, View
+from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output
+from sfic_bench.cli.terminal import view_of
+from sfic_bench.commands.exporting import deploy
 from sfic_bench.data.choices import SplitName
-from sfic_bench.errors import InvalidValue
-from sfic_bench.report.deployment_tables import deployment_table
-from sfic_bench.results.deployment import DeploymentResult
-from sfic_bench.results.environment import environment
+from sfic_bench.reporting.deployment_tables import deployment_table
 
 
 def deploy_command(
@@ -41,33 +40,10 @@ def deploy_command(
     network with several seeds are one row.
     """  # fmt: skip
     out = Output(format=format, path=output)
-    with training_options.training_packages():
-        from sfic_bench.deploy.calibration import evenly
-        from sfic_bench.deploy.runtimes import RUNTIMES, runtimes_named
-        from sfic_bench.deploy.scores import Deployment
-        from sfic_bench.measure.sampler import Stop
-        from sfic_bench.train.inference import TrainedNetwork
-        from sfic_bench.train.robustness import by_variant, notes_of
-        from sfic_bench.train.runs import Run
-        from sfic_bench.train.splits import UnreadablePaths
-
-        runtimes = runtimes_named(RUNTIMES if runtime == "all" else options.parts(runtime))
-        manifest = training_options.manifest_of(data, compression)
-        rows, examples = (training_options.rows_of(manifest, name) for name in (split, SplitName.TRAIN))
-        if split is SplitName.TRAIN:
-            raise InvalidValue("--split train would score the images on which the scales of int8 are found")
-        groups = by_variant([TrainedNetwork(Run(run), trust_code=trust_code) for run in runs])
-        unreadable = UnreadablePaths(skip=skip_unreadable)
-        deployment = Deployment(
-            groups=groups, runtimes=runtimes, frame=rows, calibration=evenly(examples, calibration),
-            folder=manifest.folder, workers=workers, unreadable=unreadable,
-        )  # fmt: skip
-        result = DeploymentResult(
-            environment=environment(), data=manifest.name, split=split.value, images=len(rows),
-            calibration=len(deployment.calibration), batch_size=batch_size, runs=[str(run) for run in runs],
-            rows=deployment.rows(batch_size, Stop(max_seconds=max_seconds)),
-            unreadable=list(unreadable), notes=notes_of(groups),
-        )  # fmt: skip
+    result = deploy(
+        runs, data=data, compression=compression, split=split, runtime=runtime, calibration=calibration,
+        batch_size=batch_size, max_seconds=max_seconds, workers=workers, skip_unreadable=skip_unreadable,
+        trust_code=trust_code,
+    )  # fmt: skip
     remarks = [INTERVALS_LEFT_OUT] if format is Format.TABLE else []
-    out.emit(View(result=result, tables=[deployment_table(result, *remarks)], rows=result.rows))
-    training_options.report_unreadable(list(unreadable))
+    out.emit(view_of(result, tables=[deployment_table(result, *remarks)]))

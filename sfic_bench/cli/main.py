@@ -1,5 +1,6 @@
 """The command ``sfic-bench``: all commands, and how errors become a line on stderr and an exit status."""
 
+import logging
 import os
 import shlex
 import sys
@@ -21,7 +22,7 @@ from sfic_bench.cli.export import export_command
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
-from sfic_bench.cli.output import say
+from sfic_bench.cli.output import LOG, listen, say
 from sfic_bench.cli.publish import publish_command
 from sfic_bench.cli.report import report_command
 from sfic_bench.cli.robustness import robustness_command
@@ -87,8 +88,15 @@ def _options(
             "SFIC_BENCH_LATENCY_DEVICE or SFIC_BENCH_CONFIG comes before them.",
         ),
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Say more on stderr: each step, and where an error came from.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Say nothing on stderr but warnings and errors.")
+    ] = False,
 ) -> None:
-    pass
+    del version, config  # their callbacks have done all
+    listen(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 # The base class of all usage errors, whose module depends on typer's release.
@@ -104,6 +112,8 @@ def main() -> NoReturn:
     try:
         status = app(prog_name="sfic-bench", standalone_mode=False)
     except SficBenchError as error:
+        if LOG.isEnabledFor(logging.DEBUG):
+            say("".join(traceback.format_exception(error)).rstrip())
         say(f"sfic-bench: {error}")
         status = error.exit_status
     except _UsageError as error:

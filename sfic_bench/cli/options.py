@@ -8,10 +8,9 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from sfic_bench.choices import OnUnsupported
-from sfic_bench.cli.output import Format, say
-from sfic_bench.errors import InvalidValue, UnknownName, check_count
+from sfic_bench.cli.output import Format
+from sfic_bench.errors import InvalidValue, check_count
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
-from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
 from sfic_bench.networks.grid import Grid, grid_of
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
@@ -177,39 +176,6 @@ def grid(
         parts(names), *ratios(alphas, betas), on_unsupported,
         default_alphas=default_alphas, default_betas=default_betas,
     )  # fmt: skip
-
-
-def report_kept(grid: Grid) -> None:
-    """Write to stderr which parts of each backbone stay vanilla, if ``grid`` keeps unsupported operations."""
-    if grid.on_unsupported is not OnUnsupported.KEEP or not grid.alphas:
-        return
-    from sfic_bench import api  # imports torch
-
-    for name in grid.backbones:
-        model = api.build(name, device="meta")
-        explanation = api.explain_placement(model, alpha=grid.alphas[0], on_unsupported="keep")
-        kept: dict[str, dict[str, None]] = {}  # operations by module, each once
-        for operation in explanation.operations:
-            if operation.role == "kept":
-                kept.setdefault(operation.path, {})[operation.operation] = None
-        if kept:
-            modules = "; ".join(f"{path} ({', '.join(operations)})" for path, operations in kept.items())
-            say(f"sfic-bench: {name} keeps vanilla: {modules}")
-
-
-def paths(names: str) -> tuple[str, ...]:
-    """The execution paths that ``--path`` asks for.
-
-    Raises:
-        UnknownName, InvalidValue: for a path that does not exist, or none.
-    """
-    selected = tuple(EXECUTION_PATHS) if names == "all" else tuple(dict.fromkeys(parts(names)))
-    for name in selected:
-        if name not in EXECUTION_PATHS:
-            raise UnknownName("execution path", name, EXECUTION_PATHS)
-    if not selected:
-        raise InvalidValue("--path names no path; see `sfic-bench list`")
-    return selected
 
 
 def counts(option: str, text: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Where a command's result goes: data to stdout or a file, everything else to stderr."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -8,17 +9,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from threading import Event, Thread
-from typing import Protocol
 
 from msgspec import Struct, json
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sfic_bench.commands.watcher import UNWATCHED, Advance
 from sfic_bench.files import check_writable, is_replaceable, write_atomically
-from sfic_bench.report import Table, to_csv, to_markdown, to_plain, to_terminal
+from sfic_bench.reporting import Table, to_csv, to_markdown, to_plain, to_terminal
 from sfic_bench.results.lines import line_of
 from sfic_bench.results.write import to_json
 from sfic_bench.units import format_duration, printable
+
+LOG = logging.getLogger(__name__)
 
 STDOUT = Path("-")
 """The name that stands for the standard output."""
@@ -116,7 +119,7 @@ def write_text(path: Path | None, text: str) -> None:
         sys.stdout.write(text)
     else:
         write_atomically(path, text)
-        say(f"wrote {path}")
+        LOG.info("wrote %s", path)
 
 
 def json_line(row: Struct) -> str:
@@ -130,17 +133,37 @@ def say(message: str) -> None:
     Console(stderr=True, highlight=False).print(lines, markup=False, soft_wrap=True)
 
 
+class _Said(logging.Handler):
+    """Writes what `logging` is told to stderr: warnings after the name of the command, as errors are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        say(message if record.levelno < logging.WARNING else f"sfic-bench: {message}")
+
+
+def listen(level: int) -> None:
+    """Write to stderr what this package tells `logging`, from ``level`` on."""
+    logger = logging.getLogger("sfic_bench")
+    if not any(isinstance(handler, _Said) for handler in logger.handlers):
+        logger.addHandler(_Said())
+    logger.setLevel(level)
+
+
 SAID_EVERY_S = 30.0
 """How often work without a terminal says where it stands."""
 
 
 @contextmanager
-def progress(description: str, total: int) -> Iterator["Advance"]:
+def progress(description: str, total: int) -> Iterator[Advance]:
     """Show where work stands on stderr: a bar on a terminal, and otherwise a line every `SAID_EVERY_S` seconds.
 
     The function that it gives moves on, with a new description and by one if no other number is given.
     """
     console = Console(stderr=True)
+    if not LOG.isEnabledFor(logging.INFO):
+        with UNWATCHED.progress(description, total) as advance:
+            yield advance
+        return
     if not console.is_terminal:
         with _said_at_intervals(description, total) as advance:
             yield advance
@@ -153,12 +176,6 @@ def progress(description: str, total: int) -> Iterator["Advance"]:
             bar.update(task, advance=by, description=now)
 
         yield advance
-
-
-class Advance(Protocol):
-    """The function that `progress` gives."""
-
-    def __call__(self, now: str, by: int = 1) -> None: ...
 
 
 @contextmanager
@@ -176,6 +193,7 @@ def _said_at_intervals(description: str, total: int) -> Iterator[Advance]:
     def advance(now: str, by: int = 1) -> None:
         nonlocal done, last
         done, last = done + by, now
+        LOG.debug("%s: %s, %s of %s", description, now, f"{done:,}", f"{total:,}")
 
     thread = Thread(target=repeat, daemon=True)
     thread.start()

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfic_bench.cli.output import say
-from sfic_bench.errors import InvalidValue, MissingDependency, first_line
+from sfic_bench.commands.exporting import publish
 
 
 def publish_command(
@@ -27,23 +26,4 @@ def publish_command(
     network's, and what it cannot tell. Read it before you upload. `sfic_bench.hub.HubDetector.from_pretrained` loads
     the folder or the repository; weights are safetensors, so that loading them runs no code.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidValue(f"{output} is there already: choose another folder, or remove it")
-    try:
-        from sfic_bench.hub import HubDetector
-    except ImportError as error:
-        hint = "pip install -c constraints.txt '.[train,hub]'"
-        raise MissingDependency(f"publish needs {error.name or error}, not installed: {hint}") from None
-    detector = HubDetector.from_run(run)
-    detector.save_pretrained(output, model_card_kwargs={"license": licence})
-    say(f"wrote {output}: read {output / 'README.md'}, its card")
-    if push is not None:
-        from huggingface_hub import HfApi
-
-        hub = HfApi()
-        try:
-            hub.create_repo(push, private=private, exist_ok=True)
-            place = hub.upload_folder(repo_id=push, folder_path=output)
-        except Exception as error:  # whatever the Hub's client raises
-            raise InvalidValue(f"cannot upload to {push}: {first_line(error)}; {output} is kept") from None
-        say(f"uploaded to {place}")
+    publish(run, output, licence=licence, push=push, private=private)

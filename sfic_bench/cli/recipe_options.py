@@ -13,8 +13,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from sfic_bench.cli import options, training_options
-from sfic_bench.train.presets import Preset, recipe_of
-from sfic_bench.train.recipe import Augmentation, NetworkSettings, Optimisation, Recipe, TrainingDevices
+from sfic_bench.training.presets import Preset, recipe_of
+from sfic_bench.training.recipe import Augmentation, NetworkSettings, Optimisation, Recipe, TrainingDevices
 
 HELP: Mapping[str, tuple[str | None, str]] = {
     "input_size": ("N", "Height and width of the input, pixels."),

@@ -8,7 +8,8 @@ import typer
 
 from sfic_bench.choices import ReportFormat
 from sfic_bench.cli.compare import percent
-from sfic_bench.cli.output import STDOUT, say, write_text
+from sfic_bench.cli.output import LOG, STDOUT, write_text
+from sfic_bench.commands.files import exchange, report
 from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable, is_replaceable
 
@@ -52,27 +53,13 @@ def report_command(
         check_writable(output)
     elif format is ReportFormat.HTML and sys.stdout.isatty():
         raise InvalidValue("a page of HTML is not for a terminal: name a file with -o, or use --format markdown")
-    if base is not None and len(files) != 1:
-        raise InvalidValue(f"--base compares with exactly one FILE, got {len(files)}")
-    from sfic_bench.results.read import read
-
-    records = [read(path) for path in files]
     if not format.is_page:
-        from sfic_bench.report.exchange import exchanged
-
-        write_text(output, exchanged(records, format))
+        write_text(output, exchange(files, format))
         return
-    from sfic_bench.compare.verdicts import compare
-    from sfic_bench.report import page
-
-    comparison = None if base is None else compare(read(base), records[0], margin=percent("--margin", margin))
-    sections = page.sections(records, comparison)
+    page = report(files, base=base, margin=percent("--margin", margin))
     if image is not None:
-        say(f"wrote {len(page.images(sections, image))} images to {image}")
-    if format is ReportFormat.HTML:
-        write_text(output, page.to_html(sections, [path.name for path in files]))
-    else:
-        write_text(output, page.to_markdown(sections))
+        LOG.info("wrote %d images to %s", len(page.images(image)), image)
+    write_text(output, page.to_html() if format is ReportFormat.HTML else page.to_markdown())
 
 
 def _format_of(output: Path | None) -> ReportFormat:

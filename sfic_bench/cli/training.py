@@ -7,19 +7,15 @@ import typer
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
-from sfic_bench.cli.output import Format, Output, View, say
+from sfic_bench.cli.output import Format, Output, say
 from sfic_bench.cli.recipe_options import with_recipe
-from sfic_bench.cli.training_progress import training_progress
+from sfic_bench.cli.terminal import Terminal, view_of
+from sfic_bench.commands.training import attention, evaluate, train
 from sfic_bench.data.choices import SplitName
-from sfic_bench.errors import InvalidValue
-from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
-from sfic_bench.networks import registry
-from sfic_bench.networks.variant import Variant
-from sfic_bench.report.score_tables import score_tables, thresholds_remark
-from sfic_bench.results.environment import environment
-from sfic_bench.results.scores import ScoresResult
-from sfic_bench.train.recipe import Recipe, TrainingDevices
+from sfic_bench.processes import is_first_process
+from sfic_bench.reporting.score_tables import score_tables, thresholds_remark
+from sfic_bench.training.recipe import Recipe, TrainingDevices
 
 
 @with_recipe()
@@ -42,42 +38,32 @@ def train_command(
     The same seed gives the same weights on a CPU. A run that was stopped goes on with --resume after its last
     finished epoch, and ends as if it had never been stopped.
     """
-    registry.check_name(backbone)
-    if alpha is not None and beta is None:
-        beta = 1.0
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=on_unsupported)
-    with training_options.training_packages():
-        from sfic_bench.train.loop import train
-        from sfic_bench.train.runs import Run
-        from sfic_bench.train.splits import DataSplits
-
-        splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)
-        try:
-            with training_progress(f"{variant}, seed {recipe.seed}") as listener:
-                result = train(variant, recipe, splits, run, devices, resume=resume, listener=listener)
-        except KeyboardInterrupt:
-            say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
-            raise typer.Exit(130) from None
-    if not training_options.is_first_process():
+    out = Output(format=format, path=None)
+    try:
+        result = train(
+            output, backbone=backbone, alpha=alpha, beta=beta, data=data, compression=compression, recipe=recipe,
+            devices=devices, resume=resume, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
+        raise typer.Exit(130) from None
+    if not is_first_process():
         return
-    last = run.epochs()[-1]
-    rates = (
+    from sfic_bench.training.runs import Run
+
+    run = Run(output)
+    last, start = run.epochs()[-1], run.config().start
+    remarks = [
         f"images a second: {last.images_per_s:.0f} training, {last.loader_images_per_s or 0:.0f} by the loader alone"
-    )
-    scores = ScoresResult(
-        environment=environment(), run=str(output), data=data, split=SplitName.TEST.value, epochs=result.epochs,
-        kept_epoch=result.kept_epoch, images=result.images, unreadable=result.unreadable, scores=result.scores,
-        thresholds=result.thresholds,
-    )  # fmt: skip
-    kept = "" if result.kept_epoch is None else f"; kept: epoch {result.kept_epoch}, with the best AUC on validation"
-    remarks = [rates] if result.thresholds is None else [rates, thresholds_remark(result.thresholds)]
-    start = run.config().start
+    ]
+    if result.thresholds is not None:
+        remarks.append(thresholds_remark(result.thresholds))
     if start is not None:
         fresh = f"; {', '.join(start.fresh)} began at random" if start.fresh else ""
         remarks.append(f"first weights: {start.source}{fresh}")
-    view = _view(f"{variant} after {result.epochs} epochs{kept}", scores, *remarks)
-    Output(format=format, path=None).emit(view)
-    training_options.report_unreadable(result.unreadable)
+    kept = "" if result.kept_epoch is None else f"; kept: epoch {result.kept_epoch}, with the best AUC on validation"
+    title = f"{result.network} after {result.epochs} epochs{kept}"
+    out.emit(view_of(result, tables=score_tables(title, result, *remarks)))
 
 
 def evaluate_command(
@@ -98,30 +84,11 @@ def evaluate_command(
     Also at the thresholds that the run's validation images gave, and for each method, compression and data set.
     """
     out = Output(format=format, path=output)
-    with training_options.training_packages():
-        from sfic_bench.train.groups import score_groups
-        from sfic_bench.train.inference import TrainedNetwork
-        from sfic_bench.train.runs import Run
-        from sfic_bench.train.scores import reliability, summary
-        from sfic_bench.train.thresholds import at_thresholds
-
-        manifest = training_options.manifest_of(data, compression)
-        rows = manifest.where(split=split)
-        if not len(rows):
-            raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
-        trained = TrainedNetwork(Run(run), device, backbone=backbone, trust_code=trust_code)
-        predictions, unreadable = trained.predictions(
-            rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
-        )
-        thresholds = trained.run.result().thresholds
-        result = ScoresResult(
-            environment=environment(), run=str(run), data=manifest.name, split=split.value,
-            images=len(predictions), unreadable=unreadable, scores=summary(predictions),
-            thresholds=thresholds, at_thresholds=at_thresholds(predictions, thresholds),
-            groups=score_groups(predictions), reliability=reliability(predictions),
-        )  # fmt: skip
-    out.emit(_view(f"{trained.variant} on {manifest.name}, {split}", result))
-    training_options.report_unreadable(unreadable)
+    result = evaluate(
+        run, data=data, compression=compression, split=split, device=device, workers=workers,
+        skip_unreadable=skip_unreadable, backbone=backbone, trust_code=trust_code,
+    )  # fmt: skip
+    out.emit(view_of(result))
 
 
 def attention_command(
@@ -142,22 +109,7 @@ def attention_command(
     The fakes are random, each of another video of the test split, with all methods in turns. Two runs of one backbone,
     vanilla and SFIC, give the paper's figure.
     """
-    check_writable(output)
-    numbers = options.counts("--counts", counts)
-    with training_options.training_packages():
-        from sfic_bench.train.attention import fakes, picture
-        from sfic_bench.train.inference import TrainedNetwork
-        from sfic_bench.train.runs import Run
-
-        networks = [TrainedNetwork(Run(run), device, trust_code=trust_code) for run in runs]
-        source = images or training_options.manifest_of(data, compression)
-        maps = []
-        for network in networks:
-            inputs = fakes(source, network.recipe.input_size, max(numbers), seed)
-            maps.append([network.attention(inputs[:count]) for count in numbers])
-        write_bytes_atomically(output, picture(maps, [str(network.variant) for network in networks], numbers))
-    say(f"wrote {output}")
-
-
-def _view(title: str, result: ScoresResult, *remarks: str) -> View:
-    return View(result=result, tables=score_tables(title, result, *remarks), rows=result.lines)
+    attention(
+        runs, output, data=data, compression=compression, images=images, counts=options.counts("--counts", counts),
+        seed=seed, device=device, trust_code=trust_code,
+    )  # fmt: skip

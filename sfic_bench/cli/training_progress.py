@@ -1,5 +1,6 @@
 """The progress of a training on stderr: a bar on a terminal, and otherwise a line for each epoch."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,17 +9,20 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from sfic_bench.cli.output import SAID_EVERY_S, say
+from sfic_bench.cli.output import LOG, SAID_EVERY_S
 from sfic_bench.units import format_duration
 
 if TYPE_CHECKING:
-    from sfic_bench.train.loop import ProgressListener, TrainingProgress
+    from sfic_bench.training.loop import ProgressListener, TrainingProgress
 
 
 @contextmanager
-def training_progress(title: str) -> "Iterator[ProgressListener]":
+def training_progress(title: str) -> "Iterator[ProgressListener | None]":
     """A listener that shows epoch, loss, AUC of the last validation, images a second and time left."""
     console = Console(stderr=True)
+    if not LOG.isEnabledFor(logging.INFO):
+        yield None
+        return
     if not console.is_terminal:
         yield EpochLines(title)
         return
@@ -63,7 +67,7 @@ class EpochLines:
         step = "" if progress.is_epoch_end else f"step {progress.step} of {progress.steps}, "
         yet = "" if progress.is_epoch_end else " yet"
         auc = f"no validation{yet}" if progress.auc is None else f"validation AUC {progress.auc:.3f}"
-        say(
+        LOG.info(
             f"{self.title}: epoch {progress.epoch} of {progress.epochs}, {step}loss {progress.loss:.3f}, {auc}, "
             f"{progress.images_per_s:.0f} images/s, {format_duration(left)} left"
         )
@@ -72,4 +76,4 @@ class EpochLines:
 def report_finished(title: str, number: int, count: int) -> None:
     """Write a line for a finished run, unless stderr is a terminal, where bars show it."""
     if not Console(stderr=True).is_terminal:
-        say(f"{title}: finished, {number} of {count}")
+        LOG.info("%s: finished, %d of %d", title, number, count)

@@ -15,6 +15,7 @@ from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, read_image
 from sfic_bench.data.importers import identities
 from sfic_bench.data.manifest import ON_THE_FLY, Manifest, frame_keys
+from sfic_bench.results.shown import Shown
 
 CHUNK = 1024
 """The number of images that are handed to the threads at a time."""
@@ -135,7 +136,7 @@ class Findings(Struct, frozen=True, kw_only=True):
             yield Problem(what="identical files", path=shared.paths[0], detail=detail)
 
 
-class DataCheckResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/data-check/2"):
+class DataCheckResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/data-check/2"):
     """What ``data check`` writes: the findings, and the problems that follow from them, also counted by name."""
 
     findings: Findings

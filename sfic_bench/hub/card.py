@@ -9,9 +9,9 @@ from sfic_bench import api
 from sfic_bench.counting.conventions import DEFAULT
 from sfic_bench.data.choices import SplitName
 from sfic_bench.networks.variant import Variant
-from sfic_bench.report import Column, Table, to_markdown
-from sfic_bench.report.accuracy_tables import recipe_in_words
-from sfic_bench.report.cells import bounds, count, estimate
+from sfic_bench.reporting import Column, Table, to_markdown
+from sfic_bench.reporting.accuracy_tables import recipe_in_words
+from sfic_bench.reporting.cells import bounds, count, estimate
 from sfic_bench.statistics.interval import Interval
 
 Facts = Mapping[str, Any]
@@ -25,7 +25,7 @@ SCORES = {
     "auc": "AUC", "bacc": "balanced accuracy", "acc": "accuracy", "f1": "F1", "eer": "equal error rate",
     "tpr_at_fpr_1e-2": "fakes found at 1% false alarms", "ece": "calibration error (ECE)",
 }  # fmt: skip
-"""The scores of a card, by the names of `sfic_bench.train.scores.METRIC_NAMES`."""
+"""The scores of a card, by the names of `sfic_bench.training.scores.METRIC_NAMES`."""
 
 LIMITS = (
     "A score says how much a face resembles the fakes of the training data, next to its real faces. It is no proof, in "

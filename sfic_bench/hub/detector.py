@@ -17,7 +17,7 @@ from sfic_bench.networks.external import file_of
 from sfic_bench.networks.normalisation import IMAGENET, Normalisation
 from sfic_bench.networks.pixels import Normalise
 from sfic_bench.networks.variant import Variant
-from sfic_bench.train.runs import Run
+from sfic_bench.training.runs import Run
 
 
 class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", tags=TAGS):

@@ -18,7 +18,7 @@ Maker = Callable[["nn.Module", "tuple[Tensor, ...]", bool], "Ready"]
 
 _EXECUTION = "sfic_bench.measure.execution"
 EAGER = f"{_EXECUTION}:eager"
-_DEPLOY = "sfic_bench.deploy.paths"
+_DEPLOY = "sfic_bench.deploying.paths"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key, Name, NetworkRow, Size, Value
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -48,11 +49,11 @@ class AccuracyRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
         }  # fmt: skip
 
 
-class AccuracyResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/accuracy/2"):
+class AccuracyResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/accuracy/2"):
     """Accuracy of networks by one protocol.
 
     Attributes:
-        recipe: how all networks were trained, by field of `sfic_bench.train.recipe.Recipe`.
+        recipe: how all networks were trained, by field of `sfic_bench.training.recipe.Recipe`.
         seeds: the seeds of each network's runs.
     """
 

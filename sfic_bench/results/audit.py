@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Ratio
+from sfic_bench.results.shown import Shown
 
 AuditVerdict = Literal["match", "explained", "differs, known", "differs"]
 """``match``: the count, rounded as the paper rounds, prints the same. ``explained``: it does not, but the count of a
@@ -63,7 +64,7 @@ class ClaimRow(Struct, frozen=True, kw_only=True):
     over_after_percent: float
 
 
-class AuditResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/audit/1"):
+class AuditResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/audit/1"):
     """Every Param and FLOPs cell of the paper's Tables II, III and V against the networks as counted here."""
 
     environment: Environment

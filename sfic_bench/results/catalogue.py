@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
+from sfic_bench.results.shown import Shown
 
 
 class NamedThing(Struct, frozen=True, kw_only=True):
@@ -15,13 +16,13 @@ class NamedThing(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class ListResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/list/1"):
+class ListResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/list/1"):
     """Everything that can be named on the command line."""
 
     rows: list[NamedThing]
 
 
-class EnvironmentResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/environment/1"):
+class EnvironmentResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/environment/1"):
     """Versions and devices."""
 
     environment: Environment
@@ -45,13 +46,18 @@ class ExplainedRow(Struct, frozen=True, kw_only=True):
     note: str
 
 
-class PlacementResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/placement/1"):
+class PlacementResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/placement/1"):
     """Where a network's stages go.
 
-    ``share`` is that of the MACs of all convolutions which lie on pairs, at a size that the network takes.
+    Attributes:
+        alpha: share of the frequency channels.
+        share: that of the MACs of all convolutions which lie on pairs, at a size that the network takes.
+        summary: how many operations have each role, in words; those without a row too.
     """
 
     environment: Environment
     backbone: str
     rows: list[ExplainedRow]
     share: float | None = None
+    alpha: float | None = None
+    summary: str = ""

@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
+from sfic_bench.results.shown import Shown
 
 ClaimVerdict = Literal["true", "true in part", "not borne out", "undecided", "not measured"]
 """``true``: every comparison that the claim rests on holds. ``true in part``: some do. ``not borne out``: none does.
@@ -39,7 +40,7 @@ class SuspiciousRow(Struct, frozen=True, kw_only=True):
     finding: str
 
 
-class ClaimsResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/claims/1"):
+class ClaimsResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/claims/1"):
     """The paper's claims in words with their verdicts, and its suspicious figures."""
 
     environment: Environment

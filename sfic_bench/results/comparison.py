@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
+from sfic_bench.results.shown import Shown
 
 Verdict = Literal["regressed", "inconclusive", "improved", "added", "removed", "equivalent"]
 
@@ -50,7 +51,7 @@ class ComparisonRow(Struct, frozen=True, kw_only=True):
     note: str
 
 
-class ComparisonResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/comparison/1"):
+class ComparisonResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/comparison/1"):
     """A verdict on every figure of two result files.
 
     Attributes:

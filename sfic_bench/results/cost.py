@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Size
+from sfic_bench.results.shown import Shown
 
 
 class LayerRow(Struct, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ class CostRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
         return self.backbone, self.input_size, self.classes
 
 
-class CostResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/cost/1"):
+class CostResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/cost/1"):
     """Parameters and MACs of networks: integers that are the same on every machine."""
 
     environment: Environment

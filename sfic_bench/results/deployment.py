@@ -1,9 +1,8 @@
 """Trained networks on several runtimes, as ``deploy`` writes them: accuracy beside time."""
 
-from msgspec import Struct
-
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Positive, Size
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 
@@ -49,7 +48,7 @@ class DeploymentRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
         return {"auc per image": self.frame_auc, "auc per video": self.video_auc}
 
 
-class DeploymentResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/deployment/1"):
+class DeploymentResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/deployment/1"):
     """Trained networks on several runtimes, scored on the same images and timed in the same rounds.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Rows of results as lines of a table, one cell for each figure."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -11,7 +11,13 @@ from sfic_bench.statistics.interval import Interval
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sfic_bench.results.read import ResultFile
+
+class HasResult(Protocol):
+    """What has a result, such as a `sfic_bench.results.read.ResultFile`."""
+
+    @property
+    def result(self) -> Struct:
+        """The result."""
 
 
 def line_of(row: Struct) -> dict[str, object]:
@@ -37,7 +43,7 @@ def _cells(values: Iterable[tuple[str, object]]) -> dict[str, object]:
     return line
 
 
-def to_frame(result: "ResultFile | Struct") -> "pd.DataFrame":
+def to_frame(result: HasResult | Struct) -> "pd.DataFrame":
     """The rows of a result as a data frame, with the columns that ``--format csv`` has.
 
     Args:
@@ -48,9 +54,7 @@ def to_frame(result: "ResultFile | Struct") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    from sfic_bench.results.read import ResultFile
-
-    content = result.result if isinstance(result, ResultFile) else result
+    content = result if isinstance(result, Struct) else result.result
     rows = getattr(content, "lines", None) or getattr(content, "rows", None)
     if rows is None:
         raise InvalidValue(f"{type(content).__name__} has no rows: expected a result")

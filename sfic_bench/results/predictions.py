@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Size
+from sfic_bench.results.shown import Shown
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
@@ -79,7 +80,7 @@ class Prediction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     curve: list[FrameScore] = []
 
 
-class PredictionsResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/predictions/2"):
+class PredictionsResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/predictions/2"):
     """Photographs and videos scored by the network of a run.
 
     Attributes:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import DecodeError, Struct, ValidationError, json
 from msgspec.structs import replace
@@ -25,6 +26,9 @@ from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.tables import PaperTableResult
 from sfic_bench.results.timing import TimingResult
 from sfic_bench.results.upgrade import RECIPE_BEFORE, AccuracyResultV1, TimingResultV1
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Result = (
     CostResult
@@ -100,6 +104,13 @@ class ResultFile:
         """Networks on several runtimes; ``None`` in a file of another kind."""
         return self.result if isinstance(self.result, DeploymentResult) else None
 
+    def to_frame(self) -> "pd.DataFrame":
+        """The rows as a data frame, see `sfic_bench.to_frame`."""
+        return self.result.to_frame()
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
 
 class _Header(Struct):
     schema: str | None = None
@@ -124,6 +135,19 @@ OLDER: Mapping[str, type[TimingResultV1 | AccuracyResultV1]] = {
     "sfic-bench/accuracy/1": AccuracyResultV1,
 }
 """The schemas of older versions."""
+
+
+def as_file(result: Result, name: str) -> ResultFile:
+    """A result of this process, as if it had been read from the file ``name``.
+
+    Raises:
+        UnreadableResult: for anything that is not written to result files.
+    """
+    kinds = {kind: schema.split("/")[1] for schema, kind in WRITTEN.items()}
+    if type(result) not in kinds:
+        known = ", ".join(kind.__name__ for kind in kinds)
+        raise UnreadableResult(f"a {type(result).__name__} is no result that can be read back: expected one of {known}")
+    return ResultFile(path=Path(name), kind=kinds[type(result)], result=result)
 
 
 def read(path: Path | str) -> ResultFile:

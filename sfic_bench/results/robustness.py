@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NetworkRow, Size
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 CLEAN = "clean"
@@ -61,7 +62,7 @@ class RobustnessRow(NetworkRow, frozen=True, kw_only=True, omit_defaults=True):
         return {"auc per image": self.frame_auc, "auc per video": self.video_auc}
 
 
-class RobustnessResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/robustness/1"):
+class RobustnessResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/robustness/1"):
     """Scores of networks on the same images, each corrupted in several ways.
 
     Attributes:

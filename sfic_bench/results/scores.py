@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from sfic_bench.choices import ThresholdRule
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, Size
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -125,12 +126,11 @@ class ReliabilityBin(Struct, frozen=True, kw_only=True):
     fakes: Share
 
 
-class ScoresResult(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/scores/2"
-):
+class ScoresResult(Shown, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/scores/2"):
     """Scores of one trained network on one split.
 
     Attributes:
+        network: the network, such as ``resnet26 α=0.5 β=1``.
         run: the run's folder.
         data: the manifest's name.
         epochs: number of epochs that the network was trained for.
@@ -147,6 +147,7 @@ class ScoresResult(
     images: Count
     unreadable: list[str]
     scores: dict[Level, Metrics]
+    network: Name = ""
     epochs: Count | None = None
     kept_epoch: Count | None = None
     thresholds: Thresholds | None = None

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Key, Name, Ratio, Value, label
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 CellVerdict = Literal["reproduced", "higher", "lower", "undecided", "other data", "missing", "quoted"]
@@ -47,12 +48,12 @@ class TableCell(Struct, frozen=True, kw_only=True):
         return label((self.model, self.alpha, self.beta, ""))
 
 
-class PaperTableResult(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/table/1"):
+class PaperTableResult(Shown, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/table/1"):
     """One of the paper's accuracy tables.
 
     Attributes:
         table: its number, such as ``"IV"``.
-        recipe: how the networks were trained, by field of `sfic_bench.train.recipe.Recipe`; empty if nothing was.
+        recipe: how the networks were trained, by field of `sfic_bench.training.recipe.Recipe`; empty if nothing was.
         notes: what a reader must know.
         rows: the cells in the paper's order.
     """

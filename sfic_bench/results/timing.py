@@ -10,6 +10,7 @@ from sfic_bench.measure.conditions import Conditions, MemoryLayout
 from sfic_bench.measure.peak import Peak
 from sfic_bench.results.environment import Environment
 from sfic_bench.results.fields import Count, Key, Name, NotFinite, Positive, Ratio, Size, label
+from sfic_bench.results.shown import Shown
 from sfic_bench.statistics.interval import Interval
 
 Cache = Literal["flushed", "warm"]
@@ -232,7 +233,7 @@ class Fit(Timed, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TimingResult(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/measurement/2"
+    Shown, frozen=True, kw_only=True, omit_defaults=True, tag_field="schema", tag="sfic-bench/measurement/2"
 ):
     """Times of networks and layers under one set of conditions, each beside its vanilla form.
 

@@ -12,8 +12,8 @@ import pytest
 from helpers.command import TIMEOUT_S
 from helpers.sweeps import start_sweep, training_data, wait_for_end, write_sweep
 
-from sfic_bench.sweep.engines import EngineFailed
-from sfic_bench.sweep.on_ray import OnRay
+from sfic_bench.sweeping.engines import EngineFailed
+from sfic_bench.sweeping.on_ray import OnRay
 
 COSTS = "[[cost]]\nbackbone = {}\nalpha = [0.25, 0.5, 0.75]\nbeta = [0.25, 0.5, 0.75, 1.0]\n"
 FOUR = '["mobilenet", "resnet26", "vgg13", "alexnet"]'

@@ -18,7 +18,7 @@ from sfic_bench.choices import ThresholdRule
 from sfic_bench.data.importers import IMPORTERS, import_dataset
 from sfic_bench.data.manifest import Manifest, read_manifest
 from sfic_bench.networks.weights import load, read_state
-from sfic_bench.report.page import sections, to_markdown
+from sfic_bench.reporting.page import sections, to_markdown
 from sfic_bench.results.audit import AuditResult, AuditRow, ClaimRow, ParityRow, UnprintedRow
 from sfic_bench.results.checksums import SUMS, write_with_checksum
 from sfic_bench.results.environment import environment
@@ -27,13 +27,13 @@ from sfic_bench.results.scores import ReliabilityBin, ScoreGroup, ScoresResult, 
 from sfic_bench.results.tables import PaperTableResult, TableCell
 from sfic_bench.results.write import to_json
 from sfic_bench.statistics.interval import Interval
-from sfic_bench.sweep.kept import DRIVER, PLAN, Plan, kept
-from sfic_bench.sweep.progress import Driver
-from sfic_bench.sweep.spec import read_sweep
-from sfic_bench.sweep.store import Store
-from sfic_bench.train.loop import train
-from sfic_bench.train.recipe import TrainingDevices
-from sfic_bench.train.runs import Run
+from sfic_bench.sweeping.kept import DRIVER, PLAN, Plan, kept
+from sfic_bench.sweeping.progress import Driver
+from sfic_bench.sweeping.spec import read_sweep
+from sfic_bench.sweeping.store import Store
+from sfic_bench.training.loop import train
+from sfic_bench.training.recipe import TrainingDevices
+from sfic_bench.training.runs import Run
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from helpers.films import film, person
 from helpers.training import SIZE, pictures, write_splits
 
 from sfic_bench.data.images import UnreadableImage, load_image
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.splits import DataSplits
 
 OLD = "an old file"
 

@@ -13,9 +13,9 @@ from helpers.scored import scored
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import ScoresResult
 from sfic_bench.results.write import to_json
-from sfic_bench.train.groups import score_groups
-from sfic_bench.train.scores import reliability, summary
-from sfic_bench.train.thresholds import at_thresholds, chosen_thresholds
+from sfic_bench.training.groups import score_groups
+from sfic_bench.training.scores import reliability, summary
+from sfic_bench.training.thresholds import at_thresholds, chosen_thresholds
 
 EVIL = "<script>window.pwned = 1</script><b>net"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from helpers.command import TIMEOUT_S, run_command
 from helpers.training import pictures
 from sfic_bench.data.manifest import write_manifest
-from sfic_bench.sweep.engines import Node
-from sfic_bench.sweep.jobs import AnyJob
-from sfic_bench.sweep.jobs.job import code_version
-from sfic_bench.sweep.spec import read_sweep
-from sfic_bench.sweep.work import NodeFacts
+from sfic_bench.sweeping.engines import Node
+from sfic_bench.sweeping.jobs import AnyJob
+from sfic_bench.sweeping.jobs.job import code_version
+from sfic_bench.sweeping.spec import read_sweep
+from sfic_bench.sweeping.work import NodeFacts
 
 COST = '[[cost]]\nbackbone = "mobilenet"\nalpha = 0.5\nbeta = [0.5, 1.0]\n'
 

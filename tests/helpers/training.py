@@ -10,8 +10,8 @@ from PIL import Image
 
 from sfic_bench.data.manifest import COLUMNS, Manifest, write_manifest
 from sfic_bench.networks.variant import Variant
-from sfic_bench.train.recipe import Recipe
-from sfic_bench.train.splits import DataSplits
+from sfic_bench.training.recipe import Recipe
+from sfic_bench.training.splits import DataSplits
 
 SIZE = 32
 PLAIN = {"flip": 0.0, "rotation": 0.0, "perspective": 0.0}

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from sfic_bench.report.page import sections
+from sfic_bench.reporting.page import sections
 from sfic_bench.results.read import read
 
 BATCHES = Path(__file__).parents[1] / "golden" / "batches.json"

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfic_bench.errors import SficBenchError
-from sfic_bench.report.overview import front
-from sfic_bench.report.page import sections, to_markdown
+from sfic_bench.reporting.overview import front
+from sfic_bench.reporting.page import sections, to_markdown
 from sfic_bench.results.read import read
 from sfic_bench.results.write import to_json
-from sfic_bench.train.scores import METRIC_NAMES
+from sfic_bench.training.scores import METRIC_NAMES
 
 REPORTS = Path(__file__).parents[2] / "reports"
 

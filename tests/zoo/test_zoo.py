@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sfic_bench.convert import ConversionOptions, convert, fuse, graph_of, parity, placement_of, to_sfic
 from sfic_bench.counting import count
-from sfic_bench.deploy.export import export
-from sfic_bench.deploy.formats import ExportFailed
+from sfic_bench.deploying.export import export
+from sfic_bench.deploying.formats import ExportFailed
 from sfic_bench.networks import registry
 from sfic_bench.nn import MCSConv, Stage2
 from sfic_bench.nn.geometry import Geometry
