@@ -40,6 +40,7 @@ def accuracy_command(
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
     recipe: Recipe,
     devices: TrainingDevices,
+    logger: training_options.LoggerOption = None,
     on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
@@ -55,6 +56,7 @@ def accuracy_command(
     with training_options.training_packages():
         from sfic_bench.train.protocols import experiments
 
+        loggers = training_options.loggers_of(logger)
         manifests = [training_options.manifest_of(name, compression) for name in options.parts(data)]
         networks = dict.fromkeys(grid if against is None else (Variant(backbone=against), *grid))
         pairs = [(variant, experiment) for experiment in experiments(protocol, manifests) for variant in networks]
@@ -62,7 +64,9 @@ def accuracy_command(
         def view(rows: Sequence[AccuracyRow]) -> View:
             return _view(rows, protocol, recipe, seed_list)
 
-        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)), against)
+        finished = run_all(
+            pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)), against, loggers
+        )  # fmt: skip
     if training_options.is_first_process():
         out.emit(view(finished))
 

@@ -1,6 +1,6 @@
 """Training and scoring many networks one after the other, which ``accuracy`` and ``table`` share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from sfic_bench.results.accuracy import AccuracyRow
 from sfic_bench.train.recipe import Recipe, TrainingDevices
 
 if TYPE_CHECKING:
+    from sfic_bench.train.logs import LoggerMaker
     from sfic_bench.train.protocols import Experiment
 
 
@@ -24,11 +25,13 @@ def run_all(
     runs: Path,
     keep: Callable[[Sequence[AccuracyRow]], object],
     against: str | None = None,
+    loggers: "Mapping[str, LoggerMaker] | None" = None,
 ) -> list[AccuracyRow]:
     """Train and test each network in its experiment with each seed, unless that is done; returns a row for each pair.
 
     Experiments with the same training data share their runs. ``keep`` is called with all that is finished after each
-    pair, so that an early end loses nothing. ``against`` is as in `sfic_bench.train.accuracy.RowMaker`.
+    pair, so that an early end loses nothing. ``against`` is as in `sfic_bench.train.accuracy.RowMaker`, ``loggers`` as
+    in `sfic_bench.train.loop.train`.
     """
     from sfic_bench.train.accuracy import ExperimentRuns, RowMaker, predictions, run_of, train_and_test
     from sfic_bench.train.learner import lacks_masks
@@ -47,7 +50,9 @@ def run_all(
             run = run_of(runs, variant, experiment.train_on, seed)
             title = f"{variant}, {experiment.train_on}, seed {seed}"
             with training_progress(title) as listener:
-                unreadable = train_and_test(variant, experiment, replace(recipe, seed=seed), devices, run, listener)
+                unreadable = train_and_test(
+                    variant, experiment, replace(recipe, seed=seed), devices, run, listener, loggers
+                )
             training_options.report_unreadable(unreadable)
             frames.append(predictions(run, experiment))
             if training_options.is_first_process():

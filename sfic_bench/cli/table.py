@@ -43,6 +43,7 @@ def table_command(
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
     recipe: Recipe,
     devices: TrainingDevices,
+    logger: training_options.LoggerOption = None,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -66,6 +67,7 @@ def table_command(
         from sfic_bench.train.learner import lacks_masks
         from sfic_bench.train.tables import columns, experiments_of, measured_speed, planned
 
+        loggers = training_options.loggers_of(logger)
         manifests = [training_options.manifest_of(name, "") for name in options.parts(data)]
         selected, without = experiments_of(table, manifests)
         pairs = [(variant, experiment) for experiment in selected for variant in table.networks]
@@ -83,7 +85,9 @@ def table_command(
         def view(rows: "Sequence[AccuracyRow]") -> View:
             return _view(table, [accuracy.result(rows, number, recipe, seed_list)], notes)
 
-        finished = run_all(pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)))
+        finished = run_all(
+            pairs, recipe, seed_list, devices, runs, lambda rows: out.keep(view(rows)), loggers=loggers
+        )  # fmt: skip
     if training_options.is_first_process():
         out.emit(view(finished))
 

@@ -34,6 +34,7 @@ def train_command(
     recipe: Recipe,
     devices: TrainingDevices,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    logger: training_options.LoggerOption = None,
     on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
@@ -51,10 +52,13 @@ def train_command(
         from sfic_bench.train.runs import Run
         from sfic_bench.train.splits import DataSplits
 
+        loggers = training_options.loggers_of(logger)
         splits, run = DataSplits.of(training_options.manifest_of(data, compression)), Run(output)
         try:
             with training_progress(f"{variant}, seed {recipe.seed}") as listener:
-                result = train(variant, recipe, splits, run, devices, resume=resume, listener=listener)
+                result = train(
+                    variant, recipe, splits, run, devices, resume=resume, listener=listener, loggers=loggers
+                )  # fmt: skip
         except KeyboardInterrupt:
             say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
             raise typer.Exit(130) from None

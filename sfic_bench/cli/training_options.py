@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sfic_bench.data.manifest import Manifest
+    from sfic_bench.train.logs import LoggerMaker
 
 DataOption = Annotated[
     str,
@@ -44,6 +45,14 @@ Calibration = Annotated[
     int, typer.Option(metavar="N", help="Number of training images on which the scales of int8 are found.")
 ]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
+LoggerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--logger", metavar="NAME[,…]|none",
+        help="Where each epoch's scores are logged, too: tensorboard, wandb, mlflow or a plug-in's. "
+        "Default: tensorboard.", show_default=False,
+    ),
+]  # fmt: skip
 RunArguments = Annotated[
     list[Path], typer.Argument(metavar="RUN…", help="Folders of finished runs: networks to compare, and their seeds.")
 ]
@@ -71,6 +80,13 @@ def manifest_of(data: str, compression: str) -> "Manifest":
 
     manifest = orl() if data == "orl" else read_manifest(Path(data))
     return manifest.of_compression(*parts(compression)) if compression else manifest
+
+
+def loggers_of(names: str | None) -> "dict[str, LoggerMaker]":
+    """The loggers that ``--logger`` names."""
+    from sfic_bench.train import loggers
+
+    return loggers.loggers_of(None if names is None else parts(names))
 
 
 def rows_of(manifest: "Manifest", split: SplitName) -> "pd.DataFrame":
