@@ -11,6 +11,7 @@ import typer
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, View, progress, say
 from sfic_bench.data.choices import DatasetKind, Draw, ImageFormat, SplitName
+from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable
 from sfic_bench.report.columns import Cells, tabulated
 
@@ -49,25 +50,68 @@ def import_command(
         typer.Option(metavar="0|1", help="For released: the label that means fake, which its lists do not say."),
     ] = None,
     split: Annotated[
-        SplitName | None, typer.Option(help="For folder: the split of its images; test if not given.")
+        SplitName | None, typer.Option(help="For folder and hf: the split of all images. Default for folder: test.")
     ] = None,
+    fractions: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,X,X",
+            help="For folder and hf: shares of train, val and test, such as .8,.1,.1, at random and by whole groups.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of --fractions.")] = 7,
+    real: Annotated[
+        str, typer.Option(metavar="NAME[,…]", help="For folder and hf: classes of real images. Default: real.")
+    ] = "",
+    fake: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME[,…]", help="For folder and hf: classes of fakes; several are methods. Default: fake."
+        ),
+    ] = "",
+    folders: Annotated[
+        str | None,
+        typer.Option(metavar="videos|methods", help="For folder: what the folders in a class are. Default: videos."),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN", help="For folder: a regular expression that finds the person or source in a path."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For hf: the folder that the images are written into.")
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="USE=NAME[,…]", help="For hf: the columns that are image, label, method, video and group."
+        ),
+    ] = "",
+    subset: Annotated[str | None, typer.Option(metavar="NAME", help="For hf: the configuration.")] = None,
     draw: Annotated[
         Draw, typer.Option(help="Use all images by the official split, or 120,000 of them as the paper draws them.")
     ] = Draw.OFFICIAL,
 ) -> None:
-    """Write a manifest of a data set whose images are in DIR.
+    """Write a manifest of a data set whose images are in DIR, which for hf may be a name on the Hugging Face Hub.
 
     Its columns are path, label (fake is 1), dataset, method, video, split, compression, and mask if there are masks.
     Paths are relative to the manifest if it lies in DIR or around it, so that both can be moved together, and otherwise
     absolute. If DIR has videos, take their faces out first, with `sfic-bench data extract`.
     """
     from sfic_bench.data.importers import import_dataset  # imports pandas
+    from sfic_bench.data.importers.grouping import SeededSplit
     from sfic_bench.data.manifest import Manifest, write_manifest
 
     check_writable(output)
-    frame = import_dataset(kind, folder, fake_label=fake_label, split=split, draw=draw)
+    frame = import_dataset(
+        kind, folder, draw=draw, fake_label=fake_label, split=split, real=options.parts(real) or None,
+        fake=options.parts(fake) or None, folders=folders, group=group, images=images, subset=subset,
+        columns=_columns(columns) or None,
+        fractions=fractions and SeededSplit(shares=options.decimals("--fractions", fractions), seed=seed),
+    )  # fmt: skip
     notes = frame.attrs.pop("notes", [])
-    rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
+    rebase = _rebase(images or (folder if folder.is_dir() else folder.parent), output.parent)
     for column in {"path", "mask"} & {*frame}:
         frame[column] = frame[column].map(lambda path: path and rebase(path))
     write_manifest(Manifest(frame=frame, folder=output.parent, name=str(output)), output)
@@ -76,6 +120,17 @@ def import_command(
     fakes = int((frame["label"] == 1).sum())
     by_split = ", ".join(f"{name} {count:,}" for name, count in frame["split"].value_counts().items())
     say(f"wrote {output}: {len(frame) - fakes:,} real and {fakes:,} fake images ({by_split})")
+
+
+def _columns(text: str) -> dict[str, str]:
+    """The columns that ``--columns`` names, by their use."""
+    columns = {}
+    for part in options.parts(text):
+        use, sign, name = part.partition("=")
+        if not (use and sign and name):
+            raise InvalidValue(f"--columns: expected such as image=picture,label=is_fake, got {part!r}")
+        columns[use.strip()] = name.strip()
+    return columns
 
 
 def _rebase(base: Path, target: Path) -> Callable[[str], str]:
