@@ -127,7 +127,7 @@ def explore(session: nox.Session) -> None:
 @nox.session
 def site(session: nox.Session) -> None:
     """Build the documentation site into build/site; a broken link is an error."""
-    session.install(*CONSTRAINED, "-e", ".", "mkdocs-material", "mkdocstrings[python]", "ruff")
+    session.install(*CONSTRAINED, "-e", ".", "mkdocs-jupyter", "mkdocs-material", "mkdocstrings[python]", "ruff")
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
 
 

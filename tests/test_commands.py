@@ -123,6 +123,8 @@ def test_results_are_frames_and_show_themselves_in_a_notebook(costs: CostResult,
         for table in tables_of(result):
             assert all(cell in html for row in table.rows for cell in row if cell.isalnum())
         assert html.count("<tr") >= len(result.rows)
+        assert str(result).splitlines()[0] == tables_of(result)[0].title
+        assert repr(result) == f"<{type(result).__name__} of {len(result.rows)} rows>"
     assert "&lt;" in sfic_bench.explain("mobilenet")._repr_html_() or "<script" not in costs._repr_html_()
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from helpers.sweeps import COST, jobs_in
+from helpers.sweeps import COST, TRAINING, jobs_in, run_sweep, training_data
 from helpers.training import pictures
 from msgspec.structs import replace
 
 from sfic_bench.data.manifest import write_manifest
-from sfic_bench.sweeping.jobs import CostJob, TimingJob
+from sfic_bench.sweeping.jobs import CostJob, TimingJob, TrainJob
 from sfic_bench.sweeping.jobs.job import Needs
 from sfic_bench.sweeping.spec import BadSweep
 
@@ -129,3 +129,22 @@ def test_a_key_of_a_training_follows_its_manifest(tmp_path: Path) -> None:
         (two,) = jobs_in(tmp_path / name, text.format(2))
         assert two.key("", "", "") != job.key("", "", "")  # sums are in another order
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_loggers_belong_together_and_are_in_no_key(tmp_path: Path) -> None:
+    training_data(tmp_path)
+    keys = set()
+    for line, names in (
+        ("", None), ('logger = "none"\n', ["none"]), ('logger = ["wandb", "mlflow"]\n', ["wandb", "mlflow"])
+    ):  # fmt: skip
+        (job,) = jobs_in(tmp_path, TRAINING + line)
+        assert isinstance(job, TrainJob) and job.loggers == names
+        keys.add(job.key("", "", ""))
+    assert len(keys) == 1
+
+
+def test_a_sweep_logs_as_its_block_says(tmp_path: Path) -> None:
+    training_data(tmp_path)
+    assert run_sweep(tmp_path, TRAINING + 'logger = "none"\n')[0] == 0
+    (result,) = (tmp_path / "out").rglob("metrics.jsonl")
+    assert not (result.parent / "events").exists()

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.protocols import accuracy
 from sfic_bench.processes import is_first_process
 from sfic_bench.training.recipe import EvaluationProtocol, Recipe, TrainingDevices
 
@@ -38,6 +38,7 @@ def accuracy_command(
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
     recipe: Recipe,
     devices: TrainingDevices,
+    logger: training_options.LoggerOption = None,
     on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
@@ -49,10 +50,10 @@ def accuracy_command(
     """
     alphas, betas = options.ratios(alpha, beta)
     out = Output(format=format, path=output)
-    result = accuracy(
+    result = sfic_bench.accuracy(
         runs, protocol=protocol, backbone=options.parts(backbone), alpha=alphas, beta=betas, against=against,
         data=options.parts(data), compression=compression, seeds=options.counts("--seeds", seeds), recipe=recipe,
-        devices=devices, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
+        devices=devices, logger=logger, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
     )  # fmt: skip
     if is_first_process():
         out.emit(view_of(result))

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.costs import audit, audit_claims
 from sfic_bench.errors import InvalidValue
 
 
@@ -30,11 +30,11 @@ def audit_command(
     """
     out = Output(format=format, path=output)
     if claims:
-        out.emit(view_of(audit_claims(results or ())))
+        out.emit(view_of(sfic_bench.audit_claims(results or ())))
         return
     if results:
         raise InvalidValue("--results needs --claims: claims are tested on results, counts are not")
-    result = audit(watch=Terminal(out, view_of))
+    result = sfic_bench.audit(watch=Terminal(out, view_of))
     out.emit(view_of(result))
     if not result.is_good:
         raise typer.Exit(1)

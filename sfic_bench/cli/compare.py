@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import view_of
-from sfic_bench.commands.files import compare
 from sfic_bench.errors import InvalidValue
 
 EPILOG = (
@@ -48,7 +48,7 @@ def compare_command(
     lies inside the margin), regressed, or inconclusive, with what could have been shown and what would settle it.
     """
     out = Output(format=format, path=output)
-    comparison = compare(
+    comparison = sfic_bench.compare(
         base, head, margin=percent("--margin", margin), confidence=percent("--confidence", confidence),
         relative=relative, ignore=options.parts(ignore),
     )  # fmt: skip

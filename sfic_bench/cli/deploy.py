@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output
 from sfic_bench.cli.terminal import view_of
-from sfic_bench.commands.exporting import deploy
 from sfic_bench.data.choices import SplitName
 from sfic_bench.reporting.deployment_tables import deployment_table
 
@@ -40,7 +40,7 @@ def deploy_command(
     network with several seeds are one row.
     """  # fmt: skip
     out = Output(format=format, path=output)
-    result = deploy(
+    result = sfic_bench.deploy(
         runs, data=data, compression=compression, split=split, runtime=runtime, calibration=calibration,
         batch_size=batch_size, max_seconds=max_seconds, workers=workers, skip_unreadable=skip_unreadable,
         trust_code=trust_code,

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import view_of
-from sfic_bench.commands.costs import explain
 
 
 def explain_command(
@@ -21,4 +21,4 @@ def explain_command(
 ) -> None:
     """Show where a network's stages go: head, Stage 1, 2, 3, and what stays vanilla."""
     out = Output(format=format, path=output)
-    out.emit(view_of(explain(backbone, alpha=alpha, on_unsupported=on_unsupported, all=all)))
+    out.emit(view_of(sfic_bench.explain(backbone, alpha=alpha, on_unsupported=on_unsupported, all=all)))

@@ -5,9 +5,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
-from sfic_bench.commands.exporting import export
 
 Given = TypeVar("Given")
 
@@ -50,7 +50,7 @@ def export_command(
         source = context.get_parameter_source(option)
         return value if source is not None and source.name != "DEFAULT" else None
 
-    export(
+    sfic_bench.export(
         output, run, to=to, backbone=given("backbone", backbone), alpha=alpha, beta=beta, weights=weights,
         input_size=given("input_size", input_size), classes=given("classes", classes), int8=int8, data=data,
         calibration=calibration, on_unsupported=given("on_unsupported", on_unsupported), trust_code=trust_code,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.costs import flops
 
 
 def flops_command(
@@ -49,7 +49,7 @@ def flops_command(
 
     gc.freeze()  # what has been imported stays, and need not be looked through for garbage again and again
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
-    result = flops(
+    result = sfic_bench.flops(
         options.parts(backbone), alpha=alphas, beta=betas, input_size=input_size, classes=classes,
         on_unsupported=on_unsupported, per_layer=per_layer, peers=peers, reference=convention or "paper",
         watch=Terminal(out, view_of),

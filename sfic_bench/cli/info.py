@@ -1,15 +1,15 @@
 """``sfic-bench list`` and ``sfic-bench env``."""
 
+import sfic_bench
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import view_of
-from sfic_bench.commands.catalogue import env, list_names
 
 
 def list_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
     """List the names of models, conventions and execution paths."""
     out = Output(format=format, path=output)
-    out.emit(view_of(list_names()))
+    out.emit(view_of(sfic_bench.list_names()))
 
 
 def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None) -> None:
@@ -17,5 +17,5 @@ def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None
     out = Output(format=format, path=output)
     from sfic_bench.commands.tables import environment_lines
 
-    result = env()
+    result = sfic_bench.env()
     out.emit(view_of(result, rows=environment_lines(result)))

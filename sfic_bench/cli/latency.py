@@ -7,11 +7,11 @@ from typing import Annotated, ParamSpec
 import typer
 from msgspec import Struct
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, say
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.times import latency, stage2
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.results.timing import TimingResult
 
@@ -47,7 +47,7 @@ def latency_command(
     """
     alphas, betas = options.ratios(alpha, beta)
     _run(
-        format, output, latency, options.parts(backbone), alpha=alphas, beta=betas, path=path, device=device,
+        format, output, sfic_bench.latency, options.parts(backbone), alpha=alphas, beta=betas, path=path, device=device,
         dtype=dtype, batch_size=options.batch_sizes(batch_size) or "auto", input_size=input_size, layout=layout,
         training=training, flush_l2=flush_l2, energy=energy, on_unsupported=on_unsupported, max_seconds=max_seconds,
         rounds=rounds, memory_limit=memory_limit, profile=profile, memory_snapshot=memory_snapshot,
@@ -82,8 +82,8 @@ def stage2_command(
     """
     alphas, betas = options.ratios(alpha, beta)
     _run(
-        format, output, stage2, channels=channels, size=size, kernel=kernel, alpha=alphas, beta=betas, path=path,
-        device=device, dtype=dtype, batch_size=options.batch_sizes(batch_size) or "auto", layout=layout,
+        format, output, sfic_bench.stage2, channels=channels, size=size, kernel=kernel, alpha=alphas, beta=betas,
+        path=path, device=device, dtype=dtype, batch_size=options.batch_sizes(batch_size) or "auto", layout=layout,
         training=training, flush_l2=flush_l2, energy=energy, max_seconds=max_seconds, rounds=rounds,
         memory_limit=memory_limit, profile=profile, memory_snapshot=memory_snapshot,
     )  # fmt: skip

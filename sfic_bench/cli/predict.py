@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
+import sfic_bench
 from sfic_bench.choices import ThresholdRule
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, View, say
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.detecting import predict
 from sfic_bench.commands.watcher import Watcher
 from sfic_bench.data.choices import CropStyle
-from sfic_bench.data.sources import LIST, listed
 from sfic_bench.measure.conditions import Device
 from sfic_bench.reporting.prediction_tables import frame_rows, prediction_tables
 from sfic_bench.results.predictions import PredictionsResult
@@ -91,10 +90,12 @@ def predict_command(
         shown = [*rows, *frame_rows(rows)] if per_frame and format is Format.CSV else rows
         return view_of(result, tables=prediction_tables(result, per_frame=per_frame), rows=shown)
 
+    from sfic_bench.data.sources import LIST  # imports numpy
+
     terminal = Terminal(out, view)
     names = _listed(what) if LIST in what else what
     try:
-        result: Struct | None = predict(
+        result: Struct | None = sfic_bench.predict(
             run, names, whole_image=whole_image, frames=frames, like=like, detector=detector, enlarge=enlarge,
             align=align, upsample=upsample, threshold=threshold, picture=picture, attention=attention, device=device,
             backbone=backbone, trust_code=trust_code, on_row=out.stream if out.streams else None,
@@ -117,6 +118,8 @@ def predict_command(
 
 def _listed(what: Sequence[str]) -> Iterator[str]:
     """The names in ``what``, and in the place of `LIST` those on the standard input, as they come."""
+    from sfic_bench.data.sources import LIST, listed
+
     for name in what:
         if name == LIST:
             yield from listed(sys.stdin.buffer)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sfic_bench.commands.exporting import publish
+import sfic_bench
 
 
 def publish_command(
@@ -26,4 +26,4 @@ def publish_command(
     network's, and what it cannot tell. Read it before you upload. `sfic_bench.hub.HubDetector.from_pretrained` loads
     the folder or the repository; weights are safetensors, so that loading them runs no code.
     """
-    publish(run, output, licence=licence, push=push, private=private)
+    sfic_bench.publish(run, output, licence=licence, push=push, private=private)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import ReportFormat
 from sfic_bench.cli.compare import percent
 from sfic_bench.cli.output import LOG, STDOUT, write_text
-from sfic_bench.commands.files import exchange, report
 from sfic_bench.errors import InvalidValue
 from sfic_bench.files import check_writable, is_replaceable
 
@@ -54,9 +54,9 @@ def report_command(
     elif format is ReportFormat.HTML and sys.stdout.isatty():
         raise InvalidValue("a page of HTML is not for a terminal: name a file with -o, or use --format markdown")
     if not format.is_page:
-        write_text(output, exchange(files, format))
+        write_text(output, sfic_bench.exchange(files, format))
         return
-    page = report(files, base=base, margin=percent("--margin", margin))
+    page = sfic_bench.report(files, base=base, margin=percent("--margin", margin))
     if image is not None:
         LOG.info("wrote %d images to %s", len(page.images(image)), image)
     write_text(output, page.to_html() if format is ReportFormat.HTML else page.to_markdown())

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from msgspec import Struct
 
+import sfic_bench
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import INTERVALS_LEFT_OUT, Format, Output, View, say
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.detecting import robustness
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.conditions import Device
@@ -56,7 +56,7 @@ def robustness_command(
 
     terminal = Terminal(out, view)
     try:
-        result = robustness(
+        result = sfic_bench.robustness(
             runs, data=data, compression=compression, split=split, corruption=corruption,
             severity=_severities(severity or []), device=device, workers=workers, skip_unreadable=skip_unreadable,
             trust_code=trust_code, watch=terminal,

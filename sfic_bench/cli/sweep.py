@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.text import Text
 from typer.core import TyperGroup
 
+import sfic_bench
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output, say
 from sfic_bench.cli.terminal import view_of
-from sfic_bench.commands.sweeping import EngineName, sweep, sweep_status
+from sfic_bench.commands.sweeping import EngineName
 from sfic_bench.reporting.table import renderable
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def run_command(
     """
     try:
         with _sigterm_as_ctrl_c(), _watched() as watch:
-            result = sweep(spec, output, engine=engine, address=address, may_grow=may_grow, watch=watch)
+            result = sfic_bench.sweep(spec, output, engine=engine, address=address, may_grow=may_grow, watch=watch)
     except KeyboardInterrupt:
         say(f"sfic-bench: interrupted; the same command goes on with what is in {output}")
         raise typer.Exit(130) from None
@@ -86,7 +87,7 @@ def status_command(
     format: options.FormatOption = Format.TABLE,
 ) -> None:
     """Say where a sweep stands, from another terminal or after its end."""
-    result = sweep_status(output)
+    result = sfic_bench.sweep_status(output)
     Output(format=format, path=None).emit(view_of(result, rows=result.commands))
 
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import TableNumber
-from sfic_bench.cli import options
+from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, show
 from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.protocols import fill_table, plan_table, table
 from sfic_bench.errors import InvalidValue
 from sfic_bench.processes import is_first_process
 from sfic_bench.training.recipe import Recipe, TrainingDevices
@@ -36,6 +36,7 @@ def table_command(
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
     recipe: Recipe,
     devices: TrainingDevices,
+    logger: training_options.LoggerOption = None,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -46,19 +47,22 @@ def table_command(
     """
     out, seed_list = Output(format=format, path=output), options.counts("--seeds", seeds)
     if results:
-        out.emit(view_of(fill_table(number, results)))
+        out.emit(view_of(sfic_bench.fill_table(number, results)))
         return
     if not data or runs is None:
         raise InvalidValue("--data and --runs are needed to train; --results fills the table with what was measured")
     terminal = Terminal(out, view_of)
     if dry_run:
-        plan = plan_table(
+        plan = sfic_bench.plan_table(
             number, options.parts(data), runs, seeds=seed_list, recipe=recipe, devices=devices, watch=terminal
         )
         from sfic_bench.commands import work_tables
 
         show([work_tables.plan_table(number, plan)])
         return
-    result = table(number, options.parts(data), runs, seeds=seed_list, recipe=recipe, devices=devices, watch=terminal)
+    result = sfic_bench.table(
+        number, options.parts(data), runs, seeds=seed_list, recipe=recipe, devices=devices, logger=logger,
+        watch=terminal,
+    )  # fmt: skip
     if is_first_process():
         out.emit(view_of(result))

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
+import sfic_bench
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options, training_options
 from sfic_bench.cli.output import Format, Output, say
 from sfic_bench.cli.recipe_options import with_recipe
 from sfic_bench.cli.terminal import Terminal, view_of
-from sfic_bench.commands.training import attention, evaluate, train
 from sfic_bench.data.choices import SplitName
 from sfic_bench.measure.conditions import Device
 from sfic_bench.processes import is_first_process
@@ -30,6 +30,7 @@ def train_command(
     recipe: Recipe,
     devices: TrainingDevices,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    logger: training_options.LoggerOption = None,
     on_unsupported: options.Unsupported = OnUnsupported.JOIN,
     format: options.FormatOption = Format.TABLE,
 ) -> None:
@@ -40,9 +41,9 @@ def train_command(
     """
     out = Output(format=format, path=None)
     try:
-        result = train(
+        result = sfic_bench.train(
             output, backbone=backbone, alpha=alpha, beta=beta, data=data, compression=compression, recipe=recipe,
-            devices=devices, resume=resume, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
+            devices=devices, resume=resume, logger=logger, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
         )  # fmt: skip
     except KeyboardInterrupt:
         say("sfic-bench: interrupted; the same command with --resume goes on after the last finished epoch")
@@ -84,7 +85,7 @@ def evaluate_command(
     Also at the thresholds that the run's validation images gave, and for each method, compression and data set.
     """
     out = Output(format=format, path=output)
-    result = evaluate(
+    result = sfic_bench.evaluate(
         run, data=data, compression=compression, split=split, device=device, workers=workers,
         skip_unreadable=skip_unreadable, backbone=backbone, trust_code=trust_code,
     )  # fmt: skip
@@ -109,7 +110,7 @@ def attention_command(
     The fakes are random, each of another video of the test split, with all methods in turns. Two runs of one backbone,
     vanilla and SFIC, give the paper's figure.
     """
-    attention(
+    sfic_bench.attention(
         runs, output, data=data, compression=compression, images=images, counts=options.counts("--counts", counts),
         seed=seed, device=device, trust_code=trust_code,
     )  # fmt: skip

@@ -1,12 +1,9 @@
 """Options and steps that the commands which train or use trained networks share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    pass
 
 DataOption = Annotated[
     str,
@@ -34,6 +31,14 @@ Calibration = Annotated[
     int, typer.Option(metavar="N", help="Number of training images on which the scales of int8 are found.")
 ]
 Workers = Annotated[int, typer.Option(metavar="N", help="Processes that decode images, for each device.")]
+LoggerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--logger", metavar="NAME[,…]|none",
+        help="Where each epoch's scores are logged, too: tensorboard, wandb, mlflow or a plug-in's. "
+        "Default: tensorboard.", show_default=False,
+    ),
+]  # fmt: skip
 RunArguments = Annotated[
     list[Path], typer.Argument(metavar="RUN…", help="Folders of finished runs: networks to compare, and their seeds.")
 ]

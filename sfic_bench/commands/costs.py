@@ -45,7 +45,8 @@ def flops(
     """Count parameters and MACs of backbones and their SFIC forms for one image, without computing anything.
 
     Example:
-        >>> flops("vgg13", alpha=0.5, beta=[0.5, 1]).to_frame()[["alpha", "beta", "params", "macs_paper"]]
+        >>> [row.params for row in flops("vgg13", alpha=0.5, beta=[0.5, 1]).rows]
+        [9411906, 9410562, 9410562]
 
     Args:
         backbone: one name, several, or ``"all"``; names as for `sfic_bench.build`.

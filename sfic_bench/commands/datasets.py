@@ -1,12 +1,12 @@
 """Data sets: manifests made and checked, and faces taken out of videos."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfic_bench.commands.given import LOG, FilePath
+from sfic_bench.commands.given import LOG, FilePath, Names, names_in
 from sfic_bench.commands.watcher import UNWATCHED, Watcher
 from sfic_bench.data.choices import Draw, ImageFormat, SplitName
 from sfic_bench.errors import member
@@ -27,8 +27,17 @@ def data_import(
     fake_label: int | None = None,
     split: SplitName | str | None = None,
     draw: Draw | str = Draw.OFFICIAL,
+    real: Names = (),
+    fake: Names = (),
+    folders: str | None = None,
+    group: str | None = None,
+    images: FilePath | None = None,
+    columns: Mapping[str, str] | None = None,
+    subset: str | None = None,
+    fractions: Sequence[float] | None = None,
+    seed: int = 7,
 ) -> "Manifest":
-    """Write a manifest of a data set whose images are in a folder.
+    """Write a manifest of a data set whose images are in a folder, which for ``hf`` may be a name on the Hub.
 
     Paths are relative to the manifest if it lies in the folder or around it, so that both can be moved together, and
     otherwise absolute.
@@ -38,8 +47,17 @@ def data_import(
         folder: the data set's folder.
         output: the manifest, a .csv or .parquet file.
         fake_label: for ``released``: the label that means fake, which its lists do not say.
-        split: for ``folder``: the split of its images; test if not given.
+        split: for ``folder`` and ``hf``: the split of all images; for ``folder`` test if not given.
         draw: use all images by the official split, or 120,000 of them as the paper draws them.
+        real: for ``folder`` and ``hf``: classes of real images; ``real`` if not given.
+        fake: for ``folder`` and ``hf``: classes of fakes, several of which are methods; ``fake`` if not given.
+        folders: for ``folder``: what the folders in a class are, ``"videos"`` or ``"methods"``; videos if not given.
+        group: for ``folder``: a regular expression that finds the person or source in a path.
+        images: for ``hf``: the folder that the images are written into.
+        columns: for ``hf``: the data set's columns that are image, label, method, video and group.
+        subset: for ``hf``: the configuration.
+        fractions: for ``folder`` and ``hf``: shares of train, val and test, at random and by whole groups.
+        seed: seed of ``fractions``.
 
     Raises:
         UnwritableOutput: if the manifest cannot be written.
@@ -47,14 +65,20 @@ def data_import(
         UnknownName, InvalidValue: for an argument that cannot be used.
     """
     from sfic_bench.data.importers import import_dataset  # imports pandas
+    from sfic_bench.data.importers.grouping import SeededSplit
     from sfic_bench.data.manifest import Manifest, write_manifest
 
     folder, output = Path(folder), Path(output)
     check_writable(output)
-    part = None if split is None else member(SplitName, split, "split")
-    frame = import_dataset(kind, folder, fake_label=fake_label, split=part, draw=member(Draw, draw, "draw"))
+    written = None if images is None else Path(images)
+    frame = import_dataset(
+        kind, folder, draw=member(Draw, draw, "draw"), fake_label=fake_label, split=split,
+        real=names_in(real) or None, fake=names_in(fake) or None, folders=folders, group=group, images=written,
+        subset=subset, columns=columns or None,
+        fractions=None if fractions is None else SeededSplit(shares=tuple(fractions), seed=seed),
+    )  # fmt: skip
     notes = frame.attrs.pop("notes", [])
-    rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
+    rebase = _rebase(written or (folder if folder.is_dir() else folder.parent), output.parent)
     for column in {"path", "mask"} & {*frame}:
         frame[column] = frame[column].map(lambda path: path and rebase(path))
     manifest = Manifest(frame=frame, folder=output.parent, name=str(output))

@@ -63,7 +63,7 @@ def predict(
     largest face of evenly spaced frames. Cut faces out as the run's training data were.
 
     Example:
-        >>> predict("runs/a", ["photo.jpg", "videos/"]).to_frame()[["path", "fake", "verdict"]]
+        >>> predict("runs/a", ["photo.jpg", "videos/"]).to_frame()[["path", "fake", "verdict"]]  # doctest: +SKIP
 
     Args:
         run: the folder of a finished run.

@@ -61,7 +61,7 @@ def report(
     """Put results on one page: verdict, tables, charts, and where figures are from.
 
     Example:
-        >>> report([flops("resnet26"), latency("resnet26")]).save("report.html")
+        >>> report(["costs.json", "times.json"]).save("report.html")  # doctest: +SKIP
 
     Args:
         results: results or their files, one or several.

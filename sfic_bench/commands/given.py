@@ -1,7 +1,7 @@
 """What callers name in short, in full: grids of networks, manifests, trained networks."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sfic_bench.data.manifest import Manifest
+    from sfic_bench.training.logs import LoggerMaker
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ FilePath = str | PathLike[str]
 
 if TYPE_CHECKING:
     OneOrMoreData = FilePath | Manifest | Sequence[FilePath | Manifest]
+    Loggers = Names | Mapping[str, LoggerMaker] | None
 
 One = TypeVar("One")
 
@@ -98,6 +100,20 @@ def rows_of(manifest: "Manifest", split: SplitName) -> "pd.DataFrame":
     if not len(rows):
         raise InvalidValue(f"{manifest.name} has no rows of the split {split.value!r}")
     return rows
+
+
+def loggers_of(logger: "Loggers") -> "dict[str, LoggerMaker]":
+    """What makes the loggers that ``logger`` names or has.
+
+    Raises:
+        UnknownName: for a name that no logger has.
+        MissingDependency: for a logger whose package is not installed.
+    """
+    from sfic_bench.training import loggers
+
+    if isinstance(logger, Mapping):
+        return dict(logger)
+    return loggers.loggers_of(None if logger is None else names_in(logger))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Many trainings: a protocol over a grid of networks and seeds, and the paper's tables."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from sfic_bench.commands.given import (
     Names,
     Ratios,
     grid_named,
+    loggers_of,
     manifests_of,
     paths_in,
     several,
@@ -31,7 +32,8 @@ from sfic_bench.training.presets import Preset, recipe_of
 from sfic_bench.training.recipe import ONE_CPU, EvaluationProtocol, Recipe, TrainingDevices
 
 if TYPE_CHECKING:
-    from sfic_bench.commands.given import OneOrMoreData
+    from sfic_bench.commands.given import Loggers, OneOrMoreData
+    from sfic_bench.training.logs import LoggerMaker
     from sfic_bench.training.protocols import Experiment
     from sfic_bench.training.tables import TrainingPlan
 
@@ -51,6 +53,7 @@ def accuracy(
     seeds: int | Sequence[int] = 7,
     recipe: Recipe | str = Preset.PAPER,
     devices: TrainingDevices = ONE_CPU,
+    logger: "Loggers" = None,
     on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
     watch: Watcher = UNWATCHED,
 ) -> AccuracyResult:
@@ -67,7 +70,7 @@ def accuracy(
         data: manifests or their paths, one or several; ``"orl"`` for the embedded images.
         compression: only images of these compressions.
         seeds: one seed or several; each network has a run for each.
-        recipe, devices: as for `sfic_bench.train`; the recipe's seed is not used.
+        recipe, devices, logger: as for `sfic_bench.train`; the recipe's seed is not used.
         watch: gets the rows so far after each network.
 
     Raises:
@@ -80,7 +83,7 @@ def accuracy(
         from sfic_bench.training.accuracy import result
         from sfic_bench.training.protocols import experiments
 
-        manifests = manifests_of(data, compression)
+        loggers, manifests = loggers_of(logger), manifests_of(data, compression)
         networks = dict.fromkeys(grid if against is None else (Variant(backbone=against), *grid))
         pairs = [(variant, experiment) for experiment in experiments(kind, manifests) for variant in networks]
 
@@ -90,7 +93,7 @@ def accuracy(
         def keep(rows: Sequence[AccuracyRow]) -> None:
             watch.keep(so_far(rows))
 
-        return so_far(_trained(pairs, settings, numbers, devices, Path(runs), keep, watch, against))
+        return so_far(_trained(pairs, settings, numbers, devices, Path(runs), keep, watch, against, loggers))
 
 
 def table(
@@ -101,6 +104,7 @@ def table(
     seeds: int | Sequence[int] = 7,
     recipe: Recipe | str = Preset.PAPER,
     devices: TrainingDevices = ONE_CPU,
+    logger: "Loggers" = None,
     watch: Watcher = UNWATCHED,
 ) -> PaperTableResult:
     """Train and score exactly the networks of one of the paper's tables, and put each figure beside the printed one.
@@ -111,7 +115,7 @@ def table(
         number: the paper's number, ``"II"`` to ``"IX"``.
         data: manifests or their paths, one or several.
         runs: folder of the runs.
-        seeds, recipe, devices: as for `accuracy`.
+        seeds, recipe, devices, logger: as for `accuracy`.
         watch: gets the cells so far after each network.
 
     Raises:
@@ -125,6 +129,7 @@ def table(
         from sfic_bench.training.learner import lacks_masks
         from sfic_bench.training.tables import columns
 
+        loggers = loggers_of(logger)
         pairs, without = _pairs(paper, data)
         notes = [f"not measured, for want of data: {columns(without)}"] if without else []
         if unmasked := sorted({v.backbone for v, e in pairs if lacks_masks(v, e.data)}):
@@ -136,7 +141,7 @@ def table(
         def keep(rows: Sequence[AccuracyRow]) -> None:
             watch.keep(so_far(rows))
 
-        return so_far(_trained(pairs, settings, numbers, devices, Path(runs), keep, watch))
+        return so_far(_trained(pairs, settings, numbers, devices, Path(runs), keep, watch, loggers=loggers))
 
 
 def fill_table(number: TableNumber | str, results: FilePath | Sequence[FilePath]) -> PaperTableResult:
@@ -216,6 +221,7 @@ def _trained(
     keep: Callable[[Sequence[AccuracyRow]], None],
     watch: Watcher,
     against: str | None = None,
+    loggers: "Mapping[str, LoggerMaker] | None" = None,
 ) -> list[AccuracyRow]:
     """Train and test each network in its experiment with each seed, unless that is done; returns a row for each pair.
 
@@ -240,7 +246,9 @@ def _trained(
             run = run_of(runs, variant, experiment.train_on, seed)
             title = f"{variant}, {experiment.train_on}, seed {seed}"
             with watch.training(title) as listener:
-                unreadable = train_and_test(variant, experiment, replace(recipe, seed=seed), devices, run, listener)
+                unreadable = train_and_test(
+                    variant, experiment, replace(recipe, seed=seed), devices, run, listener, loggers
+                )
             tell_unreadable(unreadable)
             frames.append(predictions(run, experiment))
             if is_first:

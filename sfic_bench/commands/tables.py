@@ -5,7 +5,7 @@ from functools import singledispatch
 
 from msgspec import Struct
 
-from sfic_bench.reporting import Table
+from sfic_bench.reporting import Table, to_plain
 from sfic_bench.reporting.accuracy_tables import matrix_tables, protocol_table
 from sfic_bench.reporting.audit_tables import audit_tables
 from sfic_bench.reporting.cells import number, size
@@ -55,6 +55,11 @@ class EnvironmentLine(Struct, frozen=True, kw_only=True):
 def to_html(result: Struct) -> str:
     """The tables of a result as HTML for a notebook."""
     return tables_to_html(tables_of(result))
+
+
+def to_text(result: Struct) -> str:
+    """The tables of a result as plain text, as wide as they are."""
+    return to_plain(tables_of(result)).rstrip()
 
 
 @singledispatch

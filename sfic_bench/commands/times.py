@@ -54,7 +54,9 @@ def latency(
     Every path is first checked against the float64 reference on random input; a path with a wrong result gets no time.
 
     Example:
-        >>> latency("mobilenet", alpha=0.5, beta=0.5, path="fused", max_seconds=10).to_frame()
+        >>> result = latency("mobilenet", alpha=0.5, beta=0.5, path="fused", input_size=32, max_seconds=0.1, rounds=1)
+        >>> [row.status for row in result.rows]
+        ['ok', 'ok']
 
     Args:
         backbone, alpha, beta, on_unsupported: as for `sfic_bench.flops`.
@@ -159,8 +161,8 @@ def _timed(
     for size in sizes or ():
         check_count("batch size", size)
     if not max_seconds > 0:
-        raise InvalidValue(f"max_seconds must be above 0, got {max_seconds}")
-    check_count("rounds", rounds)
+        raise InvalidValue(f"--max-seconds must be above 0, got {max_seconds}")
+    check_count("--rounds", rounds)
     limit = None if memory_limit is None else parse_bytes(memory_limit)
     # torch's memory profiler announces each start and stop on stderr; both variables are read when torch loads.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")

@@ -9,6 +9,7 @@ from sfic_bench.choices import OnUnsupported
 from sfic_bench.commands.given import (
     FilePath,
     Names,
+    loggers_of,
     manifest_of,
     paths_in,
     rows_of,
@@ -29,6 +30,7 @@ from sfic_bench.training.presets import Preset, recipe_of
 from sfic_bench.training.recipe import ONE_CPU, Recipe, TrainingDevices
 
 if TYPE_CHECKING:
+    from sfic_bench.commands.given import Loggers
     from sfic_bench.data.manifest import Manifest
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def train(
     recipe: Recipe | str = Preset.PAPER,
     devices: TrainingDevices = ONE_CPU,
     resume: bool = False,
+    logger: "Loggers" = None,
     on_unsupported: OnUnsupported | str = OnUnsupported.JOIN,
     watch: Watcher = UNWATCHED,
 ) -> ScoresResult:
@@ -54,7 +57,7 @@ def train(
     finished epoch, and ends as if it had never been stopped.
 
     Example:
-        >>> train("runs/a", alpha=0.5, beta=0.5, recipe=Recipe(epochs=2, input_size=64))
+        >>> train("runs/a", alpha=0.5, beta=0.5, recipe=Recipe(epochs=2, input_size=64))  # doctest: +SKIP
 
     Args:
         output: the run's folder.
@@ -66,6 +69,8 @@ def train(
         recipe: how it is trained: settings, the name of a preset, or the path of a TOML file.
         devices: what it is trained on.
         resume: go on with a run that was stopped.
+        logger: where each epoch's scores are logged, too: names of loggers, or what makes them, by name; TensorBoard's
+            files if not given, ``"none"`` for nothing.
         watch: hears of the training's progress.
 
     Raises:
@@ -84,10 +89,12 @@ def train(
         from sfic_bench.training.runs import Run
         from sfic_bench.training.splits import DataSplits
 
-        manifest = manifest_of(data, compression)
+        loggers, manifest = loggers_of(logger), manifest_of(data, compression)
         splits, run = DataSplits.of(manifest), Run(Path(output))
         with watch.training(f"{variant}, seed {settings.seed}") as listener:
-            result = train_run(variant, settings, splits, run, devices, resume=resume, listener=listener)
+            result = train_run(
+                variant, settings, splits, run, devices, resume=resume, listener=listener, loggers=loggers
+            )
     if is_first_process():
         tell_unreadable(result.unreadable)
     return ScoresResult(

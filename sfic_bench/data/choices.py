@@ -21,6 +21,7 @@ class DatasetKind(StrEnum):
     RELEASED = "released"
     DEEPFAKEBENCH = "deepfakebench"
     FOLDER = "folder"
+    HF = "hf"
 
 
 class Draw(StrEnum):

@@ -2,7 +2,8 @@
 
 There are ``[[cost]]``, ``[[latency]]``, ``[[accuracy]]`` and ``[[table]]``. Their keys are the options of
 `sfic-bench flops`, ``latency``, ``accuracy`` and ``table``, with underscores. A key with a list is an axis, and a block
-stands for the product of its axes; only the lists of ``path``, ``data`` and ``compression`` belong together in one job.
+stands for the product of its axes; only the lists of ``path``, ``data``, ``compression`` and ``logger`` belong together
+in one job.
 """
 
 import itertools
@@ -152,6 +153,7 @@ class TrainingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
     hosts: Annotated[int, Meta(ge=1)] = 1
     workers: Annotated[int, Meta(ge=0)] = 0
     skip_unreadable: bool = False
+    logger: str | list[str] | None = None
 
     def trainings(self, folder: Path, choose: "Callable[[Sequence[Manifest]], Trainings]") -> Iterator[TrainJob]:
         """A job for each training that ``choose`` gives for the block's manifests, for each recipe, seed and device."""
@@ -172,6 +174,7 @@ class TrainingKeys(Block, frozen=True, kw_only=True, forbid_unknown_fields=True)
                     network=network, recipe=replace(recipe, seed=seed), protocol=protocol,
                     data=data, compression=compression, train_on=train_on, device=device, devices=self.devices,
                     skip_unreadable=self.skip_unreadable, threads=needs.threads if device is Device.CPU else None,
+                    loggers=None if self.logger is None else _listed(self.logger),
                     needs=needs, files=files | _sources(network.backbone),
                 )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The runs of a protocol: where they are kept, what they predict, and the table of their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sfic_bench.results.accuracy import AccuracyResult, AccuracyRow
 from sfic_bench.results.environment import environment
 from sfic_bench.results.scores import Metrics
 from sfic_bench.training.inference import TrainedNetwork
+from sfic_bench.training.logs import LoggerMaker
 from sfic_bench.training.loop import ProgressListener, train
 from sfic_bench.training.protocols import Experiment
 from sfic_bench.training.recipe import Recipe, TrainingDevices
@@ -45,14 +46,19 @@ def train_and_test(
     devices: TrainingDevices,
     run: Run,
     listener: ProgressListener | None = None,
+    loggers: Mapping[str, LoggerMaker] | None = None,
 ) -> list[str]:
     """Train and test one network in an experiment, unless that is done; returns the paths of unreadable images.
+
+    ``listener`` and ``loggers`` are as in `sfic_bench.training.loop.train`.
 
     Raises:
         UnusableRun: if the folder holds another run.
         UnusableData: for an image that cannot be read, unless such images are skipped.
     """
-    finished = train(variant, recipe, experiment.data, run, devices, resume=True, listener=listener)
+    finished = train(
+        variant, recipe, experiment.data, run, devices, resume=True, listener=listener, loggers=loggers
+    )  # fmt: skip
     unreadable = list(finished.unreadable)
     manifest, name = experiment.test_manifest, _predictions_name(experiment)
     if manifest is None:

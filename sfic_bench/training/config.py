@@ -77,9 +77,14 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         """What the network expects of pixels."""
         return IMAGENET if self.start is None else self.start.normalisation
 
+    def facts(self) -> dict[str, object]:
+        """All of it by flat keys, such as ``recipe.epochs``."""
+        # msgspec leaves fields that a file lacks to the class, and then writes them no more: a copy has them all.
+        return _flat(to_builtins(structs.replace(self, recipe=replace(self.recipe))))
+
     def differences_from(self, old: "RunConfig") -> dict[str, str]:
         """What differs from ``old``, in words, by its key; digests count only if ``old`` has them."""
-        facts, old_facts = _facts(self), _facts(old)
+        facts, old_facts = self.facts(), old.facts()
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
         if old.digests is None:
             keys = [key for key in keys if key not in CHANGED]
@@ -105,11 +110,6 @@ class RunConfigV2(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sf
 
 class RunConfigV1(RunConfigV2, frozen=True, kw_only=True, tag_field="schema", tag="sfic-bench/run/1"):
     """A run's configuration in run/1, which has no digests."""
-
-
-def _facts(config: RunConfig) -> dict[str, object]:
-    # msgspec leaves fields that a file lacks to the class, and then writes them no more: a copy has them all.
-    return _flat(to_builtins(structs.replace(config, recipe=replace(config.recipe))))
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:

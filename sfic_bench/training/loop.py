@@ -5,7 +5,7 @@ a run that is resumed after epoch k equals a run that was never interrupted.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -27,6 +27,8 @@ from sfic_bench.training.checkpoint import Tensors
 from sfic_bench.training.config import RunConfig, StartRecord
 from sfic_bench.training.inference import predict
 from sfic_bench.training.learner import Learner, check_machine, new_fabric
+from sfic_bench.training.loggers import loggers_of
+from sfic_bench.training.logs import LoggedRun, LoggerMaker, Logs, logs_of
 from sfic_bench.training.recipe import Keep, Recipe, TrainingDevices
 from sfic_bench.training.runs import VALIDATION, Run, UnusableRun
 from sfic_bench.training.scores import METRIC_NAMES, metrics, summary
@@ -77,8 +79,12 @@ def train(
     *,
     resume: bool = False,
     listener: ProgressListener | None = None,
+    loggers: Mapping[str, LoggerMaker] | None = None,
 ) -> Trained:
     """Train one network and score it on the test split; returns the contents of the run's ``result.json``.
+
+    ``loggers`` has what makes the loggers of the run, by the names that warnings give them; the default is what
+    `sfic_bench.training.loggers.loggers_of` gives without names. A run that is finished is not logged again.
 
     Raises:
         UnusableRun: see `Run.begin`.
@@ -109,12 +115,20 @@ def train(
         learner = Learner(fabric, variant, recipe, start=start, normalisation=normalisation, has_masks=data.has_masks)
         record = StartRecord.of(start, learner.fresh) if start else record
     fabric.barrier()  # whether the run has begun must look alike to all processes
+    facts: dict[str, object] = {}
     if is_first:
-        run.begin(RunConfig.of(variant, recipe, data, record), environment(), resume=resume)
+        config = RunConfig.of(variant, recipe, data, record)
+        run.begin(config, environment(), resume=resume)
+        facts = config.facts()
     fabric.barrier()
     if learner is None:
         return run.result()
-    return _Training(fabric, learner, recipe, data, run, devices, listener if is_first else None).result()
+    training = _Training(fabric, learner, recipe, data, run, devices, listener if is_first else None)
+    makers = loggers_of() if loggers is None else loggers
+    name = f"{variant}, {data.name}, seed {recipe.seed}"
+    logged = LoggedRun(folder=run.folder, name=name, epochs=len(training.epochs))
+    with logs_of(makers if is_first else {}, logged, facts) as logs:
+        return training.result(logs)
 
 
 @dataclass
@@ -164,7 +178,7 @@ class _Training:
         done, patience = len(self.epochs), self.recipe.patience
         return done >= self.recipe.epochs or bool(patience and done - (self._best_epoch or 0) >= patience)
 
-    def result(self) -> Trained:
+    def result(self, logs: Logs) -> Trained:
         learner, run, is_first = self.learner, self.run, self.fabric.global_rank == 0
         decoding_rate = None if self._is_over else self._decoding_rate()
         while not self._is_over:
@@ -181,7 +195,7 @@ class _Training:
                 self.best = learner.weights()
             if is_first:
                 run.save_epochs(self.epochs)
-                run.save_events(row)
+                logs.epoch(row, self.recipe.learning_rate_at(epoch - 0.5))
                 run.save_checkpoint(learner.checkpoint(epoch, self.best, self._best_epoch))
             if self.listener is not None:
                 self.listener(replace(trained, auc=scores["auc"], is_epoch_end=True))
@@ -197,6 +211,7 @@ class _Training:
             run.save_model(weights, kept_epoch or len(self.epochs))
             run.save_predictions(predictions)
             run.save_predictions(validated, VALIDATION)
+            logs.finished(result)
             run.finish(result)
         self.fabric.barrier()
         return result

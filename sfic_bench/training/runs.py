@@ -8,7 +8,8 @@
 - ``predictions-val.parquet`` has a row for each validation image, by which thresholds are chosen;
 - ``result.json`` has the scores. It is written last: a run that has it is finished;
 - ``SHA256SUMS`` has a checksum of each of these files, which is checked whenever one of them is read;
-- ``events/`` has files for TensorBoard, which sfic-bench never reads.
+- ``events/`` has files for TensorBoard, which sfic-bench never reads, and ``loggers.json`` the names by which other
+  services know the run (`sfic_bench.training.logs`).
 """
 
 import io
@@ -154,22 +155,6 @@ class Run:
     def save_epochs(self, epochs: Sequence[EpochRow]) -> None:
         """Keep the metrics of each finished epoch."""
         self._write("metrics.jsonl", json.Encoder().encode_lines(epochs))
-
-    def save_events(self, epoch: EpochRow) -> None:
-        """Add the metrics of an epoch to the event files, if TensorBoard is installed; later epochs are discarded."""
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        values = {
-            "loss": epoch.loss, "images_per_s": epoch.images_per_s, "loader_images_per_s": epoch.loader_images_per_s,
-            **{f"val/{name}": value for name, value in epoch.val.items()},
-        }  # fmt: skip
-        writer = SummaryWriter(str(self.folder / "events"), purge_step=epoch.epoch)
-        for name, value in values.items():
-            if value is not None:
-                writer.add_scalar(name, value, epoch.epoch)
-        writer.close()
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep the state of a training in one file."""

@@ -1,14 +1,17 @@
-"""A plug-in in twenty lines: one thing of each kind; its entry points are in the folder beside it."""
+"""A plug-in in fifty lines: one thing of each kind; its entry points are in the folder beside it."""
 
 from pathlib import Path
 
 import pandas as pd
+from lightning_fabric.loggers.logger import Logger
+from msgspec import json
 from torch import nn
 
 from sfic_bench.counting import Convention
 from sfic_bench.data.corruptions import Corruption
 from sfic_bench.data.importers import Importer
 from sfic_bench.measure.paths import EXECUTION_PATHS, ExecutionPath
+from sfic_bench.training.logs import LoggedRun
 
 
 def network(classes: int) -> nn.Module:
@@ -29,3 +32,26 @@ negative = Corruption(
 )
 importer = Importer(load=pictures)
 broken = "no importer"
+
+
+class Lines(Logger):
+    """Writes what it is told as lines of JSON."""
+
+    name, version = "lines", "1"
+
+    def __init__(self, run: LoggedRun) -> None:
+        self.path = run.folder / "lines.jsonl"
+
+    def log_hyperparams(self, params: object, *args: object, **kwargs: object) -> None:
+        self._write(params)
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self._write(metrics)
+
+    def _write(self, values: object) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.encode(values) + b"\n")
+
+
+def unplugged(run: LoggedRun) -> Logger:
+    raise OSError(f"no line of {run.name} gets through")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sfic_bench.data.choices import DatasetKind, Draw, SplitName
 from sfic_bench.data.draws import PAPER_DRAWS, drawn_as_paper
-from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, lists, plain
+from sfic_bench.data.importers import celebdf, deepfakebench, dfdc, ffpp, huggingface, lists, plain
 from sfic_bench.data.importers.layout import BadLayout, Video
 from sfic_bench.errors import InvalidValue, UnknownName, member
 from sfic_bench.plugins import WithPlugins
@@ -47,6 +47,7 @@ _OWN: Mapping[str, Importer] = {
     DatasetKind.RELEASED: Importer(load=lists.load_released),
     DatasetKind.DEEPFAKEBENCH: Importer(load=deepfakebench.load),
     DatasetKind.FOLDER: Importer(load=plain.load, videos=plain.list_videos),
+    DatasetKind.HF: Importer(load=huggingface.load),
 }
 
 IMPORTERS: Mapping[str, Importer] = WithPlugins(_OWN, "importers", Importer)
@@ -61,16 +62,14 @@ PEOPLE_IN_NAMES = {
 """By data set, a pattern for the last part of a video's name, whose groups are the people in the video."""
 
 
-def import_dataset(
-    kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None, draw: str = Draw.OFFICIAL
-) -> pd.DataFrame:
+def import_dataset(kind: str, folder: Path, *, draw: str = Draw.OFFICIAL, **options: object) -> pd.DataFrame:
     """The table of the data set in ``folder``; remarks for the user are in its ``attrs["notes"]``.
 
     Args:
         kind: one of `IMPORTERS`.
-        folder: the data set's folder; for ``deepfakebench`` it may be a single file.
-        fake_label: the label that means fake, for ``released``.
-        split: the split of all images, one of `SplitName`, for ``folder``.
+        folder: the data set's folder; for ``deepfakebench`` it may be a single file, for ``hf`` a name on the Hub.
+        options: the options of the kind, such as ``fake_label`` for ``released`` or ``split`` for ``folder``; see the
+            parameters of its `Importer.load`. ``None`` stands for an option that is not given.
         draw: ``"official"`` for all images by the data set's own split, or ``"paper"`` for a draw as the paper's, see
             `sfic_bench.data.draws`.
 
@@ -87,12 +86,14 @@ def import_dataset(
         if (paper := PAPER_DRAWS.get(kind)) is None:
             raise InvalidValue(f"the paper draws from {', '.join(PAPER_DRAWS)}, not from {kind}: leave the draw out")
         load = importer.load_of_paper or load
-    options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
+    if options.get("split") is not None:
+        options["split"] = member(SplitName, str(options["split"]), "split")
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in signature(load).parameters:
-            raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}, whose files or folders say it")
-    if not (folder.is_dir() or (kind == DatasetKind.DEEPFAKEBENCH and folder.is_file())):
+            raise InvalidValue(f"--{name.replace('_', '-')} is not for {kind}: leave it out")
+    is_file = kind == DatasetKind.DEEPFAKEBENCH and folder.is_file()
+    if not (folder.is_dir() or is_file or kind == DatasetKind.HF):
         raise BadLayout(f"there is no folder {folder}")
     try:
         frame = load(folder, **given)

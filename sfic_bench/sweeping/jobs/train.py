@@ -37,6 +37,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
         train_on: the name of the data that it trains on, which is one of the protocol's.
         devices: number of devices on each host.
         threads: number of torch's threads on a CPU, where it determines the order of sums; otherwise ``None``.
+        loggers: names of loggers, see `sfic_bench.training.loggers`; they determine no result.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
     devices: int
     skip_unreadable: bool
     threads: int | None
+    loggers: list[str] | None = None
 
     order: ClassVar[int] = 1
 
@@ -146,6 +148,7 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
     def train_here(self, run: "Run", batch_size: int, report_rate: ReportRate) -> None:
         """Train this process's part."""
         from sfic_bench.training import accuracy
+        from sfic_bench.training.loggers import loggers_of
         from sfic_bench.training.recipe import TrainingDevices
 
         last = 0.0
@@ -160,6 +163,6 @@ class TrainJob(Job, frozen=True, kw_only=True, tag="accuracy"):
             device=self.device, devices=self.devices, hosts=self.needs.hosts, workers=self.needs.workers,
             skip_unreadable=self.skip_unreadable,
         )  # fmt: skip
-        recipe = self.recipe_with(batch_size)
+        recipe, loggers = self.recipe_with(batch_size), loggers_of(self.loggers)
         for experiment in self.experiments():
-            accuracy.train_and_test(self.network, experiment, recipe, devices, run, report)
+            accuracy.train_and_test(self.network, experiment, recipe, devices, run, report, loggers)
