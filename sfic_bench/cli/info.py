@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from sfic_bench.cli.options import FormatOption, OutputOption
 from sfic_bench.cli.output import Format, Output, View
+from sfic_bench.extras import install_command
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.networks import registry
 from sfic_bench.report.cells import size
@@ -59,7 +60,7 @@ def env_command(format: FormatOption = Format.TABLE, output: OutputOption = None
     lines = [EnvironmentLine(what=name, value=str(getattr(software, name))) for name in facts]
     for name, extra in PACKAGES.items():
         version = version_of(name)
-        command = f"pip install 'sfic-bench[{extra}]'" if extra else f"pip install {name}"
+        command = install_command(extra) if extra else f"pip install {name}"
         lines.append(EnvironmentLine(what=name, value=version or "missing", to_add="" if version else command))
     devices = _devices()
     lines += [EnvironmentLine(what="device", value=device) for device in devices]

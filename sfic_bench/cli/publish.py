@@ -7,6 +7,7 @@ import typer
 
 from sfic_bench.cli.output import say
 from sfic_bench.errors import InvalidValue, MissingDependency, first_line
+from sfic_bench.extras import install_command
 
 
 def publish_command(
@@ -32,8 +33,9 @@ def publish_command(
     try:
         from sfic_bench.hub import HubDetector
     except ImportError as error:
-        hint = "pip install -c constraints.txt '.[train,hub]'"
-        raise MissingDependency(f"publish needs {error.name or error}, not installed: {hint}") from None
+        raise MissingDependency(
+            f"publish needs {error.name or error}, not installed: {install_command('train', 'hub')}"
+        ) from None
     detector = HubDetector.from_run(run)
     detector.save_pretrained(output, model_card_kwargs={"license": licence})
     say(f"wrote {output}: read {output / 'README.md'}, its card")

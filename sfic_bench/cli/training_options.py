@@ -12,6 +12,7 @@ from sfic_bench.cli.options import parts
 from sfic_bench.cli.output import say
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue, MissingDependency
+from sfic_bench.extras import install_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,4 +94,4 @@ def training_packages() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("sfic_bench"):
             raise
-        raise MissingDependency(f"training needs {error.name}: pip install 'sfic-bench[train]'") from None
+        raise MissingDependency(f"training needs {error.name}: {install_command('train')}") from None
