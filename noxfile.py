@@ -7,7 +7,9 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "kernels", "zoo_families", "sweep"]
+nox.options.sessions = [
+    "lint", "architecture", "types", "site", "regression", "tests", "kernels", "zoo_families", "sweep",
+]  # fmt: skip
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
