@@ -152,9 +152,9 @@ def block() -> Drawing:
     middle = side / 2
     cells = (
         (0, 0, "s", "f_ss", "every pixel"),
-        (1, 0, "both", "f_fs", "β² of the pixels"),
-        (0, 1, "both", "f_sf", "β² are kept"),
-        (1, 1, "f", "f_ff", "β² of the pixels"),
+        (1, 0, "both", "f_fs", "β² of pixels"),
+        (0, 1, "both", "f_sf", "β² of pixels"),
+        (1, 1, "f", "f_ff", "β² of pixels"),
     )
     for column, row, kind, name, pixels in cells:
         x, y = left + middle * (column + 0.5), top + middle * (row + 0.5)

@@ -20,6 +20,10 @@ from helpers.doc_blocks import LANGUAGES, MARKS, OUTPUT, SHELL, DocBlock, blocks
 from helpers.screen import Terminal, plain, terminal
 
 from sfic_bench.cli.main import app
+from sfic_bench.data.choices import SplitName
+from sfic_bench.data.manifest import COLUMNS
+from sfic_bench.sweep.spec import read_sweep
+from sfic_bench.train.presets import recipe_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [
@@ -53,7 +57,7 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     names: dict[str, object] = {}
     with chdir(tmp_path):
         for block in blocks_of(page):
-            if block.mark == "not run" or block.language in OUTPUT:
+            if block.mark == "not run" or block.language in (*OUTPUT, "yaml"):
                 continue
             try:
                 run(block, names)
@@ -70,9 +74,8 @@ def test_most_blocks_run() -> None:
 
 def run(block: DocBlock, names: dict[str, object]) -> None:
     """Run a block, or as much of it as its mark allows; ``names`` are those of the page's Python."""
-    if block.language in ("toml", "yaml"):
-        if block.language == "toml":
-            tomllib.loads(block.code)
+    if block.language == "toml":
+        check_toml(block.code)
     elif block.language == "python":
         run_python_block(block, names)
     else:
@@ -115,6 +118,32 @@ def _disarm(command: object) -> None:
         _disarm(child)
     if not children:
         vars(command)["callback"] = lambda **_: None
+
+
+def check_toml(code: str) -> None:
+    """Let what reads such a file read it: a sweep, a recipe, or the defaults of options."""
+    file, values = Path("block.toml"), tomllib.loads(code)
+    file.write_text(code, encoding="utf-8")
+    if "base" in values:
+        assert recipe_of("block.toml", {}) != recipe_of(values["base"], {})
+    elif any(isinstance(value, list) for value in values.values()):
+        for name in set(re.findall(r"\w+\.csv", code)):
+            write_manifest(Path(name))
+        assert read_sweep(file)
+    elif "project" not in values:  # that of another package is read by pip
+        assert run_command("--config", file, "list")[0] == 0
+
+
+def write_manifest(path: Path) -> None:
+    """A manifest of a data set that the paper uses, with an image of each class in each split."""
+    dataset = {"ffpp": "FF++", "celebdf": "Celeb-DF"}.get(path.stem, path.stem.upper())
+    rows = [
+        f"{split}{label}{compression}.png,{label},{dataset},,{split}{label},{split},{compression}"
+        for compression in (("c23", "c40") if dataset == "FF++" else ("",))
+        for split in SplitName
+        for label in (0, 1)
+    ]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n", encoding="utf-8")
 
 
 def check_install(words: Sequence[str], block: DocBlock) -> None:
