@@ -7,7 +7,9 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "architecture", "types", "regression", "tests", "kernels", "zoo_families", "sweep"]
+nox.options.sessions = [
+    "lint", "architecture", "types", "site", "regression", "tests", "kernels", "zoo_families", "sweep",
+]  # fmt: skip
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
@@ -133,10 +135,14 @@ def site(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build the wheel and the source archive, check them, and run every command of the wheel alone."""
+    """Build the wheel and the source archive, check them, and run every command of the wheel alone.
+
+    ``nox -s wheel -- FOLDER`` leaves both in that folder.
+    """
     session.install(*CONSTRAINED, "build", "check-wheel-contents", "twine")
     folder = Path(session.create_tmp()).resolve()
-    built, alone = folder / "dist", folder / "alone"
+    built = Path(session.posargs[0]).resolve() if session.posargs else folder / "dist"
+    alone = folder / "alone"
     for old in (built, alone):
         shutil.rmtree(old, ignore_errors=True)
     session.run("python", "-m", "build", "--outdir", str(built))

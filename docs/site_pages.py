@@ -48,7 +48,7 @@ def _linked(text: str, source: str, page: str) -> str:
             return found[0]
         name = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
         target = PAGES.get(name, name.removeprefix("docs/") if name.startswith("docs/") else "")
-        if not target or target.endswith((".py", ".sbatch", ".yaml")):  # a file that the site does not have
+        if not target or target.endswith((".py", ".sbatch", ".yaml", ".yml")):  # a file that the site does not have
             return found["text"] if found["text"].startswith("`") else f"{found['text']} (`{name}`)"
         relative = posixpath.relpath(target, posixpath.dirname(page) or ".")
         return f"{found['image']}[{found['text']}]({relative}{hash_}{anchor})"

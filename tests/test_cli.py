@@ -14,6 +14,7 @@ from helpers.command import run_command, run_python
 from helpers.command import run_command_process as run
 
 import sfic_bench
+from sfic_bench.extras import install_command
 from sfic_bench.networks import registry
 from sfic_bench.paper import DETECTORS
 
@@ -158,7 +159,7 @@ def test_env_names_the_command_that_adds_what_is_missing() -> None:
         "sys.argv = ['sfic-bench', 'env']; main.main()"
     )
     done = run_python("-c", code)
-    assert re.search(r"thop +missing +pip install 'sfic-bench\[peers\]'", done.stdout)
+    assert re.search("thop +missing +" + re.escape(install_command("peers")), done.stdout)
 
 
 def test_explain() -> None:

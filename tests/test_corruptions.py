@@ -17,6 +17,7 @@ from sfic_bench.data.corruptions import CORRUPTIONS, Corruption, corruptions
 from sfic_bench.data.images import Pixels
 from sfic_bench.data.loader import Batch, Images, Order, batches
 from sfic_bench.errors import InvalidValue, UnknownName
+from sfic_bench.extras import install_command
 
 NAMES = ("jpeg", "blur", "noise", "resize", "brightness", "h264")
 ALL = pytest.mark.parametrize("corruption", CORRUPTIONS.values(), ids=lambda corruption: corruption.name)
@@ -179,4 +180,4 @@ def test_h264_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av, "codecs_available", frozenset({"mpeg4"}))
     assert "without the encoder libx264" in CORRUPTIONS["h264"].lack()
     monkeypatch.setitem(sys.modules, "av", None)
-    assert "pip install 'sfic-bench[faces]'" in CORRUPTIONS["h264"].lack()
+    assert install_command("faces") in CORRUPTIONS["h264"].lack()

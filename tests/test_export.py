@@ -1,6 +1,7 @@
 """Export writes files that compute what the network computes, or none."""
 
 import importlib.util
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from sfic_bench.deploying.formats import FORMATS, ExportFailed, Session, write
 from sfic_bench.deploying.quantise import QUANTISED, write_int8
 from sfic_bench.deploying.runtimes import RUNTIMES
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
+from sfic_bench.extras import install_command
 from sfic_bench.measure.execution import Unavailable, tensors_of
 from sfic_bench.measure.paths import EXECUTION_PATHS
 
@@ -97,7 +99,7 @@ def test_a_network_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 def test_onnx_without_its_packages_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[onnx\]'"):
+    with pytest.raises(MissingDependency, match=re.escape(install_command("onnx"))):
         export(small(), tmp_path / "x.onnx", format="onnx", input_size=48)
     with pytest.raises(Unavailable, match="ONNX needs"):
         EXECUTION_PATHS["onnxruntime"].make(small(), (torch.randn(1, 3, 48, 48),), False)

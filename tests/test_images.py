@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sfic_bench.data.extract import check_installed
 from sfic_bench.data.finders import FinderSettings, _frontal_face_detector, finder
 from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, load_image
 from sfic_bench.errors import MissingDependency
+from sfic_bench.extras import install_command
 
 
 def test_rgb_is_read_unchanged(tmp_path: Path) -> None:
@@ -109,13 +111,13 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for package, check in (("dlib", lambda: finder(FinderSettings(longest=7))), ("av", check_installed)):
         _frontal_face_detector.cache_clear()
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[faces\]'"):
+        with pytest.raises(MissingDependency, match=re.escape(install_command("faces"))):
             check()
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
     path = tmp_path / "a.png"
     path.write_bytes(b"x")
-    with pytest.raises(MissingDependency, match=r"sfic-bench\[train\]"):
+    with pytest.raises(MissingDependency, match=re.escape(install_command("train"))):
         load_image(path)
 
 

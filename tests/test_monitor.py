@@ -1,5 +1,6 @@
 """Clock, throttling and energy of a CUDA device, read from a stand-in for NVML."""
 
+import re
 import sys
 import types
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from helpers.clocks import FakeClock, never, takes
 
+from sfic_bench.extras import install_command
 from sfic_bench.measure.monitor import NoMonitor, NvmlMonitor, Reading, energy_per_call_j
 from sfic_bench.measure.sampler import Stop, sample
 
@@ -69,7 +71,7 @@ def test_an_idle_device_is_not_throttled(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_missing_library_or_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NoMonitor, match=r"pip install 'sfic-bench\[gpu\]'"):
+    with pytest.raises(NoMonitor, match=re.escape(install_command("gpu"))):
         monitor(monkeypatch, None)
     with pytest.raises(NoMonitor, match="does not serve this device: Not Found"):
         monitor(monkeypatch, FakeNvml(0, uuid="GPU-other"))

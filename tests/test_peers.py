@@ -10,6 +10,7 @@ from helpers.networks import normed
 
 from sfic_bench import api
 from sfic_bench.counting import conventions, count, peers
+from sfic_bench.extras import install_command
 from sfic_bench.networks import registry
 
 NETWORKS: list[dict[str, Any]] = [  # keyword arguments of `build`
@@ -30,7 +31,7 @@ def run_of(arguments: Mapping[str, object]) -> peers.PeerRun:
 
 @pytest.mark.parametrize("counter", peers.COUNTERS.values(), ids=lambda c: c.name)
 def test_nothing_is_unexplained(counter: peers.Counter, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert counter.version, f"{counter.package} is missing: {peers.INSTALL}"
+    assert counter.version, f"{counter.package} is missing: {install_command('peers')}"
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", *sys.path]))
     runs = [
         *(run_of(arguments) for arguments in NETWORKS),
@@ -62,7 +63,7 @@ def test_a_failing_builder_is_a_reason_not_a_crash() -> None:
 def test_a_missing_counter_names_the_command() -> None:
     counter = peers.Counter(name="thop", package="no-such-distribution", summary="")
     (result,) = peers.run(counter, [run_of({})])
-    assert result.macs is None and "pip install 'sfic-bench[peers]'" in result.reason
+    assert result.macs is None and install_command("peers") in result.reason
 
 
 def test_a_dying_process_is_a_reason() -> None:

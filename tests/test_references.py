@@ -1,5 +1,6 @@
 """Networks that are named by the file or library that defines them."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from helpers.command import run_command_process
 from torch import nn
 
 from sfic_bench.errors import InvalidValue, MissingDependency, UnsupportedModel
+from sfic_bench.extras import install_command
 from sfic_bench.networks import registry
 from sfic_bench.networks.grid import grid_of
 
@@ -62,7 +64,7 @@ def test_wrong_references_are_named(file: Path) -> None:
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[zoo\]'"):
+    with pytest.raises(MissingDependency, match=re.escape(install_command("zoo"))):
         registry.build("timm:resnet18")
 
 

@@ -4,11 +4,10 @@ After a change that is meant, ``python tests/test_screens.py`` renews the texts;
 """
 
 import io
-import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import chdir, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import chdir
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from helpers.command import run_command
 from helpers.deployment import deployment_result
 from helpers.robustness import robustness_result
+from helpers.screen import Terminal, plain, terminal
 from msgspec import json
 from rich.console import Console
 
@@ -68,28 +68,6 @@ HELP = (
 )
 
 
-class Terminal(io.StringIO):
-    """A terminal that only takes text."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@contextmanager
-def terminal(width: int) -> Iterator[None]:
-    """Let rich and typer take the standard output for a terminal of this width, without colours."""
-    variables = {"COLUMNS": str(width), "TERMINAL_WIDTH": str(width), "TERM": "dumb", "NO_COLOR": "1"}
-    before = dict(os.environ)
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        os.environ.pop(name, None)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 def shown(*arguments: str, width: int = WIDTH) -> str:
     with terminal(width), chdir(OLD):  # the same paths on every machine
         status, out, err = run_command(*arguments, stdout=Terminal())
@@ -136,11 +114,6 @@ def screens() -> dict[str, Callable[[], str]]:
         "help": partial(shown, "--help"),
         **{f"help-{command.replace(' ', '-')}": partial(shown, *command.split(), "--help") for command in HELP},
     }
-
-
-def plain(text: str) -> str:
-    """``text`` without spaces at the ends of lines."""
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 @pytest.mark.parametrize("name", list(screens()))

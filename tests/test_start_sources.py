@@ -1,6 +1,7 @@
 """Where weights to start from come from: files, what others have published, and what to do where it cannot be had."""
 
 import math
+import re
 import socket
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from sfic_bench import api
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnsupportedModel
+from sfic_bench.extras import install_command
 from sfic_bench.networks import fetching, registry
 from sfic_bench.networks.fetching import Place, UnreachableWeights, fetched
 from sfic_bench.networks.normalisation import HALF, IMAGENET, Normalisation
@@ -76,7 +78,7 @@ def test_a_file_that_lies_about_its_header_is_an_error(tmp_path: Path, length: i
 def test_reading_safetensors_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file({"a": torch.ones(1)}, tmp_path / "a.safetensors")
     monkeypatch.setitem(sys.modules, "safetensors.torch", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[train\]'"):
+    with pytest.raises(MissingDependency, match=re.escape(install_command("train"))):
         file_start(tmp_path / "a.safetensors", SMALL)
 
 
@@ -221,7 +223,9 @@ def test_an_empty_repository_is_an_error(hub: FakeHub) -> None:
 
 def test_without_the_library_the_error_names_the_extra_and_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[zoo\]', or download https://.*--init FILE"):
+    with pytest.raises(
+        MissingDependency, match=re.escape(install_command("zoo")) + ", or download https://.*--init FILE"
+    ):
         imagenet_start("resnet26")
 
 

@@ -9,6 +9,7 @@ from helpers.kernels import expected, random_operands
 from torch import nn
 
 from sfic_bench import api, timing
+from sfic_bench.extras import install_command
 from sfic_bench.kernels import Activation, KernelStage2, TileShape, Workload, interactive_conv, lack, tuned, tuning
 from sfic_bench.kernels import launch as launch_module
 from sfic_bench.kernels import operator as operator_module
@@ -48,7 +49,7 @@ def test_on_a_cpu_its_rows_say_why_they_have_no_time() -> None:
     ("changes", "reason"),
     [
         ({}, ""),
-        ({"triton": False}, "needs the package triton: pip install 'sfic-bench[kernels]'"),
+        ({"triton": False}, f"needs the package triton: {install_command('kernels')}"),
         ({"capability": (7, 5)}, "needs compute capability 8.0"),
         ({"dtype": torch.float64}, "computes in bfloat16, float16 and float32, not in float64"),
     ],

@@ -18,6 +18,7 @@ from sfic_bench.commands.given import (
 )
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue, MissingDependency, first_line, member
+from sfic_bench.extras import install_command
 from sfic_bench.files import check_writable
 from sfic_bench.results.deployment import DeploymentResult
 from sfic_bench.results.environment import environment
@@ -225,8 +226,9 @@ def publish(
     try:
         from sfic_bench.hub import HubDetector
     except ImportError as error:
-        hint = "pip install -c constraints.txt '.[train,hub]'"
-        raise MissingDependency(f"publish needs {error.name or error}, not installed: {hint}") from None
+        raise MissingDependency(
+            f"publish needs {error.name or error}, not installed: {install_command('train', 'hub')}"
+        ) from None
     detector = HubDetector.from_run(Path(run))
     detector.save_pretrained(output, model_card_kwargs={"license": licence})
     LOG.info("wrote %s: read %s, its card", output, output / "README.md")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.data.choices import SplitName
 from sfic_bench.errors import InvalidValue, MissingDependency, member
+from sfic_bench.extras import install_command
 from sfic_bench.networks.grid import Grid, grid_of
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
 
@@ -124,7 +125,7 @@ def training_packages() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("sfic_bench"):
             raise
-        raise MissingDependency(f"training needs {error.name}: pip install 'sfic-bench[train]'") from None
+        raise MissingDependency(f"training needs {error.name}: {install_command('train')}") from None
 
 
 def tell_unreadable(paths: Sequence[str]) -> None:

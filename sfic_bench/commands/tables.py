@@ -5,6 +5,7 @@ from functools import singledispatch
 
 from msgspec import Struct
 
+from sfic_bench.extras import install_command
 from sfic_bench.reporting import Table, to_plain
 from sfic_bench.reporting.accuracy_tables import matrix_tables, protocol_table
 from sfic_bench.reporting.audit_tables import audit_tables
@@ -164,6 +165,6 @@ def environment_lines(result: EnvironmentResult) -> list[EnvironmentLine]:
     lines = [EnvironmentLine(what=name, value=str(getattr(result.environment, name))) for name in facts]
     for name, extra in PACKAGES.items():
         version = version_of(name)
-        command = f"pip install 'sfic-bench[{extra}]'" if extra else f"pip install {name}"
+        command = install_command(extra) if extra else f"pip install {name}"
         lines.append(EnvironmentLine(what=name, value=version or "missing", to_add="" if version else command))
     return lines + [EnvironmentLine(what="device", value=device) for device in result.devices]

@@ -16,8 +16,7 @@ from importlib import metadata
 from sfic_bench.counting.conventions import Convention, total
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import CountedCall
-
-INSTALL = "pip install 'sfic-bench[peers]'"
+from sfic_bench.extras import install_command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +144,7 @@ def run(counter: Counter, runs: Sequence[PeerRun]) -> Iterator[PeerCount]:
     """
     if counter.version is None:
         for _ in runs:
-            yield PeerCount(macs=None, reason=f"{counter.package} is not installed: {INSTALL}")
+            yield PeerCount(macs=None, reason=f"{counter.package} is not installed: {install_command('peers')}")
         return
     worker = [sys.executable, "-m", "sfic_bench.counting.peer_worker", counter.name]
     pipe, missing = subprocess.PIPE, len(runs)

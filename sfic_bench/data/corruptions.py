@@ -16,6 +16,7 @@ from scipy import ndimage
 from sfic_bench.data.blend import jpeg
 from sfic_bench.data.images import Pixels, to_pixels
 from sfic_bench.errors import InvalidValue, SficBenchError, UnknownName, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.plugins import WithPlugins
 
 
@@ -137,7 +138,7 @@ def _h264_lack() -> str:
     try:
         import av
     except ImportError:
-        return "PyAV is not installed: pip install 'sfic-bench[faces]'"
+        return f"PyAV is not installed: {install_command('faces')}"
     return "" if "libx264" in av.codecs_available else "this PyAV was built without the encoder libx264"
 
 

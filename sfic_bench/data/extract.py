@@ -25,6 +25,7 @@ from sfic_bench.data.importers.layout import Video, read_json
 from sfic_bench.data.sampling import ExtractionSettings
 from sfic_bench.data.videos import UnreadableVideo, frames, length
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
+from sfic_bench.extras import install_command
 from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
@@ -134,7 +135,7 @@ def check_installed() -> None:
         import PIL  # noqa: F401
     except ImportError:
         raise MissingDependency(
-            "taking faces out of videos needs PyAV and Pillow: pip install 'sfic-bench[faces]'"
+            f"taking faces out of videos needs PyAV and Pillow: {install_command('faces')}"
         ) from None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from sfic_bench.data.faces import Face, FaceCrop, NoLandmarks, Points, UnusableDetector, largest_first, shrunk
 from sfic_bench.data.images import Pixels
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName, first_line
+from sfic_bench.extras import install_command
 
 DLIB = "dlib"
 """The name of dlib's detector; any other detector is a file."""
@@ -133,7 +134,7 @@ def _frontal_face_detector() -> Any:
     try:
         import dlib
     except ImportError:
-        raise MissingDependency("finding faces needs dlib: pip install 'sfic-bench[faces]'") from None
+        raise MissingDependency(f"finding faces needs dlib: {install_command('faces')}") from None
     return dlib.get_frontal_face_detector()
 
 

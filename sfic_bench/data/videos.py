@@ -11,6 +11,7 @@ import numpy as np
 
 from sfic_bench.data.images import Pixels
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+from sfic_bench.extras import install_command
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -120,7 +121,7 @@ def _video_stream(path: Path) -> "Iterator[tuple[InputContainer, VideoStream]]":
     try:
         import av
     except ImportError:
-        raise MissingDependency("reading videos needs PyAV: pip install 'sfic-bench[faces]'") from None
+        raise MissingDependency(f"reading videos needs PyAV: {install_command('faces')}") from None
 
     try:
         if not S_ISREG(path.stat().st_mode):

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sfic_bench.deploying.onnx_graph import suit_runtimes
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnknownName, chain, first_line
+from sfic_bench.extras import install_command
 
 OPSET = 18
 """The version of ONNX's operators that is written."""
@@ -71,7 +72,7 @@ class FileFormat:
         """Raise `MissingDependency` if one of `packages` is not installed."""
         if missing := [package for package in self.packages if importlib.util.find_spec(package) is None]:
             raise MissingDependency(
-                f"{self.title} needs {', '.join(missing)}, not installed: pip install 'sfic-bench[{self.extra}]'"
+                f"{self.title} needs {', '.join(missing)}, not installed: {install_command(self.extra)}"
             )
 
     def check_name(self, path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfic_bench.extras import install_command
 from sfic_bench.kernels.activation import Activation
 from sfic_bench.kernels.tuning import tile_for
 from sfic_bench.kernels.workload import Operands, TileShape
@@ -43,7 +44,7 @@ def lack(x: Tensor) -> str:
     if x.device.type != "cuda":
         return f"the Triton kernel needs a CUDA device, and this runs on {x.device.type}"
     if not has_triton():
-        return "the Triton kernel needs the package triton: pip install 'sfic-bench[kernels]'"
+        return f"the Triton kernel needs the package triton: {install_command('kernels')}"
     if torch.cuda.get_device_capability(x.device) < LEAST_CAPABILITY:
         return "the Triton kernel needs compute capability 8.0 (NVIDIA Ampere) or later"
     if x.dtype not in DTYPES:

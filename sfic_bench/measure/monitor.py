@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sfic_bench.extras import install_command
 from sfic_bench.measure.clock import Action
 
 THROTTLING = {
@@ -45,7 +46,7 @@ class NvmlMonitor:
         try:
             import pynvml
         except ImportError:
-            raise NoMonitor("the package nvidia-ml-py is missing: pip install 'sfic-bench[gpu]'") from None
+            raise NoMonitor(f"the package nvidia-ml-py is missing: {install_command('gpu')}") from None
         self._nvml: Any = pynvml
         try:
             pynvml.nvmlInit()

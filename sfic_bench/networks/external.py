@@ -18,6 +18,7 @@ from sfic_bench.errors import (
     UnsupportedModel,
     first_line,
 )
+from sfic_bench.extras import install_command
 
 if TYPE_CHECKING:
     from torch import nn
@@ -87,7 +88,7 @@ def library(name: str, otherwise: str = "") -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        hint = "pip install 'sfic-bench[zoo]'" + (f", or {otherwise}" if otherwise else "")
+        hint = install_command("zoo") + (f", or {otherwise}" if otherwise else "")
         raise MissingDependency(f"{name} cannot be imported: {error}; {hint}") from None
     except RuntimeError as error:  # torchvision raises it beside a torch that it was not built for
         hint = "install the torchvision that goes with it"

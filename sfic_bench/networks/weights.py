@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.errors import InvalidValue, MissingDependency, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.files import read_file
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params")
@@ -76,7 +77,7 @@ def _from_safetensors(data: bytes) -> dict[str, Tensor]:
     try:
         from safetensors.torch import load
     except ImportError:
-        raise MissingDependency("reading .safetensors needs safetensors: pip install 'sfic-bench[train]'") from None
+        raise MissingDependency(f"reading .safetensors needs safetensors: {install_command('train')}") from None
     return load(data)
 
 

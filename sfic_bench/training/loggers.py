@@ -14,6 +14,7 @@ from lightning_fabric.loggers.logger import Logger
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from sfic_bench.errors import MissingDependency, UnknownName
+from sfic_bench.extras import install_command
 from sfic_bench.plugins import WithPlugins
 from sfic_bench.training.logs import LoggedRun, LoggerMaker
 
@@ -175,5 +176,5 @@ def loggers_of(names: Sequence[str] | None = None) -> dict[str, LoggerMaker]:
         if name not in LOGGERS:
             raise UnknownName("logger", name, LOGGERS)
         if name in EXTRAS and find_spec(name) is None:
-            raise MissingDependency(f"the logger {name} needs {name}: pip install 'sfic-bench[{EXTRAS[name]}]'")
+            raise MissingDependency(f"the logger {name} needs {name}: {install_command(EXTRAS[name])}")
     return {name: LOGGERS[name] for name in names}

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfic_bench.errors import SficBenchError
+from sfic_bench.extras import install_command
 from sfic_bench.reporting.overview import front
 from sfic_bench.reporting.page import sections, to_markdown
 from sfic_bench.results.read import read
@@ -148,7 +149,7 @@ def test_messages_about_reports_that_cannot_be_written(
     assert status == 2 and "bad.json" in err and err.count("\n") == 1
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     status, _, err = run("report", times, "-o", tmp_path / "x.html")
-    assert status == 2 and "pip install 'sfic-bench[report]'" in err
+    assert status == 2 and install_command("report") in err
     monkeypatch.setitem(sys.modules, "altair", None)
     assert run("report", times, costs, "--format", "markdown")[0] == 0
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import sfic_bench
 from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.extras import install_command
 from sfic_bench.networks.fetching import UnreachableWeights
 from sfic_bench.timm import OWN, PREFIX, TIMMS, SficFeatures, SficNetwork, convert
 
@@ -189,6 +190,6 @@ def test_without_timm_the_module_is_an_import_that_says_what_to_install() -> Non
     code = "import sys; sys.modules['timm'] = None; import sfic_bench.timm"
     failed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert failed.returncode == 1 and "MissingDependency: timm cannot be imported" in failed.stderr
-    assert "pip install 'sfic-bench[zoo]'" in failed.stderr
+    assert install_command("zoo") in failed.stderr
     caught = "import sys; sys.modules['timm'] = None\ntry: import sfic_bench.timm\nexcept ImportError: pass"
     assert subprocess.run([sys.executable, "-c", caught], check=False).returncode == 0

@@ -20,6 +20,7 @@ from sfic_bench.data.importers import layout
 from sfic_bench.data.importers.grouping import SeededSplit, divided
 from sfic_bench.data.importers.plain import SPLIT_FOLDERS, class_labels
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.files import UnwritableOutput, read_file, remove_unfinished, write_bytes_atomically
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ def _parts(folder: Path, subset: str | None) -> "dict[str, Dataset]":
     try:
         import datasets
     except ModuleNotFoundError as error:
-        raise MissingDependency(
-            f"importing from Hugging Face needs {error.name}: pip install 'sfic-bench[hf]'"
-        ) from None
+        raise MissingDependency(f"importing from Hugging Face needs {error.name}: {install_command('hf')}") from None
     try:
         if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
             read = datasets.load_from_disk(str(folder))

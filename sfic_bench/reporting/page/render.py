@@ -8,13 +8,12 @@ from importlib import resources
 from pathlib import Path
 
 from sfic_bench.errors import MissingDependency
+from sfic_bench.extras import install_command
 from sfic_bench.files import write_atomically, write_bytes_atomically
 from sfic_bench.reporting import table as tables
 from sfic_bench.reporting.page.chart_parts import CONFIG, PAGE_CONFIG, with_fixed_width
 from sfic_bench.reporting.page.section import Section, Spec
 from sfic_bench.version import __version__
-
-MISSING = "charts need Altair and vl-convert: pip install 'sfic-bench[report]', or use --format markdown"
 
 
 def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
@@ -29,7 +28,7 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
         import jinja2
         import vl_convert
     except ImportError:
-        raise MissingDependency(MISSING) from None
+        raise _missing() from None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("sfic_bench.reporting.page"),
         autoescape=True,
@@ -51,12 +50,17 @@ def to_html(parts: Sequence[Section], files: Sequence[str]) -> str:
     )
 
 
+def _missing() -> MissingDependency:
+    command = install_command("report")
+    return MissingDependency(f"charts need Altair and vl-convert: {command}, or use --format markdown")
+
+
 def _drawn(part: Section) -> dict[str, Spec]:
     """The charts of a section, by caption."""
     try:
         return {caption: make_chart() for caption, make_chart in part.charts.items()}
     except ImportError:  # Altair is imported when the first chart is drawn
-        raise MissingDependency(MISSING) from None
+        raise _missing() from None
 
 
 def to_markdown(parts: Sequence[Section]) -> str:
@@ -84,7 +88,7 @@ def images(parts: Sequence[Section], folder: Path) -> list[Path]:
     try:
         import vl_convert
     except ImportError:
-        raise MissingDependency(MISSING) from None
+        raise _missing() from None
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for part in parts:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from sfic_bench.errors import MissingDependency
+from sfic_bench.extras import install_command
 from sfic_bench.sweeping.engines import EngineFailed
 
 REACHED_WITHIN_S = 8.0
@@ -46,7 +47,7 @@ def _check_answers(address: str) -> None:
         import grpc
     except ModuleNotFoundError:
         raise MissingDependency(
-            "this address needs Ray's client: pip install 'sfic-bench[ray]', or --engine local"
+            f"this address needs Ray's client: {install_command('ray')}, or --engine local"
         ) from None
     with grpc.insecure_channel(f"{host}:{port}", options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:

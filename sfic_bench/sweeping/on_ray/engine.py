@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any
 
 from sfic_bench.errors import MissingDependency, first_line
+from sfic_bench.extras import install_command
 from sfic_bench.sweeping.engines import RETRIES, EngineFailed, Node, Running
 from sfic_bench.sweeping.jobs import AnyJob, TrainJob
 from sfic_bench.sweeping.jobs.job import Needs
@@ -97,7 +98,7 @@ class OnRay:
         except ModuleNotFoundError as error:
             if error.name != "ray":
                 raise
-            raise MissingDependency("this engine needs ray: pip install 'sfic-bench[ray]', or --engine local") from None
+            raise MissingDependency(f"this engine needs ray: {install_command('ray')}, or --engine local") from None
         self._ray: Any = ray
         self.name = "Ray on this machine" if address is None else f"Ray at {address}"
         if address is not None:
