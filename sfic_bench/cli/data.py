@@ -51,6 +51,10 @@ def import_command(
     split: Annotated[
         SplitName | None, typer.Option(help="For folder: the split of its images; test if not given.")
     ] = None,
+    lmdb: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="For deepfakebench: the folder of its LMDB databases, which have the images."),
+    ] = None,
     draw: Annotated[
         Draw, typer.Option(help="Use all images by the official split, or 120,000 of them as the paper draws them.")
     ] = Draw.OFFICIAL,
@@ -65,7 +69,7 @@ def import_command(
     from sfic_bench.data.manifest import Manifest, write_manifest
 
     check_writable(output)
-    frame = import_dataset(kind, folder, fake_label=fake_label, split=split, draw=draw)
+    frame = import_dataset(kind, folder, fake_label=fake_label, split=split, lmdb=lmdb, draw=draw)
     notes = frame.attrs.pop("notes", [])
     rebase = _rebase(folder if folder.is_dir() else folder.parent, output.parent)
     for column in {"path", "mask"} & {*frame}:

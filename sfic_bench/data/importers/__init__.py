@@ -62,8 +62,9 @@ PEOPLE_IN_NAMES = {
 
 
 def import_dataset(
-    kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None, draw: str = Draw.OFFICIAL
-) -> pd.DataFrame:
+    kind: str, folder: Path, *, fake_label: int | None = None, split: str | None = None, lmdb: Path | None = None,
+    draw: str = Draw.OFFICIAL,
+) -> pd.DataFrame:  # fmt: skip
     """The table of the data set in ``folder``; remarks for the user are in its ``attrs["notes"]``.
 
     Args:
@@ -71,6 +72,7 @@ def import_dataset(
         folder: the data set's folder; for ``deepfakebench`` it may be a single file.
         fake_label: the label that means fake, for ``released``.
         split: the split of all images, one of `SplitName`, for ``folder``.
+        lmdb: the folder of databases with the images, for ``deepfakebench``.
         draw: ``"official"`` for all images by the data set's own split, or ``"paper"`` for a draw as the paper's, see
             `sfic_bench.data.draws`.
 
@@ -87,7 +89,8 @@ def import_dataset(
         if (paper := PAPER_DRAWS.get(kind)) is None:
             raise InvalidValue(f"the paper draws from {', '.join(PAPER_DRAWS)}, not from {kind}: leave the draw out")
         load = importer.load_of_paper or load
-    options = {"fake_label": fake_label, "split": None if split is None else member(SplitName, split, "split")}
+    named_split = None if split is None else member(SplitName, split, "split")
+    options = {"fake_label": fake_label, "split": named_split, "lmdb": lmdb}
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in signature(load).parameters:
