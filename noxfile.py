@@ -13,7 +13,7 @@ nox.options.sessions = [
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
-FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub]"
+FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub,lmdb]"
 # Idle workers take tests from busy ones, so that no core waits for the other's last long tests.
 ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 

@@ -61,8 +61,8 @@ def _command_line() -> str:
     screens = ROOT / "tests" / "screens"
     parts = ["# Command line", "What each command says with `--help`.", _block(screens / "help.txt")]
     for screen in sorted(screens.glob("help-*.txt")):
-        command = screen.stem.removeprefix("help-")
-        parts += [f"## sfic-bench {command.replace('data-', 'data ').replace('sweep-', 'sweep ')}", _block(screen)]
+        command = re.sub("^(data|sweep|framework)-", r"\1 ", screen.stem.removeprefix("help-"))
+        parts += [f"## sfic-bench {command}", _block(screen)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sfic_bench.commands.detecting import predict, robustness
     from sfic_bench.commands.exporting import deploy, export, publish
     from sfic_bench.commands.files import compare, exchange, report
+    from sfic_bench.commands.frameworks import framework_config, framework_import
     from sfic_bench.commands.protocols import accuracy, fill_table, plan_table, table
     from sfic_bench.commands.sweeping import sweep, sweep_status
     from sfic_bench.commands.times import latency, stage2
@@ -32,6 +33,7 @@ _NAMES = {
     "commands.datasets": ("data_check", "data_extract", "data_import"),
     "commands.detecting": ("predict", "robustness"),
     "commands.exporting": ("deploy", "export", "publish"),
+    "commands.frameworks": ("framework_config", "framework_import"),
     "commands.files": ("compare", "exchange", "report"),
     "commands.protocols": ("accuracy", "fill_table", "plan_table", "table"),
     "commands.sweeping": ("sweep", "sweep_status"),
@@ -47,9 +49,10 @@ _PLACES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "__version__", "accuracy", "attention", "audit", "audit_claims", "build", "compare", "count", "data_check",
-    "data_extract", "data_import", "deploy", "env", "evaluate", "exchange", "explain", "explain_placement", "export",
-    "fill_table", "flops", "fuse", "import_released", "latency", "list_names", "plan_table", "predict", "publish",
-    "read", "report", "robustness", "stage2", "sweep", "sweep_status", "table", "to_frame", "to_sfic", "train",
+    "data_extract", "data_import", "deploy", "env", "evaluate", "exchange", "explain", "explain_placement",
+    "export", "fill_table", "flops", "framework_config", "framework_import", "fuse", "import_released",
+    "latency", "list_names", "plan_table", "predict", "publish", "read", "report", "robustness", "stage2",
+    "sweep", "sweep_status", "table", "to_frame", "to_sfic", "train",
 ]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ RUNS: Sequence[tuple[str, ...]] = (
     ("report", "costs.json", "--format", "openmetrics"),
     ("explain", *SMALL[:4]),
     ("export", *SMALL, "--to", "torchscript", "--input-size", "64", "-o", "network.pt"),
+    ("framework", "config", "deepfakebench", *SMALL, "-o", "sfic.yaml"),
     ("list",),
     ("env",),
     ("data", "import", "folder", "images", "-o", "manifest.csv"),
@@ -45,13 +46,17 @@ NEED_AN_EXTRA: Sequence[tuple[str, ...]] = (
     ("attention", "run", "-o", "map.png"),
     ("deploy", "run"),
     ("publish", "run", "-o", "published"),
+    ("framework", "import", "ckpt_best.pth", "-o", "imported"),
     ("data", "extract", "folder", ".", "-o", "faces"),
 )
 
 
 def main() -> None:
     assert Path(sfic_bench.__file__).is_relative_to(sys.prefix), f"{sfic_bench.__file__} is not the installed package"
-    covered = {" ".join(words[:2] if words[0] in ("sweep", "data") else words[:1]) for words in (*RUNS, *NEED_AN_EXTRA)}
+    covered = {
+        " ".join(words[:2] if words[0] in ("sweep", "data", "framework") else words[:1])
+        for words in (*RUNS, *NEED_AN_EXTRA)
+    }
     commands = set(_names(typer.main.get_command(app)))
     assert covered == commands, f"commands without a run here: {commands ^ covered}"
     Path("sweep.toml").write_text(SWEEP)

@@ -58,6 +58,8 @@ HELP = (
         "export",
         "deploy",
         "publish",
+        "framework config",
+        "framework import",
         "list",
         "env",
         "data import",

@@ -82,6 +82,10 @@ def import_command(
         ),
     ] = "",
     subset: Annotated[str | None, typer.Option(metavar="NAME", help="For hf: the configuration.")] = None,
+    lmdb: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="For deepfakebench: the folder of its LMDB databases, which have the images."),
+    ] = None,
     draw: Annotated[
         Draw, typer.Option(help="Use all images by the official split, or 120,000 of them as the paper draws them.")
     ] = Draw.OFFICIAL,
@@ -94,7 +98,7 @@ def import_command(
     """
     sfic_bench.data_import(
         kind, folder, output, fake_label=fake_label, split=split, draw=draw, real=real, fake=fake, folders=folders,
-        group=group, images=images, columns=_columns(columns), subset=subset,
+        group=group, images=images, columns=_columns(columns), subset=subset, lmdb=lmdb,
         fractions=None if fractions is None else options.decimals("--fractions", fractions), seed=seed,
     )  # fmt: skip
 

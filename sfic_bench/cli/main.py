@@ -20,6 +20,7 @@ from sfic_bench.cli.deploy import deploy_command
 from sfic_bench.cli.explain import explain_command
 from sfic_bench.cli.export import export_command
 from sfic_bench.cli.flops import flops_command
+from sfic_bench.cli.framework import framework_app
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
 from sfic_bench.cli.output import LOG, listen, say
@@ -62,6 +63,7 @@ app.command("explain")(explain_command)
 app.command("export")(export_command)
 app.command("deploy")(deploy_command)
 app.command("publish")(publish_command)
+app.add_typer(framework_app, name="framework")
 app.command("list")(list_command)
 app.command("env")(env_command)
 

@@ -36,6 +36,7 @@ def data_import(
     subset: str | None = None,
     fractions: Sequence[float] | None = None,
     seed: int = 7,
+    lmdb: FilePath | None = None,
 ) -> "Manifest":
     """Write a manifest of a data set whose images are in a folder, which for ``hf`` may be a name on the Hub.
 
@@ -58,6 +59,7 @@ def data_import(
         subset: for ``hf``: the configuration.
         fractions: for ``folder`` and ``hf``: shares of train, val and test, at random and by whole groups.
         seed: seed of ``fractions``.
+        lmdb: for ``deepfakebench``: the folder of its LMDB databases, which have the images.
 
     Raises:
         UnwritableOutput: if the manifest cannot be written.
@@ -74,7 +76,7 @@ def data_import(
     frame = import_dataset(
         kind, folder, draw=member(Draw, draw, "draw"), fake_label=fake_label, split=split,
         real=names_in(real) or None, fake=names_in(fake) or None, folders=folders, group=group, images=written,
-        subset=subset, columns=columns or None,
+        subset=subset, columns=columns or None, lmdb=None if lmdb is None else Path(lmdb),
         fractions=None if fractions is None else SeededSplit(shares=tuple(fractions), seed=seed),
     )  # fmt: skip
     notes = frame.attrs.pop("notes", [])

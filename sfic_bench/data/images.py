@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sfic_bench.data.databases import BadDatabase, read_entry
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
 from sfic_bench.extras import install_command
 from sfic_bench.files import read_file
@@ -68,11 +69,21 @@ def load_image(path: Path, at_least: int | None = None) -> Pixels:
 
 
 def read_image(path: Path) -> bytes:
-    """The bytes of ``path``; an `UnreadableImage`, or its kind `MissingImage`, if it cannot be read."""
+    """The bytes of ``path``, which may be an entry of a database, see `sfic_bench.data.databases`.
+
+    Raises:
+        MissingImage, UnreadableImage: if it cannot be read.
+    """
     try:
         return read_file(path)
     except FileNotFoundError:
-        raise MissingImage(path, "there is no such file") from None
+        try:
+            entry = read_entry(path)
+        except BadDatabase as error:
+            raise UnreadableImage(path, str(error)) from None
+        if entry is None:
+            raise MissingImage(path, "there is no such file") from None
+        return entry
     except (OSError, ValueError) as error:  # a ValueError is of a name that no file can have
         raise UnreadableImage(path, getattr(error, "strerror", None) or first_line(error)) from None
 

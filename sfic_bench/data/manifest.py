@@ -15,7 +15,8 @@ from sfic_bench.files import read_file, write_bytes_atomically
 COLUMNS = ("path", "label", "dataset", "method", "video", "split", "compression")
 """The columns of a manifest, in this order:
 
-``path``: an image, absolute or relative to the manifest's folder; ``orl:…`` names an image that is made on the fly.
+``path``: an image, absolute or relative to the manifest's folder, which may be an entry of a database, see
+`sfic_bench.data.databases`; ``orl:…`` names an image that is made on the fly.
 ``label``: 1 for fake, the positive class; 0 for real. Importers convert the labels of a data set.
 ``dataset``: such as ``FF++``.
 ``method``: how a fake was made, such as ``Deepfakes``; empty for a real image.
@@ -108,7 +109,7 @@ def rows_digest(frame: pd.DataFrame) -> str:
 
 
 def sizes_digest(frame: pd.DataFrame, folder: Path) -> str:
-    """The SHA-256 of the sizes of a manifest's images in bytes: 0 for an image that is missing or made on the fly."""
+    """The SHA-256 of the sizes of a manifest's images in bytes: 0 for an image that is no file."""
     sizes = "\n".join(str(_size(folder / path)) for path in frame["path"].astype(str))
     return hashlib.sha256(sizes.encode()).hexdigest()
 

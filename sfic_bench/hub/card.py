@@ -82,6 +82,8 @@ def _sections(variant: Variant, input_size: int, run: Facts | None, licence: str
     )
     if run is None:
         yield "## Training\n\nHow these weights were made is not recorded."
+    elif framework := run.get("framework"):
+        yield f"## Training\n\nTrained by {framework}; its data, recipe and scores are not recorded here."
     else:
         images = ", ".join(f"{split} {run['images'][split]:,}" for split in SplitName if split in run["images"])
         recipe = f"{recipe_in_words(run['recipe'])}; seed {run['recipe']['seed']}"

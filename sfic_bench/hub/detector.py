@@ -76,6 +76,7 @@ class HubDetector(nn.Module, PyTorchModelHubMixin, library_name="sfic-bench", ta
         facts = {
             "data": config.data, "images": config.images, "recipe": to_builtins(config.recipe),
             "scores": to_builtins(result.scores["frame"]), "thresholds": to_builtins(result.thresholds),
+            "framework": config.framework,
         }  # fmt: skip
         variant, recipe, pixels = config.variant, config.recipe, config.normalisation
         detector = cls(

@@ -54,6 +54,8 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         digests: what tells the images from others; ``None`` where an older version began the run.
         network_file: the SHA-256 of the file that a network comes from; ``None`` for one from a library.
         start: the weights that it started from; ``None`` for random ones.
+        framework: the other project that trained it, with its version of torch, see `sfic_bench.frameworks`. Of the
+            recipe, only the input size is its own then. ``None`` for what sfic-bench has trained.
     """
 
     variant: Variant
@@ -63,6 +65,7 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
     digests: DataDigests | None = None
     network_file: str | None = None
     start: StartRecord | None = None
+    framework: str | None = None
 
     @classmethod
     def of(cls, variant: Variant, recipe: Recipe, data: DataSplits, start: StartRecord | None = None) -> "RunConfig":

@@ -4,7 +4,7 @@ Source: Yan et al., "DeepfakeBench", NeurIPS 2023, and its repository SCLBD/Deep
 FF-DF, CelebDFv2_fake, …) → train, val or test → compression (only FaceForensics++) → video → {label, frames, masks}.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pandas as pd
 from msgspec import Struct, ValidationError, convert
 
 from sfic_bench.data.choices import SplitName
+from sfic_bench.data.databases import BadDatabase, read_entry
 from sfic_bench.data.importers.layout import COMPRESSIONS, BadLayout, ManifestBuilder, read_json
 
 METHODS = {
@@ -53,16 +54,22 @@ class BenchVideo:
     masks: list[str]
 
 
-def load(folder: Path) -> pd.DataFrame:
+def load(folder: Path, lmdb: Path | None = None) -> pd.DataFrame:
     """The images that the JSON files in ``folder`` name, or those of one file if ``folder`` is a file.
 
     These files list many videos twice: Celeb-DF's test videos are also in ``train`` and ``val``, and DFDC's training
     videos are also in ``val``. Such a video is in ``test`` if any file says so, else in ``train``; a note says how
-    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes, and start from
-    ``folder``, from the folder around it, or from ``rgb`` in either, whichever has the first image.
+    many there are. The mask of a fake has the file name of its frame. Paths may have backslashes, and start from one of
+    `ROOTS`, whichever has the first image, or lead through a database, see `sfic_bench.data.databases`.
+
+    Args:
+        folder: the folder of the JSON files, or one of them.
+        lmdb: the folder of the databases ``NAME_lmdb``, where the images are not files.
 
     Raises:
-        BadLayout: without JSON files, for a class of unknown label, and for frames that are no list of paths.
+        BadLayout: without JSON files, for a class of unknown label, for frames that are no list of paths, and for a
+            database that is not there or does not have the first image.
+        MissingDependency: for databases without the package lmdb.
     """
     files = [folder] if folder.is_file() else sorted(folder.glob("*.json"))
     base = folder.parent if folder.is_file() else folder
@@ -70,7 +77,8 @@ def load(folder: Path) -> pd.DataFrame:
         raise BadLayout(f"{folder} has no JSON files; expected those of DeepfakeBench, such as FF-DF.json")
     listed = [video for file in files for video in _videos(file)]
     manifest = ManifestBuilder(base, "")
-    root = _root(base, next((video.frames[0] for video in listed if video.frames), ""))
+    first = next((video.frames[0] for video in listed if video.frames), "")
+    located = _in_files(base, first) if lmdb is None else _in_databases(lmdb, first)
     split_of: dict[str, SplitName] = {}  # by frame
     moved = 0
     for video in sorted(listed, key=lambda video: PRECEDENCE.index(video.split)):
@@ -82,8 +90,8 @@ def load(folder: Path) -> pd.DataFrame:
                 continue
             split_of[frame] = video.split
             mask = masks.get(frame.rpartition("/")[2], "")
-            mask = root + mask if mask and video.label else ""
-            manifest.add(root + frame, video.label, mask=mask, split=video.split, **video.columns)
+            mask = located(mask) if mask and video.label else ""
+            manifest.add(located(frame), video.label, mask=mask, split=video.split, **video.columns)
         moved += is_moved
     if moved:
         manifest.notes.append(f"{moved:,} videos are in several splits; test keeps them, else train")
@@ -136,11 +144,32 @@ def _frames_and_masks(videos: object, place: str) -> dict[str, FramesAndMasks]:
         raise BadLayout(f"{place}: expected videos with frames, a list of paths; {error}") from None
 
 
-def _root(base: Path, frame: str) -> str:
-    """The prefix that makes a frame's path relative to ``base``; empty if ``frame`` does not exist anywhere."""
-    if not frame or Path(frame).is_absolute():
-        return ""
-    for root in ("", "../", "rgb/", "../rgb/"):
-        if (base / root / frame).is_file():
-            return root
-    return ""
+ROOTS = ("", "../", "rgb/", "../rgb/", "../../", "../../datasets/", "../../datasets/rgb/")
+"""Where the paths of frames may start from, relative to the folder of the JSON files."""
+
+
+def _in_files(base: Path, first: str) -> Callable[[str], str]:
+    """A function that makes a frame's path relative to ``base``, by where the ``first`` frame is."""
+    root = ""
+    if first and not Path(first).is_absolute():
+        root = next((root for root in ROOTS if (base / root / first).is_file()), "")
+    return lambda frame: root + frame
+
+
+def _in_databases(lmdb: Path, first: str) -> Callable[[str], str]:
+    """A function that makes an absolute path through a database in ``lmdb`` of a frame's path."""
+    folder = lmdb.absolute()
+
+    def located(frame: str) -> str:
+        name, _, rest = frame.removeprefix("./").removeprefix("datasets/").removeprefix("rgb/").partition("/")
+        return f"{folder.as_posix()}/{name}_lmdb/{rest}"
+
+    if first:
+        path = Path(located(first))
+        try:
+            entry = read_entry(path)
+        except BadDatabase as error:
+            raise BadLayout(str(error)) from None
+        if entry is None:
+            raise BadLayout(f"no database in {lmdb} has {first}: expected {path.relative_to(folder).parts[0]} with it")
+    return located
