@@ -13,7 +13,7 @@ nox.options.sessions = [
 nox.options.error_on_missing_interpreters = True
 
 CONSTRAINED = ("-c", "constraints.txt")
-FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub,lmdb]"
+FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub,lmdb,hf]"
 # Idle workers take tests from busy ones, so that no core waits for the other's last long tests.
 ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 
@@ -94,6 +94,13 @@ def thorough(session: nox.Session) -> None:
     session.run("pytest", *ON_TWO_CORES, "-m", "thorough", *session.posargs)
     with session.chdir("tests"):
         session.run("python", "-m", "fuzz.kills", "--kills", "40", "--seed", str(time.time_ns() % 1_000_000))
+
+
+@nox.session
+def loggers(session: nox.Session) -> None:
+    """Log trainings with Weights & Biases and MLflow themselves, offline."""
+    session.install(*CONSTRAINED, "-e", ".[test,train,wandb,mlflow]")
+    session.run("pytest", "-q", "tests/test_loggers.py", *session.posargs)
 
 
 @nox.session

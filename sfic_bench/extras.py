@@ -68,6 +68,6 @@ def _packages(extra: str) -> list[str]:
         requirement, _, marker = (part.strip() for part in line.partition(";"))
         ours = re.compile(rf"""(\s+and\s+)?extra\s*==\s*['"]{re.escape(extra)}['"](\s+and\s+)?""")
         if ours.search(marker):
-            rest = ours.sub("", marker).strip()
+            rest = ours.sub("", marker).strip().replace("'", '"')  # so that the shell's quotes stay readable
             found.append(f"{requirement}; {rest}" if rest else requirement)
     return found

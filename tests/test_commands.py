@@ -178,3 +178,10 @@ def test_quiet_and_verbose(flag: str | None, silent: bool, chatty: bool, tmp_pat
     _, _, err = run_command(*flags, "flops", "--backbone", "no-such-network")
     assert "sfic-bench: " in err
     assert ("Traceback" in err) == chatty
+
+
+def test_an_old_name_of_an_option_is_understood_and_told() -> None:
+    for option in (["--dtype", "int8"], ["--dtype=int8"]):
+        status, _, err = run_command("latency", *option)
+        assert status == 2
+        assert "--dtype is called --precision now" in err and "'int8' is not one of" in err

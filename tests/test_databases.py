@@ -1,6 +1,7 @@
 """DeepfakeBench's LMDB databases: manifests whose paths lead through them, and reading their entries."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sfic_bench.data.importers import BadLayout, import_dataset
 from sfic_bench.data.loader import Images, Order, batches
 from sfic_bench.data.manifest import read_manifest
 from sfic_bench.errors import InvalidValue, MissingDependency
+from sfic_bench.extras import install_command
 
 lmdb = pytest.importorskip("lmdb")
 
@@ -101,5 +103,5 @@ def test_databases_that_cannot_be_used(folder: Path) -> None:
 
 def test_without_the_package_the_message_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "lmdb", None)
-    with pytest.raises(MissingDependency, match=r"pip install 'sfic-bench\[lmdb\]'"):
+    with pytest.raises(MissingDependency, match=re.escape(install_command("lmdb"))):
         load_image(folder / "lmdb" / "X_lmdb" / "real" / "frames" / "a" / "000.png")

@@ -15,13 +15,16 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sfic_bench.errors import InvalidValue
 from sfic_bench.measure.clock import CpuClock, CudaClock, l2_flush
-from sfic_bench.measure.conditions import NumberFormat
-from sfic_bench.measure.devices import cuda_libraries
+from sfic_bench.measure.conditions import Device, NumberFormat
+from sfic_bench.measure.devices import cuda_libraries, device_named
 from sfic_bench.measure.execution import Unavailable, tensors_of
 from sfic_bench.measure.failures import explained, out_of_memory
 from sfic_bench.measure.paths import EXECUTION_PATHS
 from sfic_bench.measure.roofline import _sustained_ms
+from sfic_bench.training import learner
+from sfic_bench.training.recipe import TrainingDevices
 
 
 def test_the_cuda_clock_gives_the_host_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,3 +268,23 @@ def test_the_stage_2_suite_does_not_compare_in_tf32(monkeypatch: pytest.MonkeyPa
 
     suite.test_stage2(Benchmark(), suite.LAYERS[5], "fused", "cpu")
     assert settings == [False]
+
+
+def test_a_numbered_device_becomes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert [device_named(name) for name in ("cpu", "cuda", "cuda:1", Device.CUDA)] == ["cpu", "cuda", "cuda", "cuda"]
+    assert chosen == [1]
+    for name in ("cuda:2", "cuda:", "cuda:x", "cuda:-1"):
+        with pytest.raises(InvalidValue, match="which has cuda:0 to cuda:1"):
+            device_named(name)
+
+
+def test_a_training_on_one_device_takes_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    assert learner._chosen(TrainingDevices(device=Device.CUDA)) == [1]
+    assert learner._chosen(TrainingDevices(device=Device.CUDA, devices=2)) == 2
+    assert learner._chosen(TrainingDevices()) == 1

@@ -102,8 +102,8 @@ main()
     ("arguments", "words"),
     [
         (["--path", "fussed"], "did you mean 'fused'"),
-        (["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda'"),
-        (["--dtype", "int8"], "'int8' is not one of 'fp32', 'tf32', 'fp16', 'bf16'"),
+        (["--device", "tpu"], "unknown device 'tpu'; did you mean 'cpu'? known: cpu, cuda"),
+        (["--precision", "int8"], "'int8' is not one of 'fp32', 'tf32', 'fp16', 'bf16'"),
         (["--layout", "channel-last"], "is not one of 'contiguous', 'channels-last', 'both'"),
         (["--batch-size", "0"], "batch size must be at least 1"),
         (["--batch-size", "1,two"], "--batch-size takes whole numbers separated by commas, such as 1,2,4, or auto"),
@@ -122,7 +122,7 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str) ->
 
 
 def test_a_check_that_takes_too_long_ends() -> None:
-    call = ("latency", "--backbone", "mobilenet", "--alpha", "none", "--dtype", "fp16", "--max-seconds", "0.01")
+    call = ("latency", "--backbone", "mobilenet", "--alpha", "none", "--precision", "fp16", "--max-seconds", "0.01")
     status, _, err = run_command(*call)
     assert status == 2 and "its check took longer than the time limit of 0.01 s: raise --max-seconds" in err
     limit = TimeLimit(1.0, iter((0.0, 0.5, 2.0, 2.5)).__next__)

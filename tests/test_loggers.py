@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from helpers.training import MOBILENET, SIZE, pictures, recipe, small_splits, wr
 from lightning_fabric.loggers.logger import Logger
 
 from sfic_bench.errors import MissingDependency, UnknownName
+from sfic_bench.extras import install_command
 from sfic_bench.training import loggers
 from sfic_bench.training.logs import LoggedRun, LoggerMaker
 from sfic_bench.training.loop import TrainingProgress, train
@@ -154,7 +156,7 @@ def test_names_of_loggers(monkeypatch: pytest.MonkeyPatch, data: DataSplits, tmp
         loggers.loggers_of(["tensorboard", "wandbs"])
     monkeypatch.setattr(loggers, "find_spec", lambda name: None)
     assert loggers.loggers_of() == {}
-    with pytest.raises(MissingDependency, match=r"needs mlflow: pip install 'sfic-bench\[mlflow\]'"):
+    with pytest.raises(MissingDependency, match=re.escape(f"needs mlflow: {install_command('mlflow')}")):
         loggers.loggers_of(["mlflow"])
     status, _, err = run_command("train", "--data", write_splits(data), "-o", tmp_path / "run", "--logger", "wandb")
     assert status == 2 and "the logger wandb needs wandb" in err and not (tmp_path / "run").exists()

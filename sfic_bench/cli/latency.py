@@ -23,8 +23,8 @@ def latency_command(
     alpha: options.Alphas = None,
     beta: options.Betas = None,
     path: options.PathsOption = "reference,fused",
-    device: options.DeviceOption = Device.CPU,
-    dtype: options.DtypeOption = NumberFormat.FP32,
+    device: options.DeviceOption = Device.CPU.value,
+    precision: options.PrecisionOption = NumberFormat.FP32,
     batch_size: options.BatchSizes = "4",
     input_size: options.InputSize = 256,
     layout: options.LayoutOption = MemoryLayout.CONTIGUOUS,
@@ -48,7 +48,7 @@ def latency_command(
     alphas, betas = options.ratios(alpha, beta)
     _run(
         format, output, sfic_bench.latency, options.parts(backbone), alpha=alphas, beta=betas, path=path, device=device,
-        dtype=dtype, batch_size=options.batch_sizes(batch_size) or "auto", input_size=input_size, layout=layout,
+        precision=precision, batch_size=options.batch_sizes(batch_size) or "auto", input_size=input_size, layout=layout,
         training=training, flush_l2=flush_l2, energy=energy, on_unsupported=on_unsupported, max_seconds=max_seconds,
         rounds=rounds, memory_limit=memory_limit, profile=profile, memory_snapshot=memory_snapshot,
     )  # fmt: skip
@@ -61,8 +61,8 @@ def stage2_command(
     alpha: options.Alphas = None,
     beta: options.Betas = None,
     path: options.PathsOption = "reference,fused",
-    device: options.DeviceOption = Device.CPU,
-    dtype: options.DtypeOption = NumberFormat.FP32,
+    device: options.DeviceOption = Device.CPU.value,
+    precision: options.PrecisionOption = NumberFormat.FP32,
     batch_size: options.BatchSizes = "4",
     layout: options.LayoutOption = MemoryLayout.CONTIGUOUS,
     training: options.Training = False,
@@ -83,7 +83,8 @@ def stage2_command(
     alphas, betas = options.ratios(alpha, beta)
     _run(
         format, output, sfic_bench.stage2, channels=channels, size=size, kernel=kernel, alpha=alphas, beta=betas,
-        path=path, device=device, dtype=dtype, batch_size=options.batch_sizes(batch_size) or "auto", layout=layout,
+        path=path, device=device, precision=precision, batch_size=options.batch_sizes(batch_size) or "auto",
+        layout=layout,
         training=training, flush_l2=flush_l2, energy=energy, max_seconds=max_seconds, rounds=rounds,
         memory_limit=memory_limit, profile=profile, memory_snapshot=memory_snapshot,
     )  # fmt: skip

@@ -112,7 +112,7 @@ DEFECT = 70
 def main() -> NoReturn:
     """Run a command; an error that the caller can correct is one line on stderr and exit status 2."""
     try:
-        status = app(prog_name="sfic-bench", standalone_mode=False)
+        status = app(_in_new_words(sys.argv[1:]), prog_name="sfic-bench", standalone_mode=False)
     except SficBenchError as error:
         if LOG.isEnabledFor(logging.DEBUG):
             say("".join(traceback.format_exception(error)).rstrip())
@@ -131,6 +131,21 @@ def main() -> NoReturn:
     except Exception as error:
         status = _report(error)
     sys.exit(status or 0)
+
+
+RENAMED = {"--dtype": "--precision"}
+"""Options that had another name in the release before, which is understood until the next one."""
+
+
+def _in_new_words(arguments: list[str]) -> list[str]:
+    """``arguments`` with today's names of options that were renamed, which stderr is told."""
+    words = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in RENAMED:
+            say(f"sfic-bench: {name} is called {RENAMED[name]} now; the next release will not know {name}")
+        words.append(f"{RENAMED.get(name, name)}{equals}{value}")
+    return words
 
 
 def _report(error: Exception) -> int:

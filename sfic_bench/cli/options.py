@@ -82,7 +82,15 @@ Classes = Annotated[int, typer.Option(metavar="N", help="Number of logits.")]
 PathsOption = Annotated[
     str, typer.Option("--path", metavar="NAME[,NAME…]|all", help="Execution paths; see `sfic-bench list`.")
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="The device to run on.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="cpu|cuda|cuda:N",
+        help="The device to run on, or the one of this number.",
+        autocompletion=lambda incomplete: [name for name in Device if name.startswith(incomplete)],
+    ),
+]
 DetectorOption = Annotated[
     str,
     typer.Option(
@@ -100,7 +108,7 @@ UpsampleOption = Annotated[
         show_default=False,
     ),
 ]
-DtypeOption = Annotated[NumberFormat, typer.Option("--dtype", help="Number format of weights and inputs.")]
+PrecisionOption = Annotated[NumberFormat, typer.Option("--precision", help="Number format of weights and inputs.")]
 BatchSize = Annotated[int, typer.Option("--batch-size", metavar="N", help="Images a call.")]
 BatchSizes = Annotated[
     str,

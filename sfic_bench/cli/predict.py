@@ -70,7 +70,7 @@ def predict_command(
     attention: Annotated[
         bool, typer.Option("--attention", help="Show in these pictures where the network looks in each face.")
     ] = False,
-    device: options.DeviceOption = Device.CPU,
+    device: options.DeviceOption = Device.CPU.value,
     backbone: training_options.RunCode = None,
     trust_code: training_options.TrustCode = False,
     format: options.FormatOption = Format.TABLE,

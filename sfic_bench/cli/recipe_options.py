@@ -13,6 +13,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from sfic_bench.cli import options, training_options
+from sfic_bench.commands.given import training_packages
+from sfic_bench.measure.conditions import Device
 from sfic_bench.training.presets import Preset, recipe_of
 from sfic_bench.training.recipe import Augmentation, NetworkSettings, Optimisation, Recipe, TrainingDevices
 
@@ -93,7 +95,8 @@ def with_recipe(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., Non
             source = values.pop("recipe")
             given = {name: values.pop(name) for name in of_recipe.keys() - {"recipe"}}
             recipe = recipe_of(source, {name: value for name, value in given.items() if value is not None})
-            devices = TrainingDevices(**{name: values.pop(name) for name in of_devices})
+            given_devices = {name: values.pop(name) for name in of_devices}
+            devices = TrainingDevices(**given_devices | {"device": _device(given_devices["device"])})
             command(recipe=recipe, devices=devices, **values)
 
         parameters: list[inspect.Parameter] = []
@@ -107,6 +110,16 @@ def with_recipe(*, without: tuple[str, ...] = ()) -> Callable[[Callable[..., Non
         return expanded
 
     return decorate
+
+
+def _device(name: str) -> Device:
+    """The kind of device; a number needs torch."""
+    if name in set(Device):
+        return Device(name)
+    with training_packages():
+        from sfic_bench.measure.devices import device_named
+
+        return device_named(name)
 
 
 def _recipe_parameters(without: tuple[str, ...]) -> Iterator[inspect.Parameter]:

@@ -34,7 +34,7 @@ def robustness_command(
             show_default=False,
         ),
     ] = None,
-    device: options.DeviceOption = Device.CPU,
+    device: options.DeviceOption = Device.CPU.value,
     workers: training_options.Workers = 0,
     skip_unreadable: training_options.SkipUnreadable = False,
     trust_code: training_options.TrustCode = False,

@@ -72,7 +72,7 @@ def evaluate_command(
     data: training_options.DataOption = "orl",
     compression: training_options.Compression = "",
     split: Annotated[SplitName, typer.Option(help="Which images are scored.")] = SplitName.TEST,
-    device: options.DeviceOption = Device.CPU,
+    device: options.DeviceOption = Device.CPU.value,
     workers: training_options.Workers = 0,
     skip_unreadable: training_options.SkipUnreadable = False,
     backbone: training_options.RunCode = None,
@@ -102,7 +102,7 @@ def attention_command(
     ] = None,
     counts: Annotated[str, typer.Option(metavar="N[,N…]", help="Numbers of fakes to average over.")] = "4,8,16",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the choice of fakes.")] = 7,
-    device: options.DeviceOption = Device.CPU,
+    device: options.DeviceOption = Device.CPU.value,
     trust_code: training_options.TrustCode = False,
 ) -> None:
     """Draw average forgery attention maps (Section IV-G, Fig. 5), which show where networks look in 4, 8 and 16 fakes.

@@ -95,6 +95,7 @@ def predict(
         from sfic_bench.data.faces import FaceCrop
         from sfic_bench.data.finders import FinderSettings, finder
         from sfic_bench.data.sources import media_files
+        from sfic_bench.measure.devices import device_named
         from sfic_bench.training.inference import TrainedNetwork
         from sfic_bench.training.predict import CROPS, Predictor
         from sfic_bench.training.runs import Run
@@ -109,9 +110,7 @@ def predict(
             settings = FinderSettings(detector=detector, upsample=upsample, longest=LONGEST)
             settings.check(crop)
             found_by = finder(settings)
-        network = TrainedNetwork(
-            Run(Path(run)), member(Device, device, "device"), backbone=backbone, trust_code=trust_code
-        )
+        network = TrainedNetwork(Run(Path(run)), device_named(device), backbone=backbone, trust_code=trust_code)
         threshold_name, least = network.threshold(str(threshold))
         predictor = Predictor(network=network, finder=found_by, crop=crop, frames=frames, threshold=least)
         pictures = None if picture is None else PictureFolder(Path(picture), attention=attention)
@@ -189,6 +188,7 @@ def robustness(
         UnusableRun, UnusableData, InvalidValue, UnknownName: as `sfic_bench.evaluate` does.
     """
     with training_packages():
+        from sfic_bench.measure.devices import device_named
         from sfic_bench.training.inference import TrainedNetwork
         from sfic_bench.training.robustness import Measurement, all_damaged, by_variant, notes_of, scales
         from sfic_bench.training.runs import Run
@@ -197,7 +197,7 @@ def robustness(
         chosen, left_out = _chosen(corruption, severity or {})
         damaged = all_damaged(chosen)
         manifest, part = manifest_of(data, compression), member(SplitName, split, "split")
-        rows, machine = rows_of(manifest, part), member(Device, device, "device")
+        rows, machine = rows_of(manifest, part), device_named(device)
         groups = by_variant([TrainedNetwork(Run(path), machine, trust_code=trust_code) for path in paths_in(runs)])
         unreadable = UnreadablePaths(skip=skip_unreadable)
         measurement = Measurement(

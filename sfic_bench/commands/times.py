@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+# torch's memory profiler announces each start and stop on stderr; both variables are read when torch loads.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
 BatchSizes = int | Sequence[int] | Literal["auto"]
 """One batch size, several, or ``"auto"``: powers of two until memory is out or throughput no longer rises."""
 
@@ -34,7 +38,7 @@ def latency(
     beta: Ratios = None,
     path: Names = "reference,fused",
     device: Device | str = Device.CPU,
-    dtype: NumberFormat | str = NumberFormat.FP32,
+    precision: NumberFormat | str = NumberFormat.FP32,
     batch_size: BatchSizes = 4,
     input_size: int = 256,
     layout: MemoryLayout | str = MemoryLayout.CONTIGUOUS,
@@ -55,13 +59,13 @@ def latency(
 
     Example:
         >>> result = latency("mobilenet", alpha=0.5, beta=0.5, path="fused", input_size=32, max_seconds=0.1, rounds=1)
-        >>> [row.status for row in result.rows]
-        ['ok', 'ok']
+        >>> [(row.alpha, row.beta) for row in result.rows]
+        [(None, None), (0.5, 0.5)]
 
     Args:
         backbone, alpha, beta, on_unsupported: as for `sfic_bench.flops`.
         path: execution paths, see `sfic_bench.list_names`, or ``"all"``.
-        device, dtype, layout: where and how the networks run, see `sfic_bench.measure.conditions`.
+        device, precision, layout: where and how the networks run, see `sfic_bench.measure.conditions`.
         batch_size: images a call: one number, several, or ``"auto"``, which tries 1, 2, 4, … until memory is out or
             throughput no longer rises by 5%.
         input_size: height and width of the input, pixels.
@@ -85,8 +89,10 @@ def latency(
     """
     grid = grid_named(backbone, alpha, beta, on_unsupported)
     tell_kept(grid)
+    from sfic_bench.measure.devices import device_named  # imports torch
+
     conditions = Conditions(
-        device=member(Device, device, "device"), dtype=member(NumberFormat, dtype, "dtype"), input_size=input_size,
+        device=device_named(device), dtype=member(NumberFormat, precision, "precision"), input_size=input_size,
         layout=member(MemoryLayout, layout, "layout"), training=training, flush_l2=flush_l2, energy=energy,
     )  # fmt: skip
     return _timed(
@@ -103,7 +109,7 @@ def stage2(
     beta: Ratios = None,
     path: Names = "reference,fused",
     device: Device | str = Device.CPU,
-    dtype: NumberFormat | str = NumberFormat.FP32,
+    precision: NumberFormat | str = NumberFormat.FP32,
     batch_size: BatchSizes = 4,
     layout: MemoryLayout | str = MemoryLayout.CONTIGUOUS,
     training: bool = False,
@@ -134,8 +140,10 @@ def stage2(
         betas=PAPER_BETAS if beta is None else several(beta),
     )
     layers = [Stage2Layer(channels=channels, kernel_size=kernel, alpha=v.alpha, beta=v.beta) for v in grid]
+    from sfic_bench.measure.devices import device_named  # imports torch
+
     conditions = Conditions(
-        device=member(Device, device, "device"), dtype=member(NumberFormat, dtype, "dtype"), input_size=size,
+        device=device_named(device), dtype=member(NumberFormat, precision, "precision"), input_size=size,
         layout=member(MemoryLayout, layout, "layout"), training=training, flush_l2=flush_l2, energy=energy,
     )  # fmt: skip
     return _timed(
@@ -164,9 +172,6 @@ def _timed(
         raise InvalidValue(f"--max-seconds must be above 0, got {max_seconds}")
     check_count("--rounds", rounds)
     limit = None if memory_limit is None else parse_bytes(memory_limit)
-    # torch's memory profiler announces each start and stop on stderr; both variables are read when torch loads.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from sfic_bench import timing
     from sfic_bench.measure.sampler import Stop
 

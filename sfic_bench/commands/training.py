@@ -138,6 +138,7 @@ def evaluate(
     """
     chosen = member(SplitName, split, "split")
     with training_packages():
+        from sfic_bench.measure.devices import device_named
         from sfic_bench.training.groups import score_groups
         from sfic_bench.training.inference import TrainedNetwork
         from sfic_bench.training.runs import Run
@@ -146,9 +147,7 @@ def evaluate(
 
         manifest = manifest_of(data, compression)
         rows = rows_of(manifest, chosen)
-        trained = TrainedNetwork(
-            Run(Path(run)), member(Device, device, "device"), backbone=backbone, trust_code=trust_code
-        )
+        trained = TrainedNetwork(Run(Path(run)), device_named(device), backbone=backbone, trust_code=trust_code)
         predictions, unreadable = trained.predictions(
             rows, manifest.folder, workers=workers, skip_unreadable=skip_unreadable
         )
@@ -199,11 +198,12 @@ def attention(
     if not counts or min(counts) < 1:
         raise InvalidValue(f"counts must be whole numbers of at least 1, got {list(counts)}")
     with training_packages():
+        from sfic_bench.measure.devices import device_named
         from sfic_bench.training.attention import fakes, picture
         from sfic_bench.training.inference import TrainedNetwork
         from sfic_bench.training.runs import Run
 
-        chosen = member(Device, device, "device")
+        chosen = device_named(device)
         networks = [TrainedNetwork(Run(run), chosen, trust_code=trust_code) for run in paths_in(runs)]
         source = manifest_of(data, compression) if images is None else Path(images)
         maps = []

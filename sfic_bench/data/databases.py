@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from sfic_bench.errors import MissingDependency, SficBenchError, first_line
+from sfic_bench.extras import install_command
 
 if TYPE_CHECKING:
     from lmdb import Environment
@@ -36,7 +37,7 @@ def read_entry(path: Path) -> bytes | None:
     try:
         import lmdb
     except ImportError:
-        raise MissingDependency(f"reading {folder} needs lmdb: pip install 'sfic-bench[lmdb]'") from None
+        raise MissingDependency(f"reading {folder} needs lmdb: {install_command('lmdb')}") from None
     name, parts = folder.name.removesuffix(ENDING), path.relative_to(folder).parts
     try:
         with _opened(folder.resolve()).begin() as transaction:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from sfic_bench.errors import InvalidValue, member
 from sfic_bench.measure.conditions import Conditions, Device, MemoryLayout, NumberFormat
 
 DTYPES = {
@@ -16,6 +17,27 @@ DTYPES = {
 """torch's data type of each number format."""
 
 MEMORY_FORMATS = {MemoryLayout.CONTIGUOUS: torch.contiguous_format, MemoryLayout.CHANNELS_LAST: torch.channels_last}
+
+
+def device_named(name: Device | str) -> Device:
+    """The kind of device that a name means; a number after ``cuda:`` makes that device the current one of this process.
+
+    Args:
+        name: ``cpu``, ``cuda``, or ``cuda:N`` for the device number N as torch counts them.
+
+    Raises:
+        InvalidValue: for a CUDA device that this machine lacks.
+        UnknownName: for any other name.
+    """
+    kind, colon, number = str(name).partition(":")
+    if not colon or kind != Device.CUDA:
+        return member(Device, name, "device")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not number.isdecimal() or int(number) >= count:
+        there = f"cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
+        raise InvalidValue(f"{name} is no device of this machine, which has {there}")
+    torch.cuda.set_device(int(number))
+    return Device.CUDA
 
 
 def missing(conditions: Conditions) -> str:

@@ -15,6 +15,7 @@ from sfic_bench import api
 from sfic_bench.convert import fuse
 from sfic_bench.data.loader import Batch
 from sfic_bench.errors import InvalidValue, SficBenchError
+from sfic_bench.measure.conditions import Device
 from sfic_bench.measure.memory import lack_of_memory
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector, two_logits
@@ -72,10 +73,16 @@ def new_fabric(recipe: Recipe, devices: TrainingDevices) -> Fabric:
     # Several processes wait for the gradients of all weights, and frozen ones have none.
     waits_for_all = devices.devices * devices.hosts == 1 or not recipe.freeze
     return Fabric(
-        accelerator=devices.device, devices=devices.devices, num_nodes=devices.hosts,
+        accelerator=devices.device, devices=_chosen(devices), num_nodes=devices.hosts,
         strategy="auto" if waits_for_all else "ddp_find_unused_parameters_true",
         precision=FABRIC_PRECISIONS[recipe.precision],
     )  # fmt: skip
+
+
+def _chosen(devices: TrainingDevices) -> int | list[int]:
+    """How many devices, or the number of the one: torch's current one, which Fabric would take the first for."""
+    is_one = devices.device is Device.CUDA and devices.devices * devices.hosts == 1 and torch.cuda.is_available()
+    return [torch.cuda.current_device()] if is_one else devices.devices
 
 
 def new_network(variant: Variant, recipe: Recipe) -> nn.Module:
