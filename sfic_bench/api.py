@@ -56,7 +56,7 @@ def build(
 ) -> nn.Module:
     """A backbone, vanilla or, if ``alpha`` is given, in its SFIC form.
 
-    Example:
+    Examples:
         >>> build("resnet50", alpha=0.5, beta=1.0)(torch.randn(1, 3, 256, 256)).shape
         torch.Size([1, 2])
 
@@ -275,7 +275,7 @@ def explain_placement(
 ) -> Explanation:
     """What `to_sfic` would do to ``model``, which is not changed.
 
-    Example:
+    Examples:
         >>> print(explain_placement(build("vgg13", device="meta")).placement.stage3)
         ('features.31',)
 

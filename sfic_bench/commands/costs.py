@@ -44,7 +44,7 @@ def flops(
 ) -> CostResult:
     """Count parameters and MACs of backbones and their SFIC forms for one image, without computing anything.
 
-    Example:
+    Examples:
         >>> [row.params for row in flops("vgg13", alpha=0.5, beta=[0.5, 1]).rows]
         [9411906, 9410562, 9410562]
 

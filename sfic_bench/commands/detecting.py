@@ -62,7 +62,7 @@ def predict(
     A photograph has a row for each face, and one without a face has no score. A video has one score, the mean of the
     largest face of evenly spaced frames. Cut faces out as the run's training data were.
 
-    Example:
+    Examples:
         >>> predict("runs/a", ["photo.jpg", "videos/"]).to_frame()[["path", "fake", "verdict"]]  # doctest: +SKIP
 
     Args:

@@ -60,7 +60,7 @@ def report(
 ) -> "Page":
     """Put results on one page: verdict, tables, charts, and where figures are from.
 
-    Example:
+    Examples:
         >>> report(["costs.json", "times.json"]).save("report.html")  # doctest: +SKIP
 
     Args:

@@ -57,7 +57,7 @@ def latency(
 
     Every path is first checked against the float64 reference on random input; a path with a wrong result gets no time.
 
-    Example:
+    Examples:
         >>> result = latency("mobilenet", alpha=0.5, beta=0.5, path="fused", input_size=32, max_seconds=0.1, rounds=1)
         >>> [(row.alpha, row.beta) for row in result.rows]
         [(None, None), (0.5, 0.5)]

@@ -56,7 +56,7 @@ def train(
     The same seed gives the same weights on a CPU. A training that was stopped goes on with ``resume`` after its last
     finished epoch, and ends as if it had never been stopped.
 
-    Example:
+    Examples:
         >>> train("runs/a", alpha=0.5, beta=0.5, recipe=Recipe(epochs=2, input_size=64))  # doctest: +SKIP
 
     Args:

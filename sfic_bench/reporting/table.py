@@ -101,7 +101,7 @@ def _narrowest(table: Table, column: int) -> int:
     return min(max(words, default=0), LONGEST_WORD)
 
 
-def _fitted(table: Table, width: int) -> tuple[list[int], list[int]]:
+def fitted(table: Table, width: int) -> tuple[list[int], list[int]]:
     """The columns that are shown in ``width`` characters, and their widths.
 
     Text is wrapped between words first. If that is not enough, columns are left out, those of the highest rank first.
@@ -134,9 +134,9 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
         if table.folded and len(table.rows) > FOLDED_ABOVE:
             title += f": {len(table.rows):,}, listed in Markdown, CSV and JSON"
         elif table.rows:
-            columns, widths = _fitted(table, console.width)
+            columns, widths = fitted(table, console.width)
             rich = renderable(table, columns, widths)
-            if left_out := _names(table, columns):
+            if left_out := left_out_names(table, columns):
                 notes.append(f"left out at this width: {', '.join(left_out)}; --format wide shows them")
         console.print(Text(title, "bold"))
         if rich is not None:
@@ -151,7 +151,7 @@ def to_terminal(tables: Sequence[Table], console: Console) -> None:
         console.print()
 
 
-def _names(table: Table, shown: Sequence[int]) -> list[str]:
+def left_out_names(table: Table, shown: Sequence[int]) -> list[str]:
     """The headings of the columns that are not shown, once each, and without those of intervals."""
     headings = (c.name.replace("\n", " ") for i, c in enumerate(table.columns) if i not in shown)
     return list(dict.fromkeys(name for name in headings if not name.endswith("% interval")))
