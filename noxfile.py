@@ -8,7 +8,7 @@ from pathlib import Path
 import nox
 
 nox.options.sessions = [
-    "lint", "architecture", "types", "site", "regression", "tests", "kernels", "zoo_families", "sweep",
+    "lint", "types", "site", "regression", "tests", "kernels", "zoo_families", "sweep",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True
 
@@ -20,17 +20,10 @@ ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
-    session.install(*CONSTRAINED, "ruff")
+    """Check style, formatting, and which room imports which."""
+    session.install(*CONSTRAINED, "ruff", "import-linter")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-
-
-@nox.session
-def architecture(session: nox.Session) -> None:
-    """Check which room imports which."""
-    session.install(*CONSTRAINED, "import-linter")
-    session.install("--no-deps", ".")
     session.run("lint-imports")
 
 
@@ -136,7 +129,7 @@ def explore(session: nox.Session) -> None:
 @nox.session
 def site(session: nox.Session) -> None:
     """Build the documentation site into build/site; a broken link is an error."""
-    session.install(*CONSTRAINED, "-e", ".", "mkdocs-jupyter", "mkdocs-material", "mkdocstrings[python]", "ruff")
+    session.install(*CONSTRAINED, "mkdocs-jupyter", "mkdocs-material", "mkdocstrings[python]", "ruff")
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
