@@ -26,7 +26,7 @@ from sfic_bench.training.recipe import Recipe, TrainingDevices
 OTHERWISE = {"list": "list_names", "sweep_run": "sweep"}
 """The functions whose names differ from their commands': ``list`` is Python's own."""
 
-SHOWN = {"format", "convention", "per_frame", "context", "fail_on_inconclusive", "fail_on_change"}
+SHOWN = {"format", "convention", "per_frame", "context", "fail_on_inconclusive", "fail_on_change", "verbose", "quiet"}
 """Options that decide how a result is shown, or which exit status it has."""
 
 ELSEWHERE = {
@@ -177,16 +177,16 @@ def test_what_is_left_out_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
         sfic_bench.flops(f"{file}:lone", alpha=0.5, beta=0.5)
 
 
+@pytest.mark.parametrize("is_behind", [False, True])
 @pytest.mark.parametrize(("flag", "silent", "chatty"), [("-q", True, False), ("-v", False, True), (None, False, False)])
-def test_quiet_and_verbose(flag: str | None, silent: bool, chatty: bool, tmp_path: Path) -> None:
+def test_quiet_and_verbose(flag: str | None, silent: bool, chatty: bool, is_behind: bool, tmp_path: Path) -> None:
     flags = [] if flag is None else [flag]
-    file = tmp_path / "costs.json"
-    _, _, err = run_command(
-        *flags, "flops", "--backbone", "mobilenet", "--alpha", "none", "--format", "json", "-o", file
-    )
+    before, behind = ([], flags) if is_behind else (flags, [])
+    counted = ("flops", "--backbone", "mobilenet", "--alpha", "none", "--format", "json", "-o", tmp_path / "costs.json")
+    _, _, err = run_command(*before, *counted, *behind)
     assert ("wrote" not in err) == silent
     assert ("counting: mobilenet" in err) == chatty
-    _, _, err = run_command(*flags, "flops", "--backbone", "no-such-network")
+    _, _, err = run_command(*before, "flops", "--backbone", "no-such-network", *behind)
     assert "sfic-bench: " in err
     assert ("Traceback" in err) == chatty
 

@@ -23,12 +23,13 @@ from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.framework import framework_app
 from sfic_bench.cli.info import env_command, list_command
 from sfic_bench.cli.latency import latency_command, stage2_command
-from sfic_bench.cli.output import LOG, listen, say
+from sfic_bench.cli.output import LOG, say
 from sfic_bench.cli.publish import publish_command
 from sfic_bench.cli.report import report_command
 from sfic_bench.cli.robustness import robustness_command
 from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.cli.table import table_command
+from sfic_bench.cli.verbosity import QUIET, VERBOSE, listen_as
 from sfic_bench.errors import SficBenchError, first_line
 from sfic_bench.version import __version__
 
@@ -90,15 +91,11 @@ def _options(
             "SFIC_BENCH_LATENCY_DEVICE or SFIC_BENCH_CONFIG comes before them.",
         ),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Say more on stderr: each step, and where an error came from.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say nothing on stderr but warnings and errors.")
-    ] = False,
+    verbose: Annotated[bool, VERBOSE] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     del version, config  # their callbacks have done all
-    listen(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
+    listen_as(verbose=verbose, quiet=quiet)
 
 
 # The base class of all usage errors, whose module depends on typer's release.

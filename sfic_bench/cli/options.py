@@ -9,6 +9,7 @@ import typer
 
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli.output import Format
+from sfic_bench.cli.verbosity import with_verbosity
 from sfic_bench.errors import InvalidValue, check_count
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.networks import registry
@@ -46,7 +47,8 @@ class CommandApp(typer.Typer):
         def register(function: Command) -> Command:
             paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
             settings.setdefault("help", "\n\n".join(" ".join(part.split()) for part in paragraphs))
-            return super(CommandApp, self).command(name, **settings)(function)
+            super(CommandApp, self).command(name, **settings)(with_verbosity(function))
+            return function
 
         return register
 
