@@ -6,7 +6,6 @@
 import json
 import re
 import shlex
-from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,6 +40,8 @@ def _from_folder(folder: Path, extras: str) -> str:
 
 def _folder() -> Path | None:
     """The checkout that this package runs from or was installed from, if it is still there."""
+    from importlib import metadata  # takes as long to import as a command to parse its options
+
     folders = [SOURCE]
     try:
         origin = metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
@@ -59,6 +60,8 @@ def _is_checkout(folder: Path) -> bool:
 
 def _packages(extra: str) -> list[str]:
     """The requirements of ``extra`` that this installation states, each as pip takes it."""
+    from importlib import metadata
+
     try:
         lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:

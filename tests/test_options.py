@@ -19,7 +19,7 @@ from sfic_bench.cli.training import train_command
 from sfic_bench.measure.conditions import Conditions
 from sfic_bench.measure.sampler import Stop
 from sfic_bench.networks.variant import Variant
-from sfic_bench.sweeping.blocks import BLOCKS
+from sfic_bench.sweeping.blocks import BLOCKS, KEYS
 from sfic_bench.sweeping.jobs.job import Needs
 from sfic_bench.training.presets import Preset
 from sfic_bench.training.recipe import Recipe, TrainingDevices
@@ -42,10 +42,11 @@ def declared_defaults(declaration: type) -> dict[str, object]:
         return {field.name: field.default for field in dataclasses.fields(declaration)}
     info = msgspec.inspect.type_info(declaration)
     assert isinstance(info, msgspec.inspect.StructType)
-    return {
-        field.name: _plain(field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory())
+    defaults = {
+        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         for field in info.fields
     }
+    return {KEYS.get(name, name): _plain(default) for name, default in defaults.items()}
 
 
 def _plain(default: object) -> object:

@@ -44,6 +44,14 @@ def test_a_timed_cell_is_one_network_beside_vanilla(tmp_path: Path) -> None:
     assert [(c.needs.gpus, c.needs.accelerator_type) for c in on_gpus[:2]] == [(1, "A100"), (1, "H100")]
 
 
+def test_the_old_name_of_a_key_is_understood_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    block = '[[latency]]\nbackbone = "resnet26"\nalpha = 0.5\nbeta = 1.0\n{} = "bf16"\n'
+    today, before = (timing_jobs(tmp_path, block.format(key)) for key in ("precision", "dtype"))
+    assert [job.conditions for job in today] == [job.conditions for job in before]
+    assert all(job.conditions.dtype == "bf16" for job in today)
+    assert "the key dtype is called precision now" in caplog.text
+
+
 def test_batch_sizes_are_searched_for_in_one_cell(tmp_path: Path) -> None:
     text = '[[latency]]\nbackbone = "mobilenet"\nalpha = 0.5\nbatch_size = {}\nrounds = 36\nmemory_limit = "8GiB"'
     listed, found = (timing_jobs(tmp_path, text.format(sizes)) for sizes in ("[1, 4]", '"auto"'))

@@ -41,6 +41,9 @@ Trainings = Iterable[tuple[EvaluationProtocol, str, Variant]]
 """For each training its protocol, the name of the data that it trains on, and the network."""
 
 CONDITIONS = Conditions.__struct_fields__
+KEYS = {"dtype": "precision"}
+"""The keys of fields that have another name on the command line."""
+
 RECIPE = tuple(name for name in get_type_hints(Recipe) if name != "seed")
 
 
@@ -118,9 +121,11 @@ class TimingKeys(GridBlock, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 raise UnknownName("execution path", name, EXECUTION_PATHS)
         grid, limit = self.grid(folder), None if self.memory_limit is None else parse_bytes(self.memory_limit)
         forms = Counter(network.backbone for network in grid)
-        for network, combination in itertools.product(grid, list(self.combinations(CONDITIONS))):
+        keys = [KEYS.get(name, name) for name in CONDITIONS]
+        for network, chosen in itertools.product(grid, list(self.combinations(keys))):
             if network.is_vanilla and forms[network.backbone] > 1:
                 continue  # it is timed beside each of its SFIC forms
+            combination = dict(zip(CONDITIONS, chosen.values(), strict=True))
             finds = combination["batch_size"] == "auto"
             conditions = msgspec.convert(combination | ({"batch_size": 1} if finds else {}), Conditions)
             on_gpu = conditions.device is Device.CUDA
@@ -242,7 +247,7 @@ def _with_axes(keys: type[Block], declaration: type, axes: Iterable[str], *, opt
     fields: list[tuple[str, object, object]] = []
     for axis in axes:
         kinds = (types[axis], list.__class_getitem__(types[axis]), *([None] if optional else []))
-        fields.append((axis, Union[kinds], None if optional else getattr(defaults, axis)))  # noqa: UP007
+        fields.append((KEYS.get(axis, axis), Union[kinds], None if optional else getattr(defaults, axis)))  # noqa: UP007
     block: type[Block] = msgspec.defstruct(
         f"{declaration.__name__}Block", fields, bases=(keys,), frozen=True, kw_only=True, forbid_unknown_fields=True
     )  # type: ignore[assignment]  # it makes a type out of data

@@ -1,5 +1,6 @@
 """The sweep file: from TOML to jobs; see `sfic_bench.sweeping.blocks`."""
 
+import logging
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from sfic_bench.errors import InvalidValue, SficBenchError, UnknownName
 from sfic_bench.files import read_file
 from sfic_bench.sweeping.blocks import BLOCKS, Block
 from sfic_bench.sweeping.jobs import AnyJob
+
+LOG = logging.getLogger(__name__)
 
 
 class BadSweep(SficBenchError):
@@ -53,6 +56,9 @@ def read_sweep(path: Path) -> list[AnyJob]:
 
 def _checked(kind: type[Block], keys: object) -> Block:
     """The block that ``keys`` make, after a check for unknown keys, with suggestions, and for axes without values."""
+    if isinstance(keys, dict) and kind is BLOCKS["latency"] and "dtype" in keys:
+        LOG.warning("the key dtype is called precision now; the next release will not know dtype")
+        keys = {"precision" if key == "dtype" else key: value for key, value in keys.items()}
     for key, value in keys.items() if isinstance(keys, dict) else ():
         if key not in kind.__struct_fields__:
             raise UnknownName("key", str(key), kind.__struct_fields__)

@@ -10,6 +10,9 @@ from sfic_bench.reporting.overview import front
 from sfic_bench.reporting.page.chart_parts import HEIGHT, TITLES, colour_of, spec_of, tooltip, with_menu
 from sfic_bench.reporting.page.section import Spec
 
+FEW = 12
+"""The number of points in a menu's choice up to which each has its ratios beside it."""
+
 
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
     """A point for each row of ``frame``, and a line through the Pareto front, which no other point beats.
@@ -41,12 +44,21 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
         .encode(x=f"{x}:Q", y=f"{y}:Q", order=alt.Order(f"{x}:Q"))
     )
     layers = [line, points]
+    if len(frame) <= FEW * len(groups):
+        ratios = [_ratios(alpha, beta) for alpha, beta in zip(frame["alpha"], frame["beta"], strict=True)]
+        words = alt.Chart(frame.assign(ratios=ratios)).mark_text(align="left", dx=8, dy=-8, fontSize=11, tooltip=None)
+        layers.append(words.encode(x=f"{x}:Q", y=f"{y}:Q", text="ratios:N", color=colour_of("backbone")))
     if f"{y}_low" in frame and frame[f"{y}_low"].notna().any():
         low = alt.Y(f"{y}_low:Q", title=TITLES[y])
         bars = base.mark_rule(opacity=0.5, tooltip=None)
         layers.insert(1, bars.encode(x=f"{x}:Q", y=low, y2=f"{y}_high:Q", color=colour_of("backbone")))
     chart = alt.layer(*layers).properties(width="container", height=HEIGHT)
     return spec_of(chart if choose is None else with_menu(chart, frame, choose))
+
+
+def _ratios(alpha: float | None, beta: float | None) -> str:
+    """The ratios of an SFIC network, which tell the points of one backbone apart; vanilla ones need no words."""
+    return "" if pd.isna(alpha) or pd.isna(beta) else f"α={alpha:g} β={beta:g}"
 
 
 def heat_maps(frame: pd.DataFrame, value: str, facet: str) -> Spec:
