@@ -27,6 +27,8 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
     groups = [frame] if choose is None else [group for _, group in frame.groupby(choose, sort=False)]
     on_front = pd.concat([front(group, x, y, highest=highest) for group in groups])
     frame = frame.assign(front=on_front.reindex(frame.index))
+    if len(frame) <= FEW * len(groups) and {"alpha", "beta"} <= {*frame}:
+        frame = frame.assign(ratios=[_ratios(*pair) for pair in zip(frame["alpha"], frame["beta"], strict=True)])
     logarithmic = alt.Scale(type="log", nice=False, padding=20)
     y_scale = alt.Scale(zero=False, padding=15) if highest else logarithmic
     base = alt.Chart(frame)
@@ -44,9 +46,8 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
         .encode(x=f"{x}:Q", y=f"{y}:Q", order=alt.Order(f"{x}:Q"))
     )
     layers = [line, points]
-    if len(frame) <= FEW * len(groups):
-        ratios = [_ratios(alpha, beta) for alpha, beta in zip(frame["alpha"], frame["beta"], strict=True)]
-        words = alt.Chart(frame.assign(ratios=ratios)).mark_text(align="left", dx=8, dy=-8, fontSize=11, tooltip=None)
+    if "ratios" in frame:
+        words = base.mark_text(align="left", dx=8, dy=-8, fontSize=11, tooltip=None)
         layers.append(words.encode(x=f"{x}:Q", y=f"{y}:Q", text="ratios:N", color=colour_of("backbone")))
     if f"{y}_low" in frame and frame[f"{y}_low"].notna().any():
         low = alt.Y(f"{y}_low:Q", title=TITLES[y])
