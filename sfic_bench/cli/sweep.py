@@ -1,6 +1,5 @@
 """``sfic-bench sweep``: a whole grid of commands, on this machine or on a Ray cluster."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -71,7 +70,7 @@ def run_command(
     stopped, and a file that asks for more adds to it. Exit status 1 if a cell failed.
     """
     try:
-        with _sigterm_as_ctrl_c(), _watched() as watch:
+        with _watched() as watch:
             result = sfic_bench.sweep(spec, output, engine=engine, address=address, may_grow=may_grow, watch=watch)
     except KeyboardInterrupt:
         say(f"sfic-bench: interrupted; the same command goes on with what is in {output}")
@@ -89,20 +88,6 @@ def status_command(
     """Say where a sweep stands, from another terminal or after its end."""
     result = sfic_bench.sweep_status(output)
     Output(format=format, path=None).emit(view_of(result, rows=result.commands))
-
-
-@contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM, which a cluster's scheduler sends at the end of a job's time, stops a sweep as Ctrl-C does."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

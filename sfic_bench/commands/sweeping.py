@@ -1,7 +1,10 @@
 """Sweeps: many jobs from a file, on this machine or on a Ray cluster, and where they stand."""
 
+import signal
+import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +53,7 @@ def sweep(
         watch: is called every second with where the sweep stands.
 
     Raises:
+        KeyboardInterrupt: on Ctrl-C or SIGTERM; finished jobs keep their results.
         InUse: if another sweep writes to ``output``.
         EngineFailed: if what a node writes does not arrive there.
         InvalidValue, UnknownName: for a file or an argument that cannot be used.
@@ -81,7 +85,8 @@ def sweep(
                     "again",
                     f"{len(damaged):,}", output, damaged[0],
                 )  # fmt: skip
-            progress = run(tasks, runner, store, watch or _unwatched)
+            with _sigterm_as_ctrl_c():  # after the engine's start, since Ray handles signals in its own way
+                progress = run(tasks, runner, store, watch or _unwatched)
         finally:
             runner.close()
         files = collect(tasks, store)
@@ -116,6 +121,23 @@ def sweep_status(output: str) -> "SweepResult":
     unsolved = [key for key in commands if key in failed_keys - done_keys]
     failed = Counter(commands[key] for key in unsolved)
     return _result(driver, Counter(commands.values()), done, failed, _failures(store, unsolved))
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM, which a cluster's scheduler sends at the end of a job's time, stops a sweep as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _engine(name: EngineName, address: str | None) -> "Engine":
