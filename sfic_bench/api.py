@@ -28,6 +28,7 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.errors import InvalidValue, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
+from sfic_bench.networks.ratios import beta_beside
 from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, sfic_counts
 from sfic_bench.networks.start import Start, build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start, imagenet_start
@@ -85,11 +86,9 @@ def build(
         UnsupportedModel: for a network that cannot be converted, or that nobody has published weights of.
         UnreachableWeights: for published weights that are neither on this machine nor can be fetched.
     """
-    if alpha is not None and beta is None:
-        beta = 1.0
     choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
     mode, initial = member(McsMode, mcs, "value of mcs"), member(Initialisation, initialisation, "initialisation")
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=choice)
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta_beside(alpha, beta), on_unsupported=choice)
     start: Start | None = None
     if weights is not None:
         start = imagenet_start(backbone) if str(weights) == IMAGENET_WEIGHTS else file_start(weights, backbone)

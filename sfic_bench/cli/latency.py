@@ -84,8 +84,7 @@ def stage2_command(
     _run(
         format, output, sfic_bench.stage2, channels=channels, size=size, kernel=kernel, alpha=alphas, beta=betas,
         path=path, device=device, precision=precision, batch_size=options.batch_sizes(batch_size) or "auto",
-        layout=layout,
-        training=training, flush_l2=flush_l2, energy=energy, max_seconds=max_seconds, rounds=rounds,
+        layout=layout, training=training, flush_l2=flush_l2, energy=energy, max_seconds=max_seconds, rounds=rounds,
         memory_limit=memory_limit, profile=profile, memory_snapshot=memory_snapshot,
     )  # fmt: skip
 

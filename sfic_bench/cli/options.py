@@ -10,6 +10,7 @@ import typer
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli.output import Format
 from sfic_bench.cli.verbosity import with_verbosity
+from sfic_bench.commands.given import names_in
 from sfic_bench.errors import InvalidValue, check_count
 from sfic_bench.measure.conditions import Device, MemoryLayout, NumberFormat
 from sfic_bench.networks import registry
@@ -233,7 +234,7 @@ def ratios(alphas: str | None, betas: str | None) -> tuple[tuple[float, ...] | N
 
 def parts(text: str) -> list[str]:
     """The parts of ``text`` between commas, without spaces and empty parts."""
-    return [part for part in (p.strip() for p in text.split(",")) if part]
+    return list(names_in(text))
 
 
 def decimals(option: str, text: str) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sfic_bench.cli.output import Output, View, progress
 from sfic_bench.cli.training_progress import report_finished, training_progress
 from sfic_bench.commands.watcher import Advance, Watcher
+from sfic_bench.results.lines import rows_in
 
 if TYPE_CHECKING:
     from sfic_bench.reporting import Table
@@ -44,7 +45,7 @@ def view_of(result: Struct, *, tables: "Sequence[Table] | None" = None, rows: Se
     """``result`` with its own tables and rows where no others are given."""
     from sfic_bench.commands.tables import tables_of
 
-    lines = getattr(result, "lines", None) or getattr(result, "rows", None) or []
     return View(
-        result=result, tables=tables_of(result) if tables is None else tables, rows=lines if rows is None else rows
-    )
+        result=result, tables=tables_of(result) if tables is None else tables,
+        rows=rows_in(result) or () if rows is None else rows,
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from sfic_bench.errors import InvalidValue, member
 from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.frameworks.choices import Framework
 from sfic_bench.networks import registry
+from sfic_bench.networks.ratios import beta_beside
 from sfic_bench.networks.variant import Variant
 
 
@@ -39,9 +40,7 @@ def framework_config(
     """
     output, chosen = Path(output), member(Framework, framework, "framework")
     registry.check_name(backbone)
-    if alpha is not None and beta is None:
-        beta = 1.0
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta)
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta_beside(alpha, beta))
     if output.exists():
         raise InvalidValue(f"{output} is there already: choose another file, or remove it")
     check_writable(output)

@@ -22,6 +22,7 @@ from sfic_bench.errors import InvalidValue, member
 from sfic_bench.files import check_writable, write_bytes_atomically
 from sfic_bench.measure.conditions import Device
 from sfic_bench.networks import registry
+from sfic_bench.networks.ratios import beta_beside
 from sfic_bench.networks.variant import Variant
 from sfic_bench.processes import is_first_process
 from sfic_bench.results.environment import environment
@@ -79,10 +80,8 @@ def train(
         InvalidValue, UnknownName: for a setting that cannot be used.
     """
     registry.check_name(backbone)
-    if alpha is not None and beta is None:
-        beta = 1.0
     choice = member(OnUnsupported, on_unsupported, "value of on_unsupported")
-    variant = Variant(backbone=backbone, alpha=alpha, beta=beta, on_unsupported=choice)
+    variant = Variant(backbone=backbone, alpha=alpha, beta=beta_beside(alpha, beta), on_unsupported=choice)
     settings = recipe_of(recipe, {}) if isinstance(recipe, str) else recipe
     with training_packages():
         from sfic_bench.training.loop import train as train_run

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sfic_bench.errors import InvalidValue, MissingDependency
 from sfic_bench.frameworks.backbone import FrameworkBackbone, NetworkRecord
 from sfic_bench.networks.normalisation import HALF, Normalisation
+from sfic_bench.networks.ratios import beta_beside
 from sfic_bench.networks.variant import Variant
 
 NAME = "sfic"
@@ -46,10 +47,9 @@ class BackboneConfig(Struct, frozen=True, kw_only=True):
 
     def record(self) -> NetworkRecord:
         """The network that this names."""
-        beta = 1.0 if self.beta is None and self.alpha is not None else self.beta
         return NetworkRecord(
             framework="DeepfakeBench", input_size=self.resolution,
-            variant=Variant(backbone=self.network, alpha=self.alpha, beta=beta),
+            variant=Variant(backbone=self.network, alpha=self.alpha, beta=beta_beside(self.alpha, self.beta)),
             normalisation=Normalisation(mean=self.mean, std=self.std),
         )  # fmt: skip
 

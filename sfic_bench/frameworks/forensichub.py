@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from sfic_bench.errors import MissingDependency, UnknownName
 from sfic_bench.frameworks.backbone import FrameworkBackbone, NetworkRecord
 from sfic_bench.networks.normalisation import HALF, IMAGENET, Normalisation
+from sfic_bench.networks.ratios import beta_beside
 from sfic_bench.networks.variant import Variant
 
 NAME = "SFIC"
@@ -52,11 +53,11 @@ class ForensicHubModel(nn.Module):
         super().__init__()
         if norm_type not in NORMALISATIONS:
             raise UnknownName("norm_type", norm_type, NORMALISATIONS)
-        beta = 1.0 if beta is None and alpha is not None else beta
         # ForensicHub's reader makes a float of every number that YAML takes for text.
         record = NetworkRecord(
             framework="ForensicHub", input_size=int(image_size),
-            variant=Variant(backbone=backbone, alpha=alpha, beta=beta), normalisation=NORMALISATIONS[norm_type],
+            variant=Variant(backbone=backbone, alpha=alpha, beta=beta_beside(alpha, beta)),
+            normalisation=NORMALISATIONS[norm_type],
         )  # fmt: skip
         self.backbone = FrameworkBackbone(record, pretrained)
 

@@ -19,3 +19,8 @@ def check_beta(beta: float) -> None:
     """Raise `InvalidValue` unless ``beta``, the scale of the frequency branch, lies in (0, 1]."""
     if not 0 < beta <= 1:
         raise InvalidValue(f"beta must lie in (0, 1], got {beta}")
+
+
+def beta_beside(alpha: float | None, beta: float | None) -> float | None:
+    """β beside α where callers may leave it out: 1 if only ``alpha`` is given, otherwise ``beta`` as it is."""
+    return 1.0 if alpha is not None and beta is None else beta

@@ -1,6 +1,6 @@
 """Rows of results as lines of a table, one cell for each figure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -43,6 +43,12 @@ def _cells(values: Iterable[tuple[str, object]]) -> dict[str, object]:
     return line
 
 
+def rows_in(result: Struct) -> Sequence[Struct] | None:
+    """The rows of ``result`` in CSV and in frames: its ``lines`` or its ``rows``; ``None`` if it has neither."""
+    rows: Sequence[Struct] | None = getattr(result, "lines", None) or getattr(result, "rows", None)
+    return rows
+
+
 def to_frame(result: HasResult | Struct) -> "pd.DataFrame":
     """The rows of a result as a data frame, with the columns that ``--format csv`` has.
 
@@ -55,7 +61,7 @@ def to_frame(result: HasResult | Struct) -> "pd.DataFrame":
     import pandas as pd
 
     content = result if isinstance(result, Struct) else result.result
-    rows = getattr(content, "lines", None) or getattr(content, "rows", None)
+    rows = rows_in(content)
     if rows is None:
         raise InvalidValue(f"{type(content).__name__} has no rows: expected a result")
     return pd.DataFrame([line_of(row) for row in rows])
