@@ -1,5 +1,9 @@
 import os
 
+# Set before torch is imported, and passed on to the processes that tests start. With as many threads as cores in each
+# of several processes, threads spin while they wait for others that are kept off the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings

@@ -1,6 +1,5 @@
 """Trainings that are killed and resumed, and trainings in several processes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -42,12 +41,9 @@ def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: P
     call = ("-m", "sfic_bench", "train", "--backbone", "mobilenet", "--data", str(manifest),
             "--recipe", "modern", "--epochs", "4", "--batch-size", "8", "--input-size", str(SIZE),
             "--learning-rate", "1e-3", "-o", str(killed.folder), "--resume")  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     kills = 0
     for delay in (0.0, 0.05, 0.3):
-        process = subprocess.Popen(
-            [sys.executable, *call], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen([sys.executable, *call], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         before = len(killed.epochs()) if (killed.folder / "config.json").exists() else 0
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and len(killed.epochs()) <= before:
@@ -57,7 +53,7 @@ def test_a_killed_run_resumes_with_the_same_result(data: DataSplits, tmp_path: P
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert kills >= 2
-    done = run_python(*call, OMP_NUM_THREADS="1")
+    done = run_python(*call)
     assert done.returncode == 0, done.stderr
     a, b = (load_file(run.folder / "model.safetensors") for run in (whole, killed))
     assert all(torch.equal(a[k], b[k]) for k in a)
@@ -118,7 +114,7 @@ scores.to_parquet(Path({str(tmp_path)!r}) / f"rank{{fabric.global_rank}}.parquet
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     call = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments)
-    return run_python(*call, OMP_NUM_THREADS="1")
+    return run_python(*call)
 
 
 def test_two_processes_train(data: DataSplits, tmp_path: Path) -> None:

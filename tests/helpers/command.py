@@ -30,8 +30,8 @@ def run_command(*arguments: str | Path, stdout: io.StringIO | None = None) -> tu
 
 
 def run_command_process(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run ``sfic-bench`` in a process of its own, on one thread, with environment variables besides this process's."""
-    return run_python("-m", "sfic_bench", *arguments, OMP_NUM_THREADS="1", **variables)
+    """Run ``sfic-bench`` in a process of its own, with environment variables besides this process's."""
+    return run_python("-m", "sfic_bench", *arguments, **variables)
 
 
 def run_python(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
