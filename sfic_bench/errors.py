@@ -15,6 +15,14 @@ class SficBenchError(Exception):
 
     exit_status = 2
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.args)  # a subclass makes its message of other arguments
+
+
+def _again(kind: type[SficBenchError], args: tuple[object, ...]) -> SficBenchError:
+    """An error that another process has sent."""
+    return kind.__new__(kind, *args)
+
 
 class InvalidValue(SficBenchError, ValueError):
     """A value outside its range, or two values that exclude each other."""

@@ -2,7 +2,9 @@
 
 import inspect
 import logging
+import pickle
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -13,9 +15,10 @@ from msgspec import Struct, json
 
 import sfic_bench
 from sfic_bench.cli.main import app
+from sfic_bench.commands.counted import FailedProcess
 from sfic_bench.commands.tables import tables_of
-from sfic_bench.commands.watcher import UNWATCHED, Watcher
-from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.commands.watcher import UNWATCHED, Advance, Watcher
+from sfic_bench.errors import InvalidValue, UnknownName, UnsupportedModel
 from sfic_bench.reporting.notebook import to_html
 from sfic_bench.reporting.table import Column, Table
 from sfic_bench.results.cost import CostResult
@@ -166,15 +169,62 @@ def test_a_watcher_hears_of_each_step_and_of_what_is_finished() -> None:
 
 
 def test_what_is_left_out_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = tmp_path / "networks.py"
-    layers = "nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes)"
-    file.write_text(f"from torch import nn\ndef lone(classes): return nn.Sequential({layers})\n")
+    lone = lone_network(tmp_path)
     with caplog.at_level(logging.WARNING, "sfic_bench"):
-        result = sfic_bench.flops([f"{file}:lone", "mobilenet"], alpha=0.5, beta=0.5)
+        result = sfic_bench.flops([lone, "mobilenet"], alpha=0.5, beta=0.5)
     assert {row.backbone for row in result.rows if row.alpha is not None} == {"mobilenet"}
-    assert f"{file}:lone" in caplog.text
+    assert lone in caplog.text
     with pytest.raises(UnsupportedModel):
-        sfic_bench.flops(f"{file}:lone", alpha=0.5, beta=0.5)
+        sfic_bench.flops(lone, alpha=0.5, beta=0.5)
+
+
+def lone_network(folder: Path, before: str = "") -> str:
+    """A network that no SFIC form is made of, since its one layer is the classifier."""
+    file = folder / "networks.py"
+    layers = "nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, classes)"
+    code = f"import os\nfrom torch import nn\ndef lone(classes):\n    {before}\n    return nn.Sequential({layers})\n"
+    file.write_text(code)
+    return f"{file}:lone"
+
+
+def test_processes_count_what_one_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [lone_network(tmp_path), "mobilenet", "vgg13", "alexnet"]
+    heard: list[str] = []
+
+    class Listener(Watcher):
+        @contextmanager
+        def progress(self, description: str, total: int) -> Iterator[Advance]:
+            def advance(now: str, by: int = 1) -> None:
+                heard.append(now)
+
+            yield advance
+
+    with caplog.at_level(logging.WARNING, "sfic_bench"):
+        several = sfic_bench.flops(names, alpha=[0.25, 0.5], beta=0.5, per_layer=True, workers=3, watch=Listener())
+        alone = sfic_bench.flops(names, alpha=[0.25, 0.5], beta=0.5, per_layer=True)
+    assert several.rows == alone.rows
+    assert len(heard) == len(several.rows) == 10
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first == second and names[0] in first
+
+
+def test_a_killed_process_is_told(tmp_path: Path) -> None:
+    killed = lone_network(tmp_path, before="os.kill(os.getpid(), 9)")
+    with pytest.raises(FailedProcess, match="--workers 1"):
+        sfic_bench.flops([killed, "mobilenet"], workers=2)
+
+
+def test_an_error_of_another_process_is_the_same(tmp_path: Path) -> None:
+    names = [f"{lone_network(tmp_path)}ly", "mobilenet"]
+    messages = []
+    for workers in (1, 2):
+        with pytest.raises(InvalidValue) as caught:
+            sfic_bench.flops(names, workers=workers)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    unknown = UnknownName("backbone", "resnet27", ["resnet26"])
+    sent = pickle.loads(pickle.dumps(unknown))
+    assert type(sent) is UnknownName and str(sent) == str(unknown)
 
 
 @pytest.mark.parametrize("is_behind", [False, True])

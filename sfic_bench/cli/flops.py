@@ -1,6 +1,7 @@
 """``sfic-bench flops``: parameters and MACs over the α/β grid."""
 
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -35,6 +36,15 @@ def flops_command(
             "Exit status 1 if something stays unexplained."
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default=False,
+            help="Processes that count several backbones side by side; default: as many as cores.",
+        ),
+    ] = None,
     format: options.FormatOption = Format.TABLE,
     output: options.OutputOption = None,
 ) -> None:
@@ -52,7 +62,7 @@ def flops_command(
     result = sfic_bench.flops(
         options.parts(backbone), alpha=alphas, beta=betas, input_size=input_size, classes=classes,
         on_unsupported=on_unsupported, per_layer=per_layer, peers=peers, reference=convention or "paper",
-        watch=Terminal(out, view_of),
+        workers=workers or os.cpu_count() or 1, watch=Terminal(out, view_of),
     )  # fmt: skip
     out.emit(view_of(result, tables=cost_tables(result, shown)))
     is_complete = len(result.rows) == len(options.grid(backbone, alpha, beta, on_unsupported))

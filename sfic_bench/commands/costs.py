@@ -1,6 +1,5 @@
 """Counts: what networks cost, whether the paper's figures hold, and where stages would go."""
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sfic_bench.choices import OnUnsupported
+from sfic_bench.commands.counted import Counting
 from sfic_bench.commands.given import FilePath, Names, Ratios, grid_named, paths_in
 from sfic_bench.commands.watcher import UNWATCHED, Watcher
 from sfic_bench.errors import UnsupportedModel
@@ -40,6 +40,7 @@ def flops(
     per_layer: bool = False,
     peers: bool = False,
     reference: str = "paper",
+    workers: int = 1,
     watch: Watcher = UNWATCHED,
 ) -> CostResult:
     """Count parameters and MACs of backbones and their SFIC forms for one image, without computing anything.
@@ -60,6 +61,9 @@ def flops(
         peers: run fvcore, thop, ptflops and torch's FlopCounterMode too, and explain how each differs from the
             convention ``reference``.
         reference: a convention's name.
+        workers: number of processes that count several backbones side by side, where the system can fork; with
+            ``peers``, one counts. The command's default is as many as cores, and this function's is 1, since a fork of
+            a process with several threads is not safe.
         watch: hears of each network.
 
     Returns:
@@ -72,32 +76,24 @@ def flops(
     """
     grid = grid_named(backbone, alpha, beta, on_unsupported)
     tell_kept(grid)
-    from sfic_bench import api  # imports torch
-    from sfic_bench.counting import InputTooSmall, conventions
+    from sfic_bench.counting import conventions  # imports torch
 
     conventions.get(reference)
-    counted: list[Costed] = []
-    kept = api.KeptLayers()
-    with watch.progress("counting", len(grid)) as advance:
-        for name in grid.backbones:
-            of_one = dataclasses.replace(grid, backbones=(name,))
-            try:
-                for costed in api.costs(of_one, input_size=input_size, classes=classes, fused=True, kept=kept):
-                    counted.append(costed)
-                    advance(str(costed.variant))
-            except (UnsupportedModel, InputTooSmall) as error:
-                if len(grid.backbones) == 1:
-                    raise
-                LOG.warning("%s: %s", name, error)
-    if not counted:
-        raise UnsupportedModel("no network could be counted")
-    rows = [costed.row(classes=classes, per_layer=per_layer) for costed in counted]
+    counting = Counting(grid=grid, input_size=input_size, classes=classes, per_layer=per_layer)
     if peers:
+        counted = list(counting.one_by_one(watch))
         peer_counts = _run_peers([costed.variant for costed in counted], input_size, classes, watch)
         rows = [
-            replace(row, peers=[_peer_row(costed, name, each[i], reference) for name, each in peer_counts.items()])
-            for i, (costed, row) in enumerate(zip(counted, rows, strict=True))
+            replace(
+                counting.row(costed),
+                peers=[_peer_row(costed, name, each[i], reference) for name, each in peer_counts.items()],
+            )
+            for i, costed in enumerate(counted)
         ]
+    else:
+        rows = list(counting.rows(watch, workers))
+    if not rows:
+        raise UnsupportedModel("no network could be counted")
     return CostResult(environment=environment(), rows=rows)
 
 

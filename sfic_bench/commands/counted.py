@@ -1,0 +1,120 @@
+"""Counting the backbones of a grid one after another, or side by side in several processes."""
+
+import dataclasses
+import logging
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sfic_bench.commands.watcher import Watcher
+from sfic_bench.errors import SficBenchError, UnsupportedModel
+from sfic_bench.networks.grid import Grid
+from sfic_bench.processes import end_with_starter, named_starter
+from sfic_bench.results.cost import CostRow
+
+if TYPE_CHECKING:
+    from sfic_bench.api import Costed, KeptLayers
+
+LOG = logging.getLogger(__name__)
+
+
+class FailedProcess(SficBenchError):
+    """A process that counted networks has ended before it had counted them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counting:
+    """What is to be counted, as `sfic_bench.flops` documents it."""
+
+    grid: Grid
+    input_size: int
+    classes: int
+    per_layer: bool = False
+
+    def one_by_one(self, watch: Watcher) -> Iterator["Costed"]:
+        """What each network costs, counted in this process; raises the errors of `sfic_bench.flops`."""
+        from sfic_bench.api import KeptLayers  # imports torch
+
+        kept = KeptLayers()
+        with watch.progress("counting", len(self.grid)) as advance:
+            for name in self.grid.backbones:
+                for costed in self._of(name, kept):
+                    if isinstance(costed, SficBenchError):
+                        self._leave_out(name, costed)
+                    else:
+                        advance(str(costed.variant))
+                        yield costed
+
+    def rows(self, watch: Watcher, workers: int) -> Iterator[CostRow]:
+        """The row of each network, counted by up to ``workers`` processes, each of which counts whole backbones.
+
+        They are forked, so that they need not import torch again. Where the system cannot fork, this process counts.
+        """
+        workers = min(workers, len(self.grid.backbones))
+        if workers < 2 or "fork" not in multiprocessing.get_all_start_methods():
+            yield from map(self.row, self.one_by_one(watch))
+            return
+        import sfic_bench.api  # noqa: F401  # what is imported here, workers need not import
+
+        with (
+            named_starter(),
+            ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin) as pool,
+            watch.progress("counting", len(self.grid)) as advance,
+        ):
+            try:
+                for name, counted in zip(
+                    self.grid.backbones, pool.map(self._rows_of, self.grid.backbones), strict=True
+                ):
+                    for row in counted:
+                        if isinstance(row, SficBenchError):
+                            self._leave_out(name, row)
+                        else:
+                            advance(name)
+                            yield row
+            except BrokenProcessPool:
+                raise FailedProcess(
+                    "a process that counted was killed, perhaps because memory ran out; `--workers 1` counts in one"
+                ) from None
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def row(self, costed: "Costed") -> CostRow:
+        """The row of a network."""
+        return costed.row(classes=self.classes, per_layer=self.per_layer)
+
+    def _rows_of(self, name: str) -> list[CostRow | SficBenchError]:
+        global _kept
+        from sfic_bench.api import KeptLayers
+
+        _kept = _kept or KeptLayers()
+        return [c if isinstance(c, SficBenchError) else self.row(c) for c in self._of(name, _kept)]
+
+    def _of(self, name: str, kept: "KeptLayers") -> Iterator["Costed | SficBenchError"]:
+        """What the backbone and its SFIC forms cost, up to the error that ends it if there is one."""
+        from sfic_bench import api
+        from sfic_bench.counting import InputTooSmall
+
+        grid = dataclasses.replace(self.grid, backbones=(name,))
+        try:
+            yield from api.costs(grid, input_size=self.input_size, classes=self.classes, fused=True, kept=kept)
+        except (UnsupportedModel, InputTooSmall) as error:
+            yield error
+
+    def _leave_out(self, name: str, error: SficBenchError) -> None:
+        if len(self.grid.backbones) == 1:
+            raise error
+        LOG.warning("%s: %s", name, error)
+
+
+_kept: "KeptLayers | None" = None
+"""What a worker has found out about layers."""
+
+
+def _begin() -> None:
+    """Let a worker end at once and without a traceback, by Ctrl-C or when its starter ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_starter()
