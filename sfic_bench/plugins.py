@@ -5,10 +5,12 @@ Nothing of a plug-in is imported before its name is asked for. docs/plugins.md l
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sfic_bench.errors import SficBenchError, first_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -34,8 +36,10 @@ class WithPlugins(Mapping[str, T]):
         self._loaded: dict[str, T] = {}
 
     @cached_property
-    def plugins(self) -> Mapping[str, EntryPoint]:
+    def plugins(self) -> Mapping[str, "EntryPoint"]:
         """The entry points of plug-ins by name, in alphabetical order."""
+        from importlib.metadata import entry_points  # takes a tenth of the start of most commands
+
         found = {point.name: point for point in entry_points(group=self._group) if point.name not in self._own}
         return dict(sorted(found.items()))
 
@@ -56,7 +60,7 @@ class WithPlugins(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._own) + len(self.plugins)
 
-    def _load(self, point: EntryPoint) -> T:
+    def _load(self, point: "EntryPoint") -> T:
         package = "" if point.dist is None else f" of {point.dist.name} {point.dist.version}"
         described = f"the plug-in {point.name}{package} ({self._group})"
         try:

@@ -12,7 +12,6 @@ from threading import Event, Thread
 
 from msgspec import Struct, json
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sfic_bench.commands.watcher import UNWATCHED, Advance
 from sfic_bench.files import check_writable, is_replaceable, write_atomically
@@ -168,6 +167,8 @@ def progress(description: str, total: int) -> Iterator[Advance]:
         with _said_at_intervals(description, total) as advance:
             yield advance
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from sfic_bench.cli.output import Output, View, progress
-from sfic_bench.cli.training_progress import report_finished, training_progress
 from sfic_bench.commands.watcher import Advance, Watcher
 from sfic_bench.results.lines import rows_in
 
@@ -31,9 +30,13 @@ class Terminal(Watcher):
         return progress(description, total)
 
     def training(self, title: str) -> "AbstractContextManager[ProgressListener | None]":
+        from sfic_bench.cli.training_progress import training_progress
+
         return training_progress(title)
 
     def trained(self, title: str, number: int, count: int) -> None:
+        from sfic_bench.cli.training_progress import report_finished
+
         report_finished(title, number, count)
 
     def keep(self, result: Struct) -> None:

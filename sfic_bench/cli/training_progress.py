@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sfic_bench.cli.output import LOG, SAID_EVERY_S
 from sfic_bench.units import format_duration
@@ -26,6 +25,8 @@ def training_progress(title: str) -> "Iterator[ProgressListener | None]":
     if not console.is_terminal:
         yield EpochLines(title)
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("epoch {task.fields[epoch]}"),
         TextColumn("loss {task.fields[loss]:.3f}"), TextColumn("AUC {task.fields[auc]}"),
