@@ -80,7 +80,7 @@ def test_options_have_the_defaults_of_the_dataclasses(
 @pytest.mark.parametrize(
     ("kind", "command", "only_in_block", "only_options"),
     [
-        ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers"}),
+        ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers", "workers"}),
         ("latency", latency_command, NEEDS, {"profile", "memory_snapshot"}),
         ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs", "against"}),
         ("table", table_command, NEEDS | WITHOUT_OPTION | {"compression"}, {"runs", "results", "dry_run"}),
