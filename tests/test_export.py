@@ -64,7 +64,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     path = tmp_path / "network.pt"
     path.write_text("what was there before")
 
-    def load(written: Path) -> Session:
+    def load(written: Path, _: int | None = None) -> Session:
         run = FORMATS["torchscript"].load(written)
         return Session(run=lambda x: run(x) * 1.01, runtime="")
 
@@ -216,6 +216,56 @@ def test_groups_of_several_inputs_and_one_output_are_written_as_depthwise_convol
     assert sorted(weights) == sorted({name for node in graph.node for name in node.input} & set(weights))
     with torch.no_grad():
         torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+class Enlarged(nn.Module):
+    """A sum as Stage 2 has it: an enlarged 1×1 convolution, a residual if ``has_residual``, and a convolution."""
+
+    def __init__(self, channels: int, has_residual: bool) -> None:
+        super().__init__()
+        self.first, self.low, self.own = (
+            nn.Conv2d(a, b, 1) for a, b in ((3, channels), (channels, 80), (channels, 80))
+        )
+        self.wide = nn.Conv2d(channels, 80, 1) if has_residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        total: Tensor = nn.functional.interpolate(self.low(nn.functional.avg_pool2d(x, 2)), scale_factor=2.0)
+        if self.wide is not None:
+            total = total + self.wide(x).relu()
+        result: Tensor = total + self.own(x)
+        return result
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("channels", "has_residual", "read"), [(64, True, "AveragePool"), (65, True, "Conv"), (64, False, "Conv")]
+)
+def test_what_is_enlarged_before_a_residual_is_a_small_input(
+    channels: int, has_residual: bool, read: str, tmp_path: Path
+) -> None:
+    """So ONNX Runtime and OpenVINO add the residual in passing; without one they add the other convolution."""
+    model, path, x = Enlarged(channels, has_residual).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
+    write(model, x, path, "onnx")
+    nodes = importlib.import_module("onnx").load(path).graph.node
+    made_by = {name: node.op_type for node in nodes for name in node.output}
+    assert [made_by[node.input[0]] for node in nodes if node.op_type == "Resize"] == [read]
+    with torch.no_grad():
+        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("format", [pytest.param(f, marks=needs[f]) for f in QUANTISED])
+def test_a_file_made_ready_for_one_batch_size_takes_no_other(format: str, tmp_path: Path) -> None:
+    model, path = small(), tmp_path / "network.xml"
+    write(model, torch.zeros(2, 3, 48, 48), path, format)
+    session = FORMATS[format].load(path, 3)
+    x = torch.randn(3, 3, 48, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(session(x), model(x), rtol=1e-3, atol=1e-4)
+    with pytest.raises(Exception, match=r"(?i)shape|dimension"):  # each runtime has errors of its own
+        session(x[:2])
 
 
 @pytest.mark.filterwarnings("ignore")

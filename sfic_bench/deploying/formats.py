@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,15 @@ class Session:
         return self.run(x)
 
 
+class Loader(Protocol):
+    """Makes the network in a file ready, for batches of ``batch`` images alone if that is given.
+
+    A runtime that knows the batch plans memory and code for it, and need not find out sizes in each call.
+    """
+
+    def __call__(self, path: Path, batch: int | None = None, /) -> Session: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileFormat:
     """A format, with the function that writes a network and the one that makes a file ready.
@@ -52,7 +62,7 @@ class FileFormat:
         name: what ``--to`` calls it.
         title: its name in messages.
         write: writes a network for inputs of the shape of a tensor, and any batch size.
-        load: makes a file ready.
+        load: makes a file ready, see `Loader`.
         packages: what it needs beside torch.
         extra: the extra of sfic-bench that brings these packages.
         suffix: what the name of a file must end with; ``""`` for anything.
@@ -62,7 +72,7 @@ class FileFormat:
     name: str
     title: str
     write: Callable[[nn.Module, Tensor, Path], None]
-    load: Callable[[Path], Session]
+    load: Loader
     packages: tuple[str, ...] = ()
     extra: str = ""
     suffix: str = ""
@@ -133,8 +143,12 @@ def quietly() -> Iterator[None]:
             logger.setLevel(level)
 
 
+BATCH = "batch"
+"""The name of the first axis of a file's input and output, whose length is open."""
+
+
 def _dynamic_batch() -> dict[int, object]:
-    return {0: torch.export.Dim("batch", min=1)}
+    return {0: torch.export.Dim(BATCH, min=1)}
 
 
 def _threads() -> str:
@@ -152,7 +166,7 @@ def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
     program.save(path)
 
 
-def _load_onnx(path: Path, as_written: bool = False) -> Session:
+def _load_onnx(path: Path, batch: int | None = None, as_written: bool = False) -> Session:
     """An ONNX file, run by ONNX Runtime on the CPU with torch's number of threads.
 
     ``as_written`` runs it operation by operation, so that a file in int8 computes its rounded values in float32.
@@ -162,6 +176,8 @@ def _load_onnx(path: Path, as_written: bool = False) -> Session:
     options = onnxruntime.SessionOptions()
     if as_written:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if batch is not None:
+        options.add_free_dimension_override_by_name(BATCH, batch)
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors alone
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
@@ -175,7 +191,7 @@ def _load_onnx(path: Path, as_written: bool = False) -> Session:
     return Session(run=run, runtime=f"ONNX Runtime {onnxruntime.__version__}, {provider}, {_threads()}")
 
 
-load_as_written: Callable[[Path], Session] = partial(_load_onnx, as_written=True)
+load_as_written: Loader = partial(_load_onnx, as_written=True)
 """Makes an ONNX file ready to be run operation by operation."""
 
 
@@ -193,7 +209,7 @@ def _write_openvino(model: nn.Module, x: Tensor, path: Path) -> None:
     onnx.unlink()
 
 
-def _load_openvino(path: Path) -> Session:
+def _load_openvino(path: Path, batch: int | None = None) -> Session:
     """A file of OpenVINO, run by it on the CPU with torch's number of threads, in the file's format.
 
     Without the hint OpenVINO computes a float32 network in bfloat16 where the processor can.
@@ -206,7 +222,12 @@ def _load_openvino(path: Path) -> Session:
         "INFERENCE_PRECISION_HINT": "f32",
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = core.compile_model(core.read_model(path), "CPU", settings)
+    model = core.read_model(path)
+    if batch is not None:
+        shape = model.inputs[0].partial_shape
+        shape[0] = batch
+        model.reshape(shape)
+    compiled = core.compile_model(model, "CPU", settings)
 
     def run(x: Tensor) -> Tensor:
         return torch.from_numpy(compiled(x.contiguous().numpy())[0].copy())
@@ -221,7 +242,7 @@ def _write_exported(model: nn.Module, x: Tensor, path: Path) -> None:
         torch.export.save(program, file)
 
 
-def _load_exported(path: Path) -> Session:
+def _load_exported(path: Path, _: int | None = None) -> Session:
     with path.open("rb") as file:
         return by_torch(torch.export.load(file).module())
 
@@ -230,7 +251,7 @@ def _write_script(model: nn.Module, x: Tensor, path: Path) -> None:
     torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
 
 
-def _load_script(path: Path) -> Session:
+def _load_script(path: Path, _: int | None = None) -> Session:
     return by_torch(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
 
 

@@ -9,11 +9,13 @@ Part = Any
 
 
 def suit_runtimes(graph: Part) -> None:
-    """Change average pools and grouped convolutions of a graph of ``onnx_ir`` in place."""
+    """Change average pools, resizes and grouped convolutions of a graph of ``onnx_ir`` in place."""
     for node in list(graph):
         match node.op_type:
             case "AveragePool":
                 _suit_pool(node)
+            case "Resize":
+                _suit_enlargement(node)
             case "Conv":
                 _suit_convolution(node)
 
@@ -33,6 +35,56 @@ def _suit_pool(pool: Part) -> None:
     is_multiple = all(isinstance(n, int) and n % s == 0 for n, s in zip(size, strides, strict=True))
     if is_multiple and tuple(pool.attributes.get_ints("kernel_shape")) == tuple(strides):
         pool.attributes.pop("ceil_mode", None)
+
+
+def _suit_enlargement(resize: Part) -> None:
+    """Enlarge the input of a 1×1 convolution instead of its output, where that saves more than it costs.
+
+    Both give the same, since each new pixel is a copy of an old one. Runtimes add a tensor to a convolution's output in
+    passing, but not to an enlarged one: where a residual is added, the convolution comes last. It computes more
+    products then, and two passes over a large tensor are gone. With more than `MOST_ENLARGED` inputs the products take
+    as long as the passes.
+    """
+    import onnx_ir
+
+    conv = resize.inputs[0].producer()
+    if conv is None or conv.op_type != "Conv" or not _is_pointwise(conv) or len(conv.outputs[0].uses()) > 1:
+        return
+    if resize.attributes.get_string("mode") != "nearest" or not _is_added_to_a_residual(resize.outputs[0]):
+        return
+    graph, name = resize.graph, resize.outputs[0].name
+    larger = onnx_ir.Node("", "Resize", (conv.inputs[0], *resize.inputs[1:]), resize.attributes.values())
+    larger.outputs[0].name = f"{name}.enlarged"
+    last = onnx_ir.Node("", "Conv", (larger.outputs[0], *conv.inputs[1:]), conv.attributes.values(), name=conv.name)
+    onnx_ir.convenience.replace_nodes_and_values(
+        graph, resize, [resize, conv], [larger, last], resize.outputs, last.outputs
+    )
+
+
+MOST_ENLARGED = 64
+"""The most inputs of a 1×1 convolution that is done behind an enlargement, for a factor of 2 on a CPU with AVX-512."""
+
+
+def _is_pointwise(conv: Part) -> bool:
+    """Whether a convolution multiplies few enough channels of single pixels, all by all."""
+    weight = conv.inputs[1].const_value
+    if weight is None or conv.attributes.get_int("group", 1) != 1:
+        return False
+    is_plain = not any(conv.attributes.get_ints("pads", ())) and set(conv.attributes.get_ints("strides", ())) <= {1}
+    return is_plain and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] <= MOST_ENLARGED
+
+
+def _is_added_to_a_residual(value: Part) -> bool:
+    """Whether all that reads ``value`` is a sum, whose other term is no convolution's output that the sum alone reads.
+
+    To such an output a runtime adds ``value`` in passing.
+    """
+    users = [use.node for use in value.uses()]
+    if len(users) != 1 or users[0].op_type != "Add":
+        return False
+    (other,) = [term for term in users[0].inputs if term is not value]
+    producer = other.producer()
+    return producer is None or producer.op_type != "Conv" or len(other.uses()) > 1
 
 
 def _suit_convolution(conv: Part) -> None:

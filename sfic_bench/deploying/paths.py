@@ -28,9 +28,9 @@ def _by(runtime: Runtime) -> Maker:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 files = OnnxFiles(model, x, Path(folder), lambda: [fixed])
-                session, _ = runtime.session(files)
+                session, _ = runtime.session(files, len(x))
                 setup_s = time.perf_counter() - start
-                rounded = load_as_written(files.int8)(fixed) if runtime.int8 else None
+                rounded = load_as_written(files.int8, len(x))(fixed) if runtime.int8 else None
         except (MissingDependency, ExportFailed) as error:
             raise Unavailable(str(error)) from None
         # A runtime allocates its own memory, which torch's allocator does not see.

@@ -31,10 +31,17 @@ from sfic_bench.training.scoring import ImagesToScore
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Deployed:
-    """A trained network on a runtime."""
+    """A trained network on a runtime.
+
+    Attributes:
+        session: takes batches of any size.
+        timed: takes batches of the size that is timed, for which the runtime can plan.
+        file_bytes: of what the runtime reads.
+    """
 
     network: TrainedNetwork
     session: Session
+    timed: Session
     file_bytes: int
 
     @property
@@ -88,7 +95,7 @@ class Deployment(ImagesToScore):
                 (runtime.name, network): one
                 for seeds in self.groups
                 for network in seeds
-                for runtime, one in zip(self.runtimes, self._deployed(network, folders), strict=True)
+                for runtime, one in zip(self.runtimes, self._deployed(network, batch_size, folders), strict=True)
             }
             scored = self.scored(list(deployed.values()))
             firsts = {
@@ -114,7 +121,7 @@ class Deployment(ImagesToScore):
                 )  # fmt: skip
             return _with_times(rows, [samples.get(key, ()) for key in firsts])
 
-    def _deployed(self, network: TrainedNetwork, folders: ExitStack) -> Iterator[Deployed]:
+    def _deployed(self, network: TrainedNetwork, batch_size: int, folders: ExitStack) -> Iterator[Deployed]:
         """``network`` on each runtime; it is fused, exported and quantised once for all."""
         size = network.recipe.input_size
         files = OnnxFiles(
@@ -125,7 +132,8 @@ class Deployment(ImagesToScore):
         )
         for runtime in self.runtimes:
             session, file_bytes = runtime.session(files)
-            yield Deployed(network=network, session=session, file_bytes=file_bytes)
+            timed, _ = runtime.session(files, batch_size)
+            yield Deployed(network=network, session=session, timed=timed, file_bytes=file_bytes)
 
 
 Timed = tuple[str, int]
@@ -141,7 +149,7 @@ def _timed(deployed: Mapping[Timed, Deployed], batch_size: int, stop: Stop) -> M
         size = one.recipe.input_size
         generator = torch.Generator().manual_seed(0)
         x = one.input_of(torch.randint(256, (batch_size, 3, size, size), generator=generator, dtype=torch.uint8))
-        contenders[label] = Contender(run=partial(one.session, x))
+        contenders[label] = Contender(run=partial(one.timed, x))
 
     def widest(samples: Samples) -> float:
         return max(relative_width(np.asarray(times)) for times in samples.values())
