@@ -3,13 +3,15 @@
 import dataclasses
 import logging
 import multiprocessing
+import re
 import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sfic_bench.collector import collector_at_rest
 from sfic_bench.commands.watcher import Watcher
 from sfic_bench.errors import SficBenchError, UnsupportedModel
 from sfic_bench.networks.grid import Grid
@@ -50,48 +52,53 @@ class Counting:
                         yield costed
 
     def rows(self, watch: Watcher, workers: int) -> Iterator[CostRow]:
-        """The row of each network, counted by up to ``workers`` processes, each of which counts whole backbones.
+        """The row of each network, counted by up to ``workers`` processes.
 
         They are forked, so that they need not import torch again. Where the system cannot fork, this process counts.
         """
-        workers = min(workers, len(self.grid.backbones))
+        batches = _batches(self.grid.backbones)
+        workers = min(workers, len(batches))
         if workers < 2 or "fork" not in multiprocessing.get_all_start_methods():
             yield from map(self.row, self.one_by_one(watch))
             return
         import sfic_bench.api  # noqa: F401  # what is imported here, workers need not import
 
+        counted: dict[str, list[CostRow | SficBenchError]] = {}
         with (
             named_starter(),
             ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin) as pool,
             watch.progress("counting", len(self.grid)) as advance,
         ):
             try:
-                for name, counted in zip(
-                    self.grid.backbones, pool.map(self._rows_of, self.grid.backbones), strict=True
-                ):
-                    for row in counted:
-                        if isinstance(row, SficBenchError):
-                            self._leave_out(name, row)
-                        else:
-                            advance(name)
-                            yield row
+                for future in as_completed([pool.submit(self._rows_of, names) for names in batches]):
+                    for name, rows in future.result().items():
+                        counted[name] = rows
+                        advance(name, sum(isinstance(row, CostRow) for row in rows))
             except BrokenProcessPool:
                 raise FailedProcess(
                     "a process that counted was killed, perhaps because memory ran out; `--workers 1` counts in one"
                 ) from None
             finally:
                 pool.shutdown(cancel_futures=True)
+        for name in self.grid.backbones:
+            for row in counted[name]:
+                if isinstance(row, SficBenchError):
+                    self._leave_out(name, row)
+                else:
+                    yield row
 
     def row(self, costed: "Costed") -> CostRow:
         """The row of a network."""
         return costed.row(classes=self.classes, per_layer=self.per_layer)
 
-    def _rows_of(self, name: str) -> list[CostRow | SficBenchError]:
+    def _rows_of(self, names: Sequence[str]) -> dict[str, list[CostRow | SficBenchError]]:
         global _kept
         from sfic_bench.api import KeptLayers
 
         _kept = _kept or KeptLayers()
-        return [c if isinstance(c, SficBenchError) else self.row(c) for c in self._of(name, _kept)]
+        return {
+            name: [c if isinstance(c, SficBenchError) else self.row(c) for c in self._of(name, _kept)] for name in names
+        }
 
     def _of(self, name: str, kept: "KeptLayers") -> Iterator["Costed | SficBenchError"]:
         """What the backbone and its SFIC forms cost, up to the error that ends it if there is one."""
@@ -100,7 +107,8 @@ class Counting:
 
         grid = dataclasses.replace(self.grid, backbones=(name,))
         try:
-            yield from api.costs(grid, input_size=self.input_size, classes=self.classes, fused=True, kept=kept)
+            with collector_at_rest():
+                yield from api.costs(grid, input_size=self.input_size, classes=self.classes, fused=True, kept=kept)
         except (UnsupportedModel, InputTooSmall) as error:
             yield error
 
@@ -112,6 +120,21 @@ class Counting:
 
 _kept: "KeptLayers | None" = None
 """What a worker has found out about layers."""
+
+
+MOST_AT_ONCE = 4
+"""The most backbones that a process counts before it says so."""
+
+
+def _batches(names: Sequence[str]) -> list[list[str]]:
+    """``names`` in batches of one family, whose networks have layers in common; the longest batches come first."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        families.setdefault(re.split(r"\d", name)[0], []).append(name)
+    batches = [
+        family[i : i + MOST_AT_ONCE] for family in families.values() for i in range(0, len(family), MOST_AT_ONCE)
+    ]
+    return sorted(batches, key=len, reverse=True)
 
 
 def _begin() -> None:
