@@ -255,6 +255,35 @@ def test_what_is_enlarged_before_a_residual_is_a_small_input(
         torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
 
 
+class TwoEnlarged(nn.Module):
+    """The sums at the end of a residual block whose shortcut has a convolution; ``factor`` is of the second resize."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(3, 80, 1) for _ in range(4))
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, lower = nn.functional.avg_pool2d(x, 2), nn.functional.avg_pool2d(x, self.factor)
+        first, second, own, shortcut = self.convolutions
+        one = nn.functional.interpolate(first(low), scale_factor=2.0)
+        other = nn.functional.interpolate(second(lower), scale_factor=float(self.factor))
+        result: Tensor = one + (other + shortcut(x)) + own(x)
+        return result
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("factor", "resizes"), [(2, 1), (4, 2)])
+def test_two_tensors_are_added_before_they_are_enlarged_alike(factor: int, resizes: int, tmp_path: Path) -> None:
+    model, path, x = TwoEnlarged(factor).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
+    write(model, x, path, "onnx")
+    operations = [node.op_type for node in importlib.import_module("onnx").load(path).graph.node]
+    assert operations.count("Resize") == resizes and operations.count("Add") == 3
+    with torch.no_grad():
+        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("format", [pytest.param(f, marks=needs[f]) for f in QUANTISED])
 def test_a_file_made_ready_for_one_batch_size_takes_no_other(format: str, tmp_path: Path) -> None:

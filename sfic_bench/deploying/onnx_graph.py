@@ -9,7 +9,10 @@ Part = Any
 
 
 def suit_runtimes(graph: Part) -> None:
-    """Change average pools, resizes and grouped convolutions of a graph of ``onnx_ir`` in place."""
+    """Change average pools, resizes, sums and grouped convolutions of a graph of ``onnx_ir`` in place."""
+    for node in list(graph):
+        if node.op_type == "Add":
+            _suit_sum(node)
     for node in list(graph):
         match node.op_type:
             case "AveragePool":
@@ -37,6 +40,52 @@ def _suit_pool(pool: Part) -> None:
         pool.attributes.pop("ceil_mode", None)
 
 
+def _suit_sum(total: Part) -> None:
+    """Add two small tensors before they are enlarged: resize(a) + (resize(b) + c) is resize(a + b) + c.
+
+    A residual block with a convolution in its shortcut ends in two Stages 2, and both enlarge what comes from F. One
+    enlargement is enough, and every term left is the output of a convolution, which runtimes add in passing.
+    """
+    import onnx_ir
+
+    for first, inner in (total.inputs, total.inputs[::-1]):
+        resize, sum_ = _made_for_one(first, "Resize"), _made_for_one(inner, "Add")
+        if resize is None or sum_ is None:
+            continue
+        for second, rest in (sum_.inputs, sum_.inputs[::-1]):
+            other = _made_for_one(second, "Resize")
+            if other is None or not _enlarge_alike(resize, other):
+                continue
+            small = onnx_ir.Node("", "Add", (resize.inputs[0], other.inputs[0]))
+            large = onnx_ir.Node("", "Resize", (small.outputs[0], *resize.inputs[1:]), resize.attributes.values())
+            last = onnx_ir.Node("", "Add", (large.outputs[0], rest), name=total.name)
+            small.outputs[0].name, large.outputs[0].name = f"{first.name}.small", f"{first.name}.both"
+            onnx_ir.convenience.replace_nodes_and_values(
+                total.graph, total, [total, sum_, resize, other], [small, large, last], total.outputs, last.outputs
+            )
+            return
+
+
+def _made_for_one(value: Part, operation: str) -> Part | None:
+    """The node of this kind that gives ``value``, if one other node alone reads it."""
+    node = value.producer()
+    return node if node is not None and node.op_type == operation and len(value.uses()) == 1 else None
+
+
+def _enlarge_alike(one: Part, other: Part) -> bool:
+    """Whether two nearest-neighbour resizes copy the same pixels."""
+    factors = [node.inputs[2].const_value if _copies_pixels(node) else None for node in (one, other)]
+    if None in factors or not np.array_equal(*(factor.numpy() for factor in factors)):
+        return False
+    names = ("coordinate_transformation_mode", "nearest_mode")
+    return all(one.attributes.get_string(name) == other.attributes.get_string(name) for name in names)
+
+
+def _copies_pixels(resize: Part) -> bool:
+    """Whether a resize is a nearest-neighbour one by factors; by sizes it would name the number of channels, too."""
+    return resize.attributes.get_string("mode") == "nearest" and len(resize.inputs) == 3
+
+
 def _suit_enlargement(resize: Part) -> None:
     """Enlarge the input of a 1×1 convolution instead of its output, where that saves more than it costs.
 
@@ -50,7 +99,7 @@ def _suit_enlargement(resize: Part) -> None:
     conv = resize.inputs[0].producer()
     if conv is None or conv.op_type != "Conv" or not _is_pointwise(conv) or len(conv.outputs[0].uses()) > 1:
         return
-    if resize.attributes.get_string("mode") != "nearest" or not _is_added_to_a_residual(resize.outputs[0]):
+    if not _copies_pixels(resize) or not _is_added_to_a_residual(resize.outputs[0]):
         return
     graph, name = resize.graph, resize.outputs[0].name
     larger = onnx_ir.Node("", "Resize", (conv.inputs[0], *resize.inputs[1:]), resize.attributes.values())
