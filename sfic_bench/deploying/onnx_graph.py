@@ -74,8 +74,10 @@ def _made_for_one(value: Part, operation: str) -> Part | None:
 
 def _enlarge_alike(one: Part, other: Part) -> bool:
     """Whether two nearest-neighbour resizes copy the same pixels."""
-    factors = [node.inputs[2].const_value if _copies_pixels(node) else None for node in (one, other)]
-    if None in factors or not np.array_equal(*(factor.numpy() for factor in factors)):
+    if not (_copies_pixels(one) and _copies_pixels(other)):
+        return False
+    factors, others = one.inputs[2].const_value, other.inputs[2].const_value
+    if factors is None or others is None or not np.array_equal(factors.numpy(), others.numpy()):
         return False
     names = ("coordinate_transformation_mode", "nearest_mode")
     return all(one.attributes.get_string(name) == other.attributes.get_string(name) for name in names)
