@@ -1,4 +1,4 @@
-"""How much faster does this package count the default grid than the fastest third-party counter?
+"""How long does counting the default grid take, and how much longer does the fastest third-party counter take?
 
 Eleven backbones × (vanilla + 12 pairs of α and β) = 143 networks, building included, imports excluded, all in one
 process. This package counts every convention and the fused forms too, as ``sfic-bench flops`` does, a tool its own
@@ -6,7 +6,10 @@ figure. Times are CPU time. This package counts the whole grid before each backb
 machine whose speed drifts slows both.
 """
 
+import os
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -22,6 +25,8 @@ from sfic_bench.networks.grid import Grid
 BACKBONES = registry.names()
 TOOLS = ("thop", "ptflops", "fvcore")
 TARGET = 50.0
+MOST_S = 2.0
+"""The most seconds that ``sfic-bench flops`` may take beyond the import of torch."""
 
 
 def count_grid() -> None:
@@ -66,3 +71,20 @@ def test_grid_against_the_fastest_counter(benchmark: BenchmarkFixture) -> None:
     print(f"{tools[fastest] / total:.1f} times faster than {fastest} (target {TARGET:g})")
     benchmark.pedantic(count_grid, rounds=3)  # type: ignore[no-untyped-call]  # pytest-benchmark's is untyped
     assert tools[fastest] >= TARGET * total
+
+
+def wall_seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def test_command_beyond_the_import_of_torch(benchmark: BenchmarkFixture) -> None:
+    """The whole command, which counts in as many processes as there are cores."""
+    command, imports = ("-m", "sfic_bench", "flops"), ("-c", "import torch")
+    rounds = [(wall_seconds(*command), wall_seconds(*imports)) for _ in range(7)]
+    beyond = statistics.median(whole - imported for whole, imported in rounds)
+    benchmark.extra_info.update(beyond_s=beyond, cores=os.cpu_count(), target_s=MOST_S)
+    print(f"\n{beyond:.2f} s beyond the import of torch, on {os.cpu_count()} cores (target {MOST_S:g})")
+    benchmark.pedantic(wall_seconds, command, rounds=1)  # type: ignore[no-untyped-call]
+    assert beyond <= MOST_S

@@ -16,7 +16,7 @@ class SficBenchError(Exception):
     exit_status = 2
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), self.args)  # a subclass makes its message of other arguments
+        return _again, (type(self), self.args), vars(self)  # a subclass makes its message of other arguments
 
 
 def _again(kind: type[SficBenchError], args: tuple[object, ...]) -> SficBenchError:

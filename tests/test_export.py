@@ -3,12 +3,12 @@
 import importlib.util
 import re
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.command import run_command_process
+from helpers.networks import small
 from torch import Tensor, nn
 
 from sfic_bench import api
@@ -35,16 +35,6 @@ every_format = [pytest.param(f, marks=needs.get(f, ())) for f in FORMATS]
 
 OF_IMAGE = 1
 """How many convolutions read the image in `small`."""
-
-
-def small(beta: float = 0.3) -> nn.Module:
-    """A fused SFIC network of four convolutions, for inputs of 48×48 pixels."""
-    torch.manual_seed(0)
-    layers: list[nn.Module] = []
-    for i, (channels, wider) in enumerate(pairwise((3, 16, 24, 24, 32))):
-        layers += [nn.Conv2d(channels, wider, 3, 1 + i % 2, 1), nn.BatchNorm2d(wider), nn.ReLU()]
-    vanilla = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
-    return api.fuse(api.to_sfic(vanilla, alpha=0.5, beta=beta).eval())
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -140,25 +130,6 @@ def test_runtimes_are_paths(name: str) -> None:
 
 @needs_onnx
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("beta", [0.5, 0.3])
-def test_onnx_has_integer_resizes_as_factors_and_even_pools_rounded_down(beta: float, tmp_path: Path) -> None:
-    """ONNX Runtime keeps its blocked layout over these alone."""
-    model, path, x = small(beta), tmp_path / "network.onnx", torch.randn(1, 3, 48, 48)
-    write(model, x, path, "onnx")
-    nodes = importlib.import_module("onnx").load(path).graph.node
-    resizes_to_sizes = [len(node.input) > 3 for node in nodes if node.op_type == "Resize"]
-    pools_round_up = [
-        "ceil_mode" in [a.name for a in node.attribute] for node in nodes if node.op_type == "AveragePool"
-    ]
-    assert resizes_to_sizes and any(resizes_to_sizes) == (beta != 0.5)
-    assert pools_round_up and any(pools_round_up) == (beta != 0.5)
-    assert "Slice" not in [node.op_type for node in nodes]
-    with torch.no_grad():
-        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-3, atol=1e-4)
-
-
-@needs_onnx
-@pytest.mark.filterwarnings("ignore")
 def test_onnx_runtime_takes_largest_values_of_the_first_convolution_in_float32(tmp_path: Path) -> None:
     """In int8 that pool takes 20 times as long as in float32; the second pool lies between convolutions in int8."""
     onnx, onnxruntime = importlib.import_module("onnx"), importlib.import_module("onnxruntime")
@@ -192,96 +163,6 @@ def test_int8_has_means_of_whole_windows_as_convolutions(tmp_path: Path) -> None
     with torch.no_grad():
         output, expected = FORMATS["onnx"].load(path)(x), model(x)
     assert float((output - expected).abs().max() / expected.abs().max()) < 0.05
-
-
-@needs_onnx
-@pytest.mark.filterwarnings("ignore")
-def test_groups_of_several_inputs_and_one_output_are_written_as_depthwise_convolutions_and_sums(tmp_path: Path) -> None:
-    shared = nn.Conv2d(12, 4, (5, 3), (2, 1), padding=(2, 1), groups=4, bias=False)
-    others = [
-        nn.Conv2d(4, 8, 1),
-        nn.Conv2d(8, 4, 3, groups=2),
-        nn.Conv2d(4, 4, 3, groups=4),
-        nn.Conv2d(4, 2, 1, groups=2),
-    ]
-    model = nn.Sequential(nn.Conv2d(3, 12, 1), shared, nn.Conv2d(4, 12, 1), shared, *others).eval()
-    path, x = tmp_path / "network.onnx", torch.randn(2, 3, 40, 40)
-    write(model, x, path, "onnx")
-    graph = importlib.import_module("onnx").load(path).graph
-    weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    used = [weights[name] for node in graph.node for name in node.input if name in weights]
-    assert used.count((12, 1, 5, 3)) == used.count((4, 12, 1, 1)) == 2
-    assert used.count((4, 1, 1, 1)) == used.count((2, 4, 1, 1)) == 1
-    assert (4, 4, 3, 3) in used and (4, 1, 3, 3) in used  # other groups stay
-    assert sorted(weights) == sorted({name for node in graph.node for name in node.input} & set(weights))
-    with torch.no_grad():
-        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
-
-
-class Enlarged(nn.Module):
-    """A sum as Stage 2 has it: an enlarged 1×1 convolution, a residual if ``has_residual``, and a convolution."""
-
-    def __init__(self, channels: int, has_residual: bool) -> None:
-        super().__init__()
-        self.first, self.low, self.own = (
-            nn.Conv2d(a, b, 1) for a, b in ((3, channels), (channels, 80), (channels, 80))
-        )
-        self.wide = nn.Conv2d(channels, 80, 1) if has_residual else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.first(x).relu()
-        total: Tensor = nn.functional.interpolate(self.low(nn.functional.avg_pool2d(x, 2)), scale_factor=2.0)
-        if self.wide is not None:
-            total = total + self.wide(x).relu()
-        result: Tensor = total + self.own(x)
-        return result
-
-
-@needs_onnx
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("channels", "has_residual", "read"), [(64, True, "AveragePool"), (65, True, "Conv"), (64, False, "Conv")]
-)
-def test_what_is_enlarged_before_a_residual_is_a_small_input(
-    channels: int, has_residual: bool, read: str, tmp_path: Path
-) -> None:
-    """So ONNX Runtime and OpenVINO add the residual in passing; without one they add the other convolution."""
-    model, path, x = Enlarged(channels, has_residual).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
-    write(model, x, path, "onnx")
-    nodes = importlib.import_module("onnx").load(path).graph.node
-    made_by = {name: node.op_type for node in nodes for name in node.output}
-    assert [made_by[node.input[0]] for node in nodes if node.op_type == "Resize"] == [read]
-    with torch.no_grad():
-        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
-
-
-class TwoEnlarged(nn.Module):
-    """The sums at the end of a residual block whose shortcut has a convolution; ``factor`` is of the second resize."""
-
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(nn.Conv2d(3, 80, 1) for _ in range(4))
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        low, lower = nn.functional.avg_pool2d(x, 2), nn.functional.avg_pool2d(x, self.factor)
-        first, second, own, shortcut = self.convolutions
-        one = nn.functional.interpolate(first(low), scale_factor=2.0)
-        other = nn.functional.interpolate(second(lower), scale_factor=float(self.factor))
-        result: Tensor = one + (other + shortcut(x)) + own(x)
-        return result
-
-
-@needs_onnx
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("factor", "resizes"), [(2, 1), (4, 2)])
-def test_two_tensors_are_added_before_they_are_enlarged_alike(factor: int, resizes: int, tmp_path: Path) -> None:
-    model, path, x = TwoEnlarged(factor).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
-    write(model, x, path, "onnx")
-    operations = [node.op_type for node in importlib.import_module("onnx").load(path).graph.node]
-    assert operations.count("Resize") == resizes and operations.count("Add") == 3
-    with torch.no_grad():
-        torch.testing.assert_close(FORMATS["onnx"].load(path)(x), model(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -30,7 +30,7 @@ from sfic_bench.cli.robustness import robustness_command
 from sfic_bench.cli.sweep import sweep_app
 from sfic_bench.cli.table import table_command
 from sfic_bench.cli.verbosity import QUIET, VERBOSE, listen_as
-from sfic_bench.errors import SficBenchError, first_line
+from sfic_bench.errors import InvalidValue, SficBenchError, first_line
 from sfic_bench.version import __version__
 
 EPILOG = (
@@ -135,9 +135,17 @@ RENAMED = {"--dtype": "--precision"}
 
 
 def _in_new_words(arguments: list[str]) -> list[str]:
-    """``arguments`` with today's names of options that were renamed, which stderr is told."""
+    """``arguments`` with today's names of options that were renamed, which stderr is told.
+
+    Raises:
+        InvalidValue: for an argument with half of a surrogate pair, which no file's name can have.
+    """
     words = []
     for argument in arguments:
+        try:
+            os.fsencode(argument)
+        except UnicodeEncodeError:
+            raise InvalidValue(f"the argument {argument!r} is no text: expected Unicode characters") from None
         name, equals, value = argument.partition("=")
         if name in RENAMED:
             say(f"sfic-bench: {name} is called {RENAMED[name]} now; the next release will not know {name}")

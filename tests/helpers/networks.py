@@ -1,10 +1,12 @@
 """Small networks to convert and fuse, and changes to networks that make their outputs comparable."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from sfic_bench import api
 from sfic_bench.convert import to_sfic
 from sfic_bench.nn import Stage1
 
@@ -113,3 +115,13 @@ def with_identity_mcs(sfic: nn.Module) -> nn.Module:
         if isinstance(m, Stage1) and m.mcs is not None:
             m.set_submodule("mcs", nn.Identity())
     return sfic
+
+
+def small(beta: float = 0.3) -> nn.Module:
+    """A fused SFIC network of four convolutions, for inputs of 48×48 pixels."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for i, (channels, wider) in enumerate(pairwise((3, 16, 24, 24, 32))):
+        layers += [nn.Conv2d(channels, wider, 3, 1 + i % 2, 1), nn.BatchNorm2d(wider), nn.ReLU()]
+    vanilla = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
+    return api.fuse(api.to_sfic(vanilla, alpha=0.5, beta=beta).eval())
