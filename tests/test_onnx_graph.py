@@ -94,25 +94,32 @@ def test_what_is_enlarged_before_a_residual_is_a_small_input(
 
 
 class TwoEnlarged(nn.Module):
-    """The sums at the end of a residual block whose shortcut has a convolution; ``factor`` is of the second resize."""
+    """The sums at the end of a residual block whose shortcut has a convolution; ``factor`` is of the second resize.
 
-    def __init__(self, factor: int) -> None:
+    In an SFIC network Stage 2 adds the shortcut's result term by term, and Stage 3 as a whole.
+    """
+
+    def __init__(self, factor: int, as_whole: bool) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(nn.Conv2d(3, 80, 1) for _ in range(4))
-        self.factor = factor
+        self.factor, self.as_whole = factor, as_whole
 
     def forward(self, x: Tensor) -> Tensor:
         low, lower = nn.functional.avg_pool2d(x, 2), nn.functional.avg_pool2d(x, self.factor)
         first, second, own, shortcut = self.convolutions
         one = nn.functional.interpolate(first(low), scale_factor=2.0)
         other = nn.functional.interpolate(second(lower), scale_factor=float(self.factor))
-        result: Tensor = one + (other + shortcut(x)) + own(x)
+        residual = other + shortcut(x)
+        result: Tensor = (one + own(x)) + residual if self.as_whole else one + residual + own(x)
         return result
 
 
+@pytest.mark.parametrize("as_whole", [False, True])
 @pytest.mark.parametrize(("factor", "resizes"), [(2, 1), (4, 2)])
-def test_two_tensors_are_added_before_they_are_enlarged_alike(factor: int, resizes: int, tmp_path: Path) -> None:
-    model, path, x = TwoEnlarged(factor).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
+def test_two_tensors_are_added_before_they_are_enlarged_alike(
+    factor: int, resizes: int, as_whole: bool, tmp_path: Path
+) -> None:
+    model, path, x = TwoEnlarged(factor, as_whole).eval(), tmp_path / "network.onnx", torch.randn(2, 3, 16, 16)
     write(model, x, path, "onnx")
     operations = [node.op_type for node in importlib.import_module("onnx").load(path).graph.node]
     assert operations.count("Resize") == resizes and operations.count("Add") == 3

@@ -1,5 +1,7 @@
 """Changes of an ONNX graph that keep what it computes, and for which runtimes have faster or more correct code."""
 
+from collections.abc import Sequence
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -41,29 +43,51 @@ def _suit_pool(pool: Part) -> None:
 
 
 def _suit_sum(total: Part) -> None:
-    """Add two small tensors before they are enlarged: resize(a) + (resize(b) + c) is resize(a + b) + c.
+    """Add small tensors before they are enlarged: (resize(a) + c) + (resize(b) + d) is resize(a + b) + c + d.
 
-    A residual block with a convolution in its shortcut ends in two Stages 2, and both enlarge what comes from F. One
-    enlargement is enough, and every term left is the output of a convolution, which runtimes add in passing.
+    A residual block with a convolution in its shortcut ends in two stages, and both enlarge what comes from F. One
+    enlargement is enough, and runtimes add the outputs of convolutions, which come last, in passing.
     """
     import onnx_ir
 
-    for first, inner in (total.inputs, total.inputs[::-1]):
-        resize, sum_ = _made_for_one(first, "Resize"), _made_for_one(inner, "Add")
-        if resize is None or sum_ is None:
-            continue
-        for second, rest in (sum_.inputs, sum_.inputs[::-1]):
-            other = _made_for_one(second, "Resize")
-            if other is None or not _enlarge_alike(resize, other):
-                continue
-            small = onnx_ir.Node("", "Add", (resize.inputs[0], other.inputs[0]))
-            large = onnx_ir.Node("", "Resize", (small.outputs[0], *resize.inputs[1:]), resize.attributes.values())
-            last = onnx_ir.Node("", "Add", (large.outputs[0], rest), name=total.name)
-            small.outputs[0].name, large.outputs[0].name = f"{first.name}.small", f"{first.name}.both"
-            onnx_ir.convenience.replace_nodes_and_values(
-                total.graph, total, [total, sum_, resize, other], [small, large, last], total.outputs, last.outputs
-            )
-            return
+    users = [use.node.op_type for use in total.outputs[0].uses()]
+    if users == ["Add"]:
+        return  # part of a larger sum
+    terms, sums = _terms(total)
+    resizes = [node for term in terms if (node := _made_for_one(term, "Resize")) is not None and _copies_pixels(node)]
+    alike = [node for node in resizes if _enlarge_alike(resizes[0], node)]
+    if len(alike) < 2:
+        return
+    small = [node.inputs[0] for node in alike]
+    added = [term for term in terms if term.producer() not in alike]
+    added.sort(key=lambda term: _made_for_one(term, "Conv") is not None)
+    nodes: list[Part] = []
+    name = total.outputs[0].name
+
+    def append(operation: str, *inputs: Part, attributes: Sequence[Part] = ()) -> Part:
+        node = onnx_ir.Node("", operation, inputs, attributes)
+        node.outputs[0].name = f"{name}.{len(nodes)}"
+        nodes.append(node)
+        return node.outputs[0]
+
+    lower = reduce(partial(append, "Add"), small)
+    higher = append("Resize", lower, *alike[0].inputs[1:], attributes=alike[0].attributes.values())
+    result = reduce(partial(append, "Add"), added, higher)
+    onnx_ir.convenience.replace_nodes_and_values(total.graph, total, [*sums, *alike], nodes, total.outputs, [result])
+
+
+def _terms(total: Part) -> tuple[list[Part], list[Part]]:
+    """What a sum of sums adds, and the nodes that add it, from the last to the first."""
+    terms, sums = [], [total]
+    for value in total.inputs:
+        inner = _made_for_one(value, "Add")
+        if inner is None:
+            terms.append(value)
+        else:
+            more, nodes = _terms(inner)
+            terms += more
+            sums += nodes
+    return terms, sums
 
 
 def _made_for_one(value: Part, operation: str) -> Part | None:
