@@ -93,7 +93,9 @@ def _terms(total: Part) -> tuple[list[Part], list[Part]]:
 def _made_for_one(value: Part, operation: str) -> Part | None:
     """The node of this kind that gives ``value``, if one other node alone reads it."""
     node = value.producer()
-    return node if node is not None and node.op_type == operation and len(value.uses()) == 1 else None
+    if node is None or node.op_type != operation or len(value.uses()) != 1 or value.is_graph_output():
+        return None
+    return node
 
 
 def _enlarge_alike(one: Part, other: Part) -> bool:
@@ -122,10 +124,10 @@ def _suit_enlargement(resize: Part) -> None:
     """
     import onnx_ir
 
-    conv = resize.inputs[0].producer()
-    if conv is None or conv.op_type != "Conv" or not _is_pointwise(conv) or len(conv.outputs[0].uses()) > 1:
+    conv = _made_for_one(resize.inputs[0], "Conv")
+    if conv is None or not _is_pointwise(conv) or not _copies_pixels(resize):
         return
-    if not _copies_pixels(resize) or not _is_added_to_a_residual(resize.outputs[0]):
+    if not _is_added_to_a_residual(resize.outputs[0]):
         return
     graph, name = resize.graph, resize.outputs[0].name
     larger = onnx_ir.Node("", "Resize", (conv.inputs[0], *resize.inputs[1:]), resize.attributes.values())
@@ -158,8 +160,7 @@ def _is_added_to_a_residual(value: Part) -> bool:
     if len(users) != 1 or users[0].op_type != "Add":
         return False
     (other,) = [term for term in users[0].inputs if term is not value]
-    producer = other.producer()
-    return producer is None or producer.op_type != "Conv" or len(other.uses()) > 1
+    return _made_for_one(other, "Conv") is None
 
 
 def _suit_convolution(conv: Part) -> None:
