@@ -12,6 +12,12 @@ STARTER = "SFIC_BENCH_STARTER"
 CHECKED_EVERY_S = 0.5
 
 
+def cores() -> int:
+    """How many cores this process may use: those of the system, or fewer where it was given some (``taskset``)."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
 def is_first_process() -> bool:
     """Whether this process speaks for all processes that train together.
 

@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from types import ModuleType
 
 import pytest
 import typer
-from helpers.command import run_command
+from helpers.command import run_command, run_python
 from msgspec import Struct, json
 
 import sfic_bench
@@ -19,6 +20,7 @@ from sfic_bench.commands.counted import FailedProcess
 from sfic_bench.commands.tables import tables_of
 from sfic_bench.commands.watcher import UNWATCHED, Advance, Watcher
 from sfic_bench.errors import InvalidValue, UnknownName, UnsupportedModel
+from sfic_bench.processes import cores
 from sfic_bench.reporting.notebook import to_html
 from sfic_bench.reporting.table import Column, Table
 from sfic_bench.results.cost import CostResult
@@ -206,6 +208,14 @@ def test_processes_count_what_one_counts(tmp_path: Path, caplog: pytest.LogCaptu
     assert sum(heard) == 2 * len(several.rows) == 20
     first, second = (record.getMessage() for record in caplog.records)
     assert first == second and names[0] in first
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives processes all cores")
+def test_a_process_counts_the_cores_that_it_may_use() -> None:
+    one_core = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    asked = "from sfic_bench.processes import cores; print(cores())"
+    assert run_python("-c", f"{one_core}; {asked}").stdout == "1\n"
+    assert cores() == len(os.sched_getaffinity(0))
 
 
 def test_a_killed_process_is_told(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """``sfic-bench flops``: parameters and MACs over the α/β grid."""
 
 import gc
-import os
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ from sfic_bench.choices import OnUnsupported
 from sfic_bench.cli import options
 from sfic_bench.cli.output import Format, Output
 from sfic_bench.cli.terminal import Terminal, view_of
+from sfic_bench.processes import cores
 
 
 def flops_command(
@@ -62,7 +62,7 @@ def flops_command(
     result = sfic_bench.flops(
         options.parts(backbone), alpha=alphas, beta=betas, input_size=input_size, classes=classes,
         on_unsupported=on_unsupported, per_layer=per_layer, peers=peers, reference=convention or "paper",
-        workers=workers or os.cpu_count() or 1, watch=Terminal(out, view_of),
+        workers=workers or cores(), watch=Terminal(out, view_of),
     )  # fmt: skip
     out.emit(view_of(result, tables=cost_tables(result, shown)))
     is_complete = len(result.rows) == len(options.grid(backbone, alpha, beta, on_unsupported))

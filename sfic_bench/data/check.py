@@ -1,7 +1,6 @@
 """The check of a manifest before it is used, for unusable files, splits that leak, and missing classes."""
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from sfic_bench.data.choices import SplitName
 from sfic_bench.data.images import MissingImage, UnreadableImage, decode_image, read_image
 from sfic_bench.data.importers import identities
 from sfic_bench.data.manifest import ON_THE_FLY, Manifest, frame_keys
+from sfic_bench.processes import cores
 from sfic_bench.results.shown import Shown
 
 CHUNK = 1024
@@ -218,7 +218,7 @@ def _read(
         return [digest(path) for path in some]
 
     # Pillow releases the interpreter's lock while it decodes, so that threads are enough.
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         for start in range(0, len(paths), CHUNK):
             chunk = paths[start : start + CHUNK]
             for outcomes in pool.map(digests, [chunk[i : i + TASK] for i in range(0, len(chunk), TASK)]):

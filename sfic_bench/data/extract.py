@@ -27,6 +27,7 @@ from sfic_bench.data.videos import UnreadableVideo, frames, length
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
 from sfic_bench.extras import install_command
 from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
+from sfic_bench.processes import cores
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
 
@@ -154,7 +155,7 @@ def extract(
         FailedExtraction: if a worker was killed.
         UnwritableOutput: if an image or the log cannot be written.
     """
-    workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    workers = min(workers or cores(), max(len(jobs), 1))
     outcomes = []
     logged_problems = {e.get("video"): e.get("problem") for e in _log_entries(out / LOG) if "frame" not in e}
     if (out / LOG).exists() and not (out / LOG).read_bytes().endswith(b"\n"):
