@@ -1,9 +1,11 @@
 """Processes that end with the one that started them, even if that one is killed."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from threading import Thread
 
 STARTER = "SFIC_BENCH_STARTER"
@@ -34,6 +36,19 @@ def named_starter() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(STARTER, None)
+
+
+def start_worker() -> None:
+    """Let a worker process of a pool end at once by Ctrl-C, and with the process that started it, even if killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def end_with_starter() -> None:

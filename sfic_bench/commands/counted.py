@@ -4,18 +4,18 @@ import dataclasses
 import logging
 import multiprocessing
 import re
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from sfic_bench.collector import collector_at_rest
 from sfic_bench.commands.watcher import Watcher
 from sfic_bench.errors import SficBenchError, UnsupportedModel
 from sfic_bench.networks.grid import Grid
-from sfic_bench.processes import end_with_starter, named_starter
+from sfic_bench.processes import start_worker
 from sfic_bench.results.cost import CostRow
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class Counting:
 
         counted: dict[str, list[CostRow | SficBenchError]] = {}
         with (
-            named_starter(),
-            ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin) as pool,
+            ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), start_worker) as pool,
             watch.progress("counting", len(self.grid)) as advance,
         ):
             try:
@@ -92,12 +91,9 @@ class Counting:
         return costed.row(classes=self.classes, per_layer=self.per_layer)
 
     def _rows_of(self, names: Sequence[str]) -> dict[str, list[CostRow | SficBenchError]]:
-        global _kept
-        from sfic_bench.api import KeptLayers
-
-        _kept = _kept or KeptLayers()
+        kept = _kept_by_worker()
         return {
-            name: [c if isinstance(c, SficBenchError) else self.row(c) for c in self._of(name, _kept)] for name in names
+            name: [c if isinstance(c, SficBenchError) else self.row(c) for c in self._of(name, kept)] for name in names
         }
 
     def _of(self, name: str, kept: "KeptLayers") -> Iterator["Costed | SficBenchError"]:
@@ -118,8 +114,12 @@ class Counting:
         LOG.warning("%s: %s", name, error)
 
 
-_kept: "KeptLayers | None" = None
-"""What a worker has found out about layers."""
+@cache
+def _kept_by_worker() -> "KeptLayers":
+    """What a worker has found out about layers, for all that it counts."""
+    from sfic_bench.api import KeptLayers
+
+    return KeptLayers()
 
 
 MOST_AT_ONCE = 4
@@ -135,9 +135,3 @@ def _batches(names: Sequence[str]) -> list[list[str]]:
         family[i : i + MOST_AT_ONCE] for family in families.values() for i in range(0, len(family), MOST_AT_ONCE)
     ]
     return sorted(batches, key=len, reverse=True)
-
-
-def _begin() -> None:
-    """Let a worker end at once and without a traceback, by Ctrl-C or when its starter ends."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    end_with_starter()

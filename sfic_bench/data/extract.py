@@ -7,16 +7,13 @@ continues where it stopped; an image is either complete or absent. ``extract.jso
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
 
 from sfic_bench.data.faces import encoded
 from sfic_bench.data.finders import DLIB, finder
@@ -27,7 +24,7 @@ from sfic_bench.data.videos import UnreadableVideo, frames, length
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError
 from sfic_bench.extras import install_command
 from sfic_bench.files import UnwritableOutput, write_atomically, write_bytes_atomically
-from sfic_bench.processes import cores
+from sfic_bench.processes import cores, start_worker
 
 SETTINGS, LOG = "extract.json", "extract.jsonl"
 
@@ -173,19 +170,6 @@ def extract(
     )
 
 
-def _start_worker() -> None:
-    """Let this process end with Ctrl-C, and with the process that started it, even if that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def take_faces(job: ExtractionJob) -> ExtractionOutcome:
     """Write the images of one video that do not exist yet.
 
@@ -222,7 +206,7 @@ def take_faces(job: ExtractionJob) -> ExtractionOutcome:
 def _in_processes(jobs: Sequence[ExtractionJob], workers: int) -> Iterator[ExtractionOutcome]:
     # Processes are spawned, since a fork would copy locks that other threads hold. Ctrl-C ends each at once and without
     # a traceback; the files that they leave half-written have temporary names.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), start_worker)
     try:
         for future in as_completed([pool.submit(take_faces, job) for job in jobs]):
             yield future.result()

@@ -99,9 +99,7 @@ def _made_for_one(value: Part, operation: str) -> Part | None:
 
 
 def _enlarge_alike(one: Part, other: Part) -> bool:
-    """Whether two nearest-neighbour resizes copy the same pixels."""
-    if not (_copies_pixels(one) and _copies_pixels(other)):
-        return False
+    """Whether two resizes that copy pixels copy the same ones."""
     factors, others = one.inputs[2].const_value, other.inputs[2].const_value
     if factors is None or others is None or not np.array_equal(factors.numpy(), others.numpy()):
         return False

@@ -35,13 +35,13 @@ class Deployed:
 
     Attributes:
         session: takes batches of any size.
-        timed: takes batches of the size that is timed, for which the runtime can plan.
         file_bytes: of what the runtime reads.
     """
 
     network: TrainedNetwork
+    runtime: Runtime
+    files: OnnxFiles
     session: Session
-    timed: Session
     file_bytes: int
 
     @property
@@ -95,7 +95,7 @@ class Deployment(ImagesToScore):
                 (runtime.name, network): one
                 for seeds in self.groups
                 for network in seeds
-                for runtime, one in zip(self.runtimes, self._deployed(network, batch_size, folders), strict=True)
+                for runtime, one in zip(self.runtimes, self._deployed(network, folders), strict=True)
             }
             scored = self.scored(list(deployed.values()))
             firsts = {
@@ -121,7 +121,7 @@ class Deployment(ImagesToScore):
                 )  # fmt: skip
             return _with_times(rows, [samples.get(key, ()) for key in firsts])
 
-    def _deployed(self, network: TrainedNetwork, batch_size: int, folders: ExitStack) -> Iterator[Deployed]:
+    def _deployed(self, network: TrainedNetwork, folders: ExitStack) -> Iterator[Deployed]:
         """``network`` on each runtime; it is fused, exported and quantised once for all."""
         size = network.recipe.input_size
         files = OnnxFiles(
@@ -132,8 +132,7 @@ class Deployment(ImagesToScore):
         )
         for runtime in self.runtimes:
             session, file_bytes = runtime.session(files)
-            timed, _ = runtime.session(files, batch_size)
-            yield Deployed(network=network, session=session, timed=timed, file_bytes=file_bytes)
+            yield Deployed(network=network, runtime=runtime, files=files, session=session, file_bytes=file_bytes)
 
 
 Timed = tuple[str, int]
@@ -149,7 +148,8 @@ def _timed(deployed: Mapping[Timed, Deployed], batch_size: int, stop: Stop) -> M
         size = one.recipe.input_size
         generator = torch.Generator().manual_seed(0)
         x = one.input_of(torch.randint(256, (batch_size, 3, size, size), generator=generator, dtype=torch.uint8))
-        contenders[label] = Contender(run=partial(one.timed, x))
+        session, _ = one.runtime.session(one.files, batch_size)  # planned for the batch that is timed
+        contenders[label] = Contender(run=partial(session, x))
 
     def widest(samples: Samples) -> float:
         return max(relative_width(np.asarray(times)) for times in samples.values())
