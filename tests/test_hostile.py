@@ -269,9 +269,9 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
         "import os, sys, time\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
         "from multiprocessing import get_context\n"
-        "from sfic_bench.data.extract import _start_worker\n"
+        "from sfic_bench.processes import start_worker\n"
         "if __name__ == '__main__':\n"
-        "    pool = ProcessPoolExecutor(1, get_context('spawn'), _start_worker)\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), start_worker)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"
         "    time.sleep(600)\n"
     )
