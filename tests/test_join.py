@@ -264,3 +264,21 @@ def test_it_is_one_graph_for_compilers_and_exporters(block: Callable[[], nn.Modu
         compiled = torch.compile(fused, backend="eager", fullgraph=True)
         torch.testing.assert_close(compiled(x), fused(x))
         torch.testing.assert_close(torch.export.export(fused, (x,)).module()(x), fused(x))
+
+
+def test_a_division_can_be_traced_by_torch_jit() -> None:
+    """There, sizes are tensors; fvcore traces so, too."""
+
+    class Divided(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.divide = Divide([0, 1], [2, 3])
+
+        def forward(self, x: Tensor) -> Pair:
+            return self.divide(x, Pair(x, x[..., ::2, ::2]))  # type: ignore[no-any-return]
+
+    x = torch.randn(2, 4, 6, 10)
+    traced = torch.jit.trace(Divided(), x)  # type: ignore[no-untyped-call]
+    for ours, theirs in zip(Divided()(x), traced(x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert traced(x)[1].shape == (2, 2, 3, 5)

@@ -49,7 +49,8 @@ class Divide(nn.Module):
 
 def size_as_in(like: Pair, size: Size) -> Size:
     """The height and width of F beside an S of ``size``, with the scale between the branches of ``like``."""
-    (height, width), (tall, wide), (low, narrow) = size, size_of(like.spatial), size_of(like.frequency)
+    # Integers: where torch.jit traces, as fvcore does, sizes are tensors, which Python cannot round.
+    height, width, tall, wide, low, narrow = map(int, (*size, *size_of(like.spatial), *size_of(like.frequency)))
     return max(1, round(height * low / tall)), max(1, round(width * narrow / wide))
 
 
