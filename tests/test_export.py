@@ -17,6 +17,7 @@ from sfic_bench.deploying.export import export
 from sfic_bench.deploying.formats import FORMATS, ExportFailed, Session, write
 from sfic_bench.deploying.quantise import QUANTISED, write_int8
 from sfic_bench.deploying.runtimes import RUNTIMES
+from sfic_bench.deploying.weight_bits import weight_bits
 from sfic_bench.errors import InvalidValue, MissingDependency, UnknownName
 from sfic_bench.extras import install_command
 from sfic_bench.measure.execution import Unavailable, tensors_of
@@ -54,7 +55,7 @@ def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeyp
     path = tmp_path / "network.pt"
     path.write_text("what was there before")
 
-    def load(written: Path, _: int | None = None) -> Session:
+    def load(written: Path, *_: object) -> Session:
         run = FORMATS["torchscript"].load(written)
         return Session(run=lambda x: run(x) * 1.01, runtime="")
 
@@ -192,6 +193,27 @@ def test_int8_divides_a_window_that_lies_partly_outside_by_what_lies_inside(name
     assert ready.rounded is not None
     for output in (tensors_of(ready.run())[0], ready.rounded):
         assert float((output - expected).abs().max() / expected.abs().max()) < 0.05
+
+
+@needs_onnx
+@pytest.mark.filterwarnings("ignore")
+def test_weights_have_as_many_bits_as_the_cpu_multiplies_rightly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.rand(2, 3, 16, 16)
+    model, largest = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 8, 1), nn.Conv2d(8, 2, 1)).eval(), {}
+    for bits in (7, 8):
+        monkeypatch.setattr("sfic_bench.deploying.quantise.weight_bits", lambda bits=bits: bits)
+        write_int8(model, x, tmp_path / f"{bits}.onnx", "onnx", [x])
+        onnx = importlib.import_module("onnx")
+        weights = map(onnx.numpy_helper.to_array, onnx.load(tmp_path / f"{bits}.onnx").graph.initializer)
+        largest[bits] = max(int(abs(w.astype(int)).max()) for w in weights if w.dtype == "int8" and w.ndim > 1)
+    assert largest == {7: 64, 8: 127}
+    if weight_bits() == 7:
+        return
+    with torch.no_grad():
+        session, expected = FORMATS["onnx"].load(tmp_path / "8.onnx"), model(x)
+    assert float((session(x) - expected).abs().max() / expected.abs().max()) < 0.05
 
 
 @pytest.mark.filterwarnings("ignore")

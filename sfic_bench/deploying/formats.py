@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from sfic_bench.deploying.onnx_graph import suit_runtimes
 from sfic_bench.errors import InvalidValue, MissingDependency, SficBenchError, UnknownName, chain, first_line
 from sfic_bench.extras import install_command
+
+if TYPE_CHECKING:
+    from openvino import Model
 
 OPSET = 18
 """The version of ONNX's operators that is written."""
@@ -49,9 +52,10 @@ class Loader(Protocol):
     """Makes the network in a file ready, for batches of ``batch`` images alone if that is given.
 
     A runtime that knows the batch plans memory and code for it, and need not find out sizes in each call.
+    ``channels_last`` says that images lie in memory pixel by pixel, as decoders give them, see `FileFormat`.
     """
 
-    def __call__(self, path: Path, batch: int | None = None, /) -> Session: ...
+    def __call__(self, path: Path, batch: int | None = None, channels_last: bool = False, /) -> Session: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,7 @@ class FileFormat:
         extra: the extra of sfic-bench that brings these packages.
         suffix: what the name of a file must end with; ``""`` for anything.
         beside: the ending of a second file that lies beside the first; ``""`` if there is none.
+        reads_channels_last: whether what runs it reads images that lie in memory pixel by pixel without a copy.
     """
 
     name: str
@@ -77,6 +82,7 @@ class FileFormat:
     extra: str = ""
     suffix: str = ""
     beside: str = ""
+    reads_channels_last: bool = False
 
     def check_installed(self) -> None:
         """Raise `MissingDependency` if one of `packages` is not installed."""
@@ -162,11 +168,11 @@ def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
         input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
     )  # fmt: skip
     assert program is not None
-    suit_runtimes(program.model.graph)
+    suit_runtimes(program.model)
     program.save(path)
 
 
-def _load_onnx(path: Path, batch: int | None = None, as_written: bool = False) -> Session:
+def _load_onnx(path: Path, batch: int | None = None, _: bool = False, /, *, as_written: bool = False) -> Session:
     """An ONNX file, run by ONNX Runtime on the CPU with torch's number of threads.
 
     ``as_written`` runs it operation by operation, so that a file in int8 computes its rounded values in float32.
@@ -209,7 +215,7 @@ def _write_openvino(model: nn.Module, x: Tensor, path: Path) -> None:
     onnx.unlink()
 
 
-def _load_openvino(path: Path, batch: int | None = None) -> Session:
+def _load_openvino(path: Path, batch: int | None = None, channels_last: bool = False, /) -> Session:
     """A file of OpenVINO, run by it on the CPU with torch's number of threads, in the file's format.
 
     Without the hint OpenVINO computes a float32 network in bfloat16 where the processor can.
@@ -227,13 +233,27 @@ def _load_openvino(path: Path, batch: int | None = None) -> Session:
         shape = model.inputs[0].partial_shape
         shape[0] = batch
         model.reshape(shape)
+    if channels_last:
+        model = _reading_channels_last(model)
     compiled = core.compile_model(model, "CPU", settings)
 
     def run(x: Tensor) -> Tensor:
-        return torch.from_numpy(compiled(x.contiguous().numpy())[0].copy())
+        given = x.permute(0, 2, 3, 1) if channels_last else x
+        return torch.from_numpy(compiled(given.contiguous().numpy())[0].copy())
 
     version = openvino.__version__.partition("-")[0]
     return Session(run=run, runtime=f"OpenVINO {version}, CPU, {_threads()}")
+
+
+def _reading_channels_last(model: "Model") -> "Model":
+    """A network of OpenVINO whose input is ``[B, H, W, C]`` in place of ``[B, C, H, W]``."""
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    return steps.build()
 
 
 def _write_exported(model: nn.Module, x: Tensor, path: Path) -> None:
@@ -242,7 +262,7 @@ def _write_exported(model: nn.Module, x: Tensor, path: Path) -> None:
         torch.export.save(program, file)
 
 
-def _load_exported(path: Path, _: int | None = None) -> Session:
+def _load_exported(path: Path, _: int | None = None, __: bool = False, /) -> Session:
     with path.open("rb") as file:
         return by_torch(torch.export.load(file).module())
 
@@ -251,7 +271,7 @@ def _write_script(model: nn.Module, x: Tensor, path: Path) -> None:
     torch.jit.trace(model, x, check_trace=False).save(str(path))  # type: ignore[no-untyped-call]
 
 
-def _load_script(path: Path, _: int | None = None) -> Session:
+def _load_script(path: Path, _: int | None = None, __: bool = False, /) -> Session:
     return by_torch(torch.jit.load(str(path)))  # type: ignore[no-untyped-call]
 
 
@@ -271,6 +291,7 @@ FORMATS: Mapping[str, FileFormat] = {
         FileFormat(
             name="openvino", title="OpenVINO", write=_write_openvino, load=_load_openvino,
             packages=(*ONNX_PACKAGES, "openvino"), extra="openvino", suffix=".xml", beside=".bin",
+            reads_channels_last=True,
         ),
         FileFormat(name="torch-export", title="torch.export", write=_write_exported, load=_load_exported),
         FileFormat(name="torchscript", title="TorchScript", write=_write_script, load=_load_script),

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial, reduce
-from typing import Any
 
 import numpy as np
 
-Part = Any
-"""A graph or a node of ``onnx_ir``, whose types allow for more than an exported graph has."""
+from sfic_bench.deploying.onnx_groups import Part, suit_groups
 
 
-def suit_runtimes(graph: Part) -> None:
-    """Change average pools, resizes, sums and grouped convolutions of a graph of ``onnx_ir`` in place."""
+def suit_runtimes(model: Part) -> None:
+    """Change average pools, resizes, sums and grouped convolutions of a model of ``onnx_ir`` in place."""
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    graph = model.graph
     for node in list(graph):
         if node.op_type == "Add":
             _suit_sum(node)
@@ -21,8 +22,8 @@ def suit_runtimes(graph: Part) -> None:
                 _suit_pool(node)
             case "Resize":
                 _suit_enlargement(node)
-            case "Conv":
-                _suit_convolution(node)
+    suit_groups(graph)
+    RemoveUnusedNodesPass()(model)
 
 
 def _suit_pool(pool: Part) -> None:
@@ -159,31 +160,3 @@ def _is_added_to_a_residual(value: Part) -> bool:
         return False
     (other,) = [term for term in users[0].inputs if term is not value]
     return _made_for_one(other, "Conv") is None
-
-
-def _suit_convolution(conv: Part) -> None:
-    """Make a convolution whose groups have several inputs and one output a depthwise one and sums of its channels.
-
-    Its outputs stay the same up to the order of additions. ONNX Runtime and OpenVINO have no fast code for such groups.
-    SFIC networks have them where a depthwise convolution becomes Stage 1.
-    """
-    import onnx_ir
-
-    weight = conv.inputs[1].const_value
-    groups = conv.attributes.get_int("group", 1)
-    if weight is None or weight.shape[0] != groups or weight.shape[1] == 1:
-        return
-    kernels, inputs = weight.numpy(), weight.shape[1]
-    sums = np.kron(np.eye(groups, dtype=kernels.dtype), np.ones((1, inputs), kernels.dtype))
-    name, graph = conv.outputs[0].name, conv.graph
-    unused = conv.inputs[1]
-    constants = {f"{name}.kernels": kernels.reshape(-1, 1, *kernels.shape[2:]), f"{name}.sums": sums[:, :, None, None]}
-    values = [onnx_ir.Value(name=key, const_value=onnx_ir.tensor(value, name=key)) for key, value in constants.items()]
-    for value in values:
-        graph.register_initializer(value)
-    attributes = {**conv.attributes, "group": onnx_ir.AttrInt64("group", groups * inputs)}
-    depthwise = onnx_ir.Node("", "Conv", (conv.inputs[0], values[0]), attributes.values())
-    summed = onnx_ir.Node("", "Conv", (depthwise.outputs[0], values[1], *conv.inputs[2:]), name=conv.name)
-    onnx_ir.convenience.replace_nodes_and_values(graph, conv, [conv], [depthwise, summed], conv.outputs, summed.outputs)
-    if not unused.uses():
-        graph.initializers.pop(unused.name)

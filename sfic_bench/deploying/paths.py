@@ -24,11 +24,14 @@ def _by(runtime: Runtime) -> Maker:
         x = inputs[0]
         if x.device.type != "cpu" or x.dtype != torch.float32 or len(inputs) != 1:
             raise Unavailable("this path runs networks with one float32 input on the CPU")
-        start, fixed = time.perf_counter(), x.contiguous()
+        lies_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        channels_last = lies_last and runtime.reads_channels_last
+        fixed = x if channels_last else x.contiguous()
+        start = time.perf_counter()
         try:
             with tempfile.TemporaryDirectory() as folder:
                 files = OnnxFiles(model, x, Path(folder), lambda: [fixed])
-                session, _ = runtime.session(files, len(x))
+                session, _ = runtime.session(files, len(x), channels_last)
                 setup_s = time.perf_counter() - start
                 rounded = load_as_written(files.int8, len(x))(fixed) if runtime.int8 else None
         except (MissingDependency, ExportFailed) as error:

@@ -4,7 +4,8 @@ ONNX Runtime finds the scales and writes them into the graph (QDQ format), and b
 Weights have a scale for each output channel, activations one for each tensor (Jacob et al., "Quantization and Training
 of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR 2018). The convolutions that read the image
 and the layer that gives the logits stay float32, as is usual: they take little time, and errors cost most there.
-OpenVINO 2026.4 also computes a convolution of three channels in int8 wrongly.
+OpenVINO 2026.4 also computes a convolution of three channels in int8 wrongly. Weights have as many bits as the CPU that
+quantises multiplies rightly (`sfic_bench.deploying.weight_bits`).
 """
 
 import math
@@ -18,6 +19,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from sfic_bench.deploying.formats import ExportFailed, format_named, onnx_to_openvino, quietly, write
+from sfic_bench.deploying.weight_bits import weight_bits
 from sfic_bench.errors import InvalidValue, first_line
 
 QUANTISED = ("onnx", "openvino")
@@ -209,6 +211,7 @@ def quantise(source: Path, target: Path, images: Iterable[Tensor]) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=weight_bits() < 8,
                 calibrate_method=CalibrationMethod.MinMax,
                 nodes_to_exclude=_ends(prepared),
             )

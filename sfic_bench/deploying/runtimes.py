@@ -1,12 +1,13 @@
 """The runtimes that take a trained network: torch itself, ONNX Runtime and OpenVINO, in float32 and in int8."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from sfic_bench.deploying.formats import FORMATS, Session, by_torch, onnx_to_openvino
 from sfic_bench.deploying.quantise import OnnxFiles
+from sfic_bench.deploying.weight_bits import weight_bits
 from sfic_bench.errors import UnknownName
 
 
@@ -24,11 +25,17 @@ class Runtime:
     format: str | None = None
     int8: bool = False
 
-    def session(self, files: OnnxFiles, batch: int | None = None) -> tuple[Session, int]:
+    @property
+    def reads_channels_last(self) -> bool:
+        """Whether it reads images that lie in memory pixel by pixel without a copy."""
+        return self.format is None or FORMATS[self.format].reads_channels_last
+
+    def session(self, files: OnnxFiles, batch: int | None = None, channels_last: bool = False) -> tuple[Session, int]:
         """The network of ``files`` made ready, and the bytes of what this runtime reads.
 
         With ``batch`` it takes batches of that many images alone, for which a runtime can plan: ONNX Runtime and
         OpenVINO run SFIC networks 4 to 10% faster then, since these have many small layers, and vanilla ones as before.
+        ``channels_last`` is as for `Loader`.
 
         Raises:
             MissingDependency: if a package that the runtime needs is not installed.
@@ -44,7 +51,10 @@ class Runtime:
             onnx, path = path, path.with_suffix(chosen.suffix)
             onnx_to_openvino(onnx, path)
         sizes = [path.with_suffix(ending).stat().st_size for ending in {path.suffix, chosen.beside} - {""}]
-        return chosen.load(path, batch), sum(sizes)
+        session = chosen.load(path, batch, channels_last)
+        if self.int8:
+            session = replace(session, runtime=f"{session.runtime}, weights of {weight_bits()} bits")
+        return session, sum(sizes)
 
 
 RUNTIMES: Mapping[str, Runtime] = {
