@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from sfic_bench.choices import Initialisation, McsMode, OnUnsupported
-from sfic_bench.collector import collector_at_rest
+from sfic_bench.collector import objects_called_old
 from sfic_bench.convert import (
     ConversionOptions,
     ExplainedOperation,
@@ -25,11 +27,11 @@ from sfic_bench.convert import (
 from sfic_bench.counting import Cost, InputTooSmall, count, smallest_input
 from sfic_bench.counting.conventions import CONVENTIONS, DEFAULT
 from sfic_bench.counting.formulas import Shape
-from sfic_bench.errors import InvalidValue, check_count, member
+from sfic_bench.errors import InvalidValue, SficBenchError, check_count, member
 from sfic_bench.initialisation import draw_as_released
 from sfic_bench.networks import registry
 from sfic_bench.networks.ratios import beta_beside
-from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, sfic_counts
+from sfic_bench.networks.sfic_counts import KeptLayers, SficCounts, SficForms
 from sfic_bench.networks.start import Start, build_from, check_convertible
 from sfic_bench.networks.start_sources import file_start, imagenet_start
 from sfic_bench.networks.variant import Variant
@@ -109,14 +111,19 @@ class Costed:
 
     Attributes:
         cost: cost of the network as the paper draws it.
-        parity: how its parameters differ from vanilla's; ``None`` for a vanilla network.
+        counts: what counted it; ``None`` for a vanilla network.
         fused: cost of its fused form; ``None`` if that was not counted.
     """
 
     variant: Variant
     cost: Cost
-    parity: Parity | None
+    counts: SficCounts | None
     fused: Cost | None = None
+
+    @property
+    def parity(self) -> Parity | None:
+        """How its parameters differ from vanilla's; ``None`` for a vanilla network."""
+        return None if self.counts is None else self.counts.parity
 
     def row(self, *, classes: int, per_layer: bool = False) -> CostRow:
         """The row of a result file, which has every layer if ``per_layer`` is given."""
@@ -157,7 +164,8 @@ def costs(
     """Count each variant, and with ``fused`` its fused form, for an input ``[1, 3, input_size, input_size]``.
 
     A backbone's graph serves all its variants, and a converted network all its β, as long as they come one after
-    another, as they do in a `Grid`. No weights are made.
+    another, as they do in a `Grid`. All of one backbone are counted before the first of them is given. No weights are
+    made.
 
     Args:
         variants: such as a `Grid`.
@@ -172,13 +180,17 @@ def costs(
     """
     check_count("input size", input_size)
     kept = kept or KeptLayers()
-    backbone: _CountedBackbone | None = None
-    for variant in variants:
-        with collector_at_rest():
-            if backbone is None or backbone.name != variant.backbone:
-                backbone = _CountedBackbone(variant.backbone, classes, input_size, kept)
-            costed = backbone.costed(variant, fused=fused)
-        yield costed
+    for name, forms in groupby(variants, attrgetter("backbone")):
+        counted, failed = list[Costed](), None
+        with objects_called_old():  # no longer than that, since whoever reads the results may use much memory
+            try:
+                backbone = _CountedBackbone(name, classes, input_size, kept)
+                counted.extend(backbone.costed(variant, fused=fused) for variant in forms)
+            except SficBenchError as error:
+                failed = error
+        yield from counted
+        if failed is not None:
+            raise failed
 
 
 class _CountedBackbone:
@@ -189,23 +201,22 @@ class _CountedBackbone:
         self._vanilla = registry.build(name, classes=classes, input_size=input_size, device="meta").eval()
         # An SFIC network takes every input that its vanilla one takes, so this checks the size for all.
         self._cost = _count_vanilla(name, self._vanilla, self._shape)
-        self._placements: dict[OnUnsupported, Placement] = {}
         self._latest: tuple[object, SficCounts | None] = None, None
 
     @cached_property
-    def _graph(self) -> fx.GraphModule:
-        """The vanilla network's graph, which not every network has."""
+    def _forms(self) -> SficForms:
+        """The forms of its graph, which not every network has."""
         check_convertible(self.name, self._vanilla)
-        return graph_of(self._vanilla, self._size)
+        return SficForms(graph_of(self._vanilla, self._size), self._kept)
 
     def costed(self, variant: Variant, *, fused: bool) -> Costed:
         if variant.alpha is None or variant.beta is None:
-            return Costed(variant=variant, cost=self._cost, parity=None, fused=self._cost if fused else None)
+            return Costed(variant=variant, cost=self._cost, counts=None, fused=self._cost if fused else None)
         counts = self._counts(variant.alpha, variant.on_unsupported)
         return Costed(
             variant=variant,
             cost=counts.count(self._shape, variant.beta),
-            parity=counts.parity,
+            counts=counts,
             fused=counts.count_fused(self._shape, variant.beta) if fused else None,
         )
 
@@ -213,10 +224,7 @@ class _CountedBackbone:
         """What counts the forms with ``alpha`` at any β."""
         key, counts = self._latest
         if counts is None or key != (alpha, on_unsupported):
-            if on_unsupported not in self._placements:
-                divides = on_unsupported == OnUnsupported.JOIN
-                self._placements[on_unsupported] = placement_of(self._graph, divides)
-            counts = sfic_counts(self._graph, self._placements[on_unsupported], alpha, on_unsupported, self._kept)
+            counts = self._forms.counts(alpha, on_unsupported)
             self._latest = (alpha, on_unsupported), counts
         return counts
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, fx, nn
 
 from sfic_bench.choices import OnUnsupported
-from sfic_bench.convert import Blueprint, graph_of, parity, placement_of, set_beta, to_sfic
+from sfic_bench.convert import Blueprint, graph_of, parity, set_beta, to_sfic
 from sfic_bench.counting import GraphCounter, InputTooSmall, Records, count
 from sfic_bench.errors import InvalidValue, UnsupportedModel
 from sfic_bench.networks import registry
 from sfic_bench.networks.ratios import PAPER_ALPHAS, PAPER_BETAS
-from sfic_bench.networks.sfic_counts import sfic_counts
+from sfic_bench.networks.sfic_counts import SficForms
 
 QUICK = ("alexnet", "mobilenet", "resnet26")
 CONVERTIBLE_DETECTORS = ("xception", "f3net", "amtennet", "m2tr")
@@ -160,7 +160,7 @@ class Tied(nn.Module):
 def test_shared_parameters_count_once() -> None:
     with torch.device("meta"):
         graph = graph_of(Tied().eval())
-    counts = sfic_counts(graph, placement_of(graph), 0.5, OnUnsupported.JOIN, KEPT)
+    counts = SficForms(graph, KEPT).counts(0.5, OnUnsupported.JOIN)
     network = to_sfic(graph, alpha=0.5, beta=1.0, share=True)
     for beta in (0.5, 1.0):
         set_beta(network, beta)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from sfic_bench.collector import collector_at_rest
 from sfic_bench.commands.watcher import Watcher
 from sfic_bench.errors import SficBenchError, UnsupportedModel
 from sfic_bench.networks.grid import Grid
@@ -103,8 +102,7 @@ class Counting:
 
         grid = dataclasses.replace(self.grid, backbones=(name,))
         try:
-            with collector_at_rest():
-                yield from api.costs(grid, input_size=self.input_size, classes=self.classes, fused=True, kept=kept)
+            yield from api.costs(grid, input_size=self.input_size, classes=self.classes, fused=True, kept=kept)
         except (UnsupportedModel, InputTooSmall) as error:
             yield error
 

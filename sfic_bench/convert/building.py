@@ -1,18 +1,17 @@
 """The new graph of a rewrite, as it grows."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import takewhile
 
 from torch import fx, nn
 from torch.fx.node import Argument
 
 from sfic_bench.convert.blueprint import Blueprint
+from sfic_bench.convert.following import FollowingGraph
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.prototypes import Given, Made, Prototypes
 from sfic_bench.convert.values import STANDARD, Axes, Folded, Paired, Single
-from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nn.adapters import Divide, Join
 
 SIZE_ARITHMETIC = frozenset(
@@ -27,11 +26,13 @@ SIZE_ARITHMETIC = frozenset(
 class Building:
     """A graph that grows node by node, and the modules that its nodes call, by name.
 
-    With ``prototypes``, equal modules are one.
+    With ``prototypes``, equal modules are one. With the graph ``like``, the graph must become the same, see
+    `FollowingGraph`.
     """
 
-    def __init__(self, prototypes: Prototypes | None = None) -> None:
-        self.graph, self._prototypes = fx.Graph(), prototypes
+    def __init__(self, prototypes: Prototypes | None = None, like: fx.Graph | None = None) -> None:
+        self.graph = fx.Graph() if like is None else FollowingGraph(like)
+        self._prototypes = prototypes
         self.modules: dict[str, object] = {}
         self._joined: dict[fx.Node, fx.Node] = {}
 
@@ -81,18 +82,17 @@ class Building:
             tensor = self.graph.call_method("unsqueeze", (tensor, 0))
         return self.graph.call_method("permute", (tensor, *(axes.index(axis) for axis in STANDARD)))
 
-    @contextmanager
-    def undone_if_refused(self) -> Iterator[None]:
-        """Take back all nodes that are added before an `UnsupportedModel` is raised."""
-        last = next(reversed(self.graph.nodes), None)
-        try:
-            yield
-        except UnsupportedModel:
-            added = list(takewhile(lambda node: node is not last, reversed(self.graph.nodes)))
-            for node in added:
-                self.graph.erase_node(node)
-            self._joined = {pair: joined for pair, joined in self._joined.items() if joined not in added}
-            raise
+    @property
+    def last(self) -> fx.Node | None:
+        """The newest node."""
+        return next(reversed(self.graph.nodes), None)
+
+    def take_back(self, last: fx.Node | None) -> None:
+        """Erase all nodes that came after the node ``last``."""
+        added = list(takewhile(lambda node: node is not last, reversed(self.graph.nodes)))
+        for node in added:
+            self.graph.erase_node(node)
+        self._joined = {pair: joined for pair, joined in self._joined.items() if joined not in added}
 
     def blueprint(self, name: str) -> Blueprint:
         """The finished network, of a class ``name``."""
@@ -100,5 +100,6 @@ class Building:
             is_size = getattr(node.target, "__name__", "") in SIZE_ARITHMETIC and node.op == "call_function"
             if is_size and not node.users:
                 self.graph.erase_node(node)
-        paths = [str(node.target) for node in self.graph.nodes if node.op in ("call_module", "get_attr")]
-        return Blueprint(name=name, graph=self.graph, modules={path: self.modules[path] for path in paths})
+        graph = self.graph.finished() if isinstance(self.graph, FollowingGraph) else self.graph
+        paths = [str(node.target) for node in graph.nodes if node.op in ("call_module", "get_attr")]
+        return Blueprint(name=name, graph=graph, modules={path: self.modules[path] for path in paths})

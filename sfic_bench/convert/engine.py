@@ -15,6 +15,7 @@ from torch import fx, nn
 from sfic_bench.choices import McsMode, OnUnsupported
 from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert.blueprint import Blueprint
+from sfic_bench.convert.following import made_along
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.operation import Conversion, ExplainedOperation, Operation, Refusal
 from sfic_bench.convert.options import ConversionOptions, Placement
@@ -138,14 +139,21 @@ class Converted:
 
 
 @collector_at_rest()
-def convert(vanilla: fx.GraphModule, options: ConversionOptions) -> Converted:
+def convert(vanilla: fx.GraphModule, options: ConversionOptions, like: fx.Graph | None = None) -> Converted:
     """The SFIC form of a vanilla graph, which is not changed.
+
+    ``like`` is the graph of another SFIC form, which is quicker to follow than a new one is to make; if this form has
+    the same calls, it has this graph.
 
     Raises:
         UnsupportedModel: for a placement that does not fit, or an operation that cannot run on a pair, named by node
             and module.
     """
-    conversion = Conversion(vanilla, options)
+    return made_along(like, partial(_converted, vanilla, options))
+
+
+def _converted(vanilla: fx.GraphModule, options: ConversionOptions, like: fx.Graph | None) -> Converted:
+    conversion = Conversion(vanilla, options, like)
     placement = options.placement
     for name in (*placement.stage1, *placement.stage3, *placement.reads, *placement.reads.values()):
         if not isinstance(conversion.modules.get(name), nn.Conv2d | nn.Linear) or name not in conversion.calls:
@@ -167,12 +175,12 @@ def _value_of(operation: Operation) -> Value:
     rule = rule_for(operation)
     if rule is None or not operation.values:
         return operation.as_in_vanilla()
-    explained = len(operation.conversion.explained)
+    explained, last = len(operation.conversion.explained), operation.building.last
     try:
-        with operation.building.undone_if_refused():
-            value = rule.meaning(operation)
-    except Refusal:
-        if operation.options.on_unsupported == OnUnsupported.ERROR:
+        value = rule.meaning(operation)
+    except UnsupportedModel as error:
+        operation.building.take_back(last)
+        if not isinstance(error, Refusal) or operation.options.on_unsupported == OnUnsupported.ERROR:
             raise
         del operation.conversion.explained[explained:]
         return operation.as_in_vanilla()

@@ -5,28 +5,26 @@ import operator
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import fx, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from sfic_bench.choices import Kernels
 from sfic_bench.convert.blueprint import Blueprint
 from sfic_bench.convert.building import Building
-from sfic_bench.convert.conv_code import applies_its_parameters, as_plain, is_plain
+from sfic_bench.convert.cheaper import branches_of, cheaper, joins_pairs, with_parameters
+from sfic_bench.convert.conv_code import applies_its_parameters
+from sfic_bench.convert.following import made_along
 from sfic_bench.convert.graph import graph_of
 from sfic_bench.convert.prototypes import Prototypes
 from sfic_bench.convert.weights import copied
 from sfic_bench.errors import member
-from sfic_bench.initialisation import Unfilled
-from sfic_bench.kernels import Activation, KernelStage2, takes
-from sfic_bench.nn import PerBranch, Stage1, Stage2, Stage3
-from sfic_bench.nn.adapters import Concatenate, Divide, Join, JoinedConcatenate, OnSlices, Pick, PickBranches
-from sfic_bench.nn.computed import ComputedWeights, joined_block
-from sfic_bench.nn.fused import Dense, JoinedNorm, ReducedStage1, ReducedStage2, join_norms
-from sfic_bench.nn.grouped import GroupedStage2
-from sfic_bench.nn.norms import SharedNorm
+from sfic_bench.kernels import Activation, KernelStage2
+from sfic_bench.nn import PerBranch, Stage2, Stage3
+from sfic_bench.nn.adapters import Divide
+from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2, join_norms
 
 
 def fuse(
@@ -66,15 +64,24 @@ def fuse(
     return fused if for_training else fused.eval()
 
 
-def fused_blueprint(blueprint: Blueprint, prototypes: Prototypes) -> Blueprint:
-    """The blueprint of the fused form, with its norms, of a network that is only looked at; see `fuse`."""
-    fusion = _Fusion(blueprint, for_training=True, share=True, kernels=Kernels.NONE, prototypes=prototypes)
-    if fusion.joined:
-        return fusion.run()
+def fused_blueprint(blueprint: Blueprint, prototypes: Prototypes, like: fx.Graph | None = None) -> Blueprint:
+    """The blueprint of the fused form, with its norms, of a network that is only looked at; see `fuse`.
+
+    ``like`` is as in `sfic_bench.convert.convert`.
+    """
+    if joins_pairs(blueprint.layers.values()):
+        return made_along(like, partial(_joined_blueprint, blueprint, prototypes))
     # Only modules change, so the graph can be the same.
-    different = {layer: fusion.cheaper(layer) for layer in set(blueprint.layers.values())}
-    layers = {path: different[layer] for path, layer in blueprint.layers.items()}
-    return replace(blueprint, name=f"Fused{blueprint.name}", modules={**blueprint.modules, **layers})
+    different = {
+        layer: prototypes.made(cheaper, layer, joined=False, share=True) for layer in blueprint.layers.values()
+    }
+    fused = {path: different[layer] for path, layer in blueprint.layers.items()}
+    return replace(blueprint, name=f"Fused{blueprint.name}", modules={**blueprint.modules, **fused})
+
+
+def _joined_blueprint(blueprint: Blueprint, prototypes: Prototypes, like: fx.Graph | None) -> Blueprint:
+    building = Building(prototypes, like)
+    return _Fusion(blueprint, for_training=True, share=True, kernels=Kernels.NONE, building=building).run()
 
 
 class _Fusion:
@@ -86,13 +93,13 @@ class _Fusion:
         for_training: bool,
         share: bool,
         kernels: Kernels,
-        prototypes: Prototypes | None = None,
+        building: Building | None = None,
     ) -> None:
         self.network, self.for_training, self.share, self.kernels = network, for_training, share, kernels
         self.layers = network.layers
-        self.joined = _joins_pairs(self.layers.values())
+        self.joined = joins_pairs(self.layers.values())
         self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
-        self.building = Building(prototypes)
+        self.building = building or Building()
         self.new: dict[fx.Node, fx.Node] = {}
         self._known: dict[nn.Module, nn.Module] = {}
 
@@ -175,7 +182,7 @@ class _Fusion:
     def cheaper(self, unfused: nn.Module) -> nn.Module:
         """The module that stands for ``unfused``."""
         if not self.for_training:
-            unfused = _with_parameters(unfused)
+            unfused = with_parameters(unfused)
         module = self.building.made(cheaper, unfused, joined=self.joined, share=self.share, kernels=self.kernels)
         if isinstance(module, ReducedStage1) and not self.for_training:
             module.fix_filter()
@@ -191,80 +198,9 @@ class _Fusion:
         return user if _is_foldable(self.layers[str(user.target)]) else None
 
 
-def _joins_pairs(layers: Iterable[nn.Module]) -> bool:
-    """Whether every pair may be one tensor [S; F]: both branches are equally large, or there is no F."""
-    modules = [module for layer in set(layers) for module in layer.modules()]
-    first = [m for m in modules if isinstance(m, Stage1)]
-    has_frequency = any(m.frequency for m in first) or any(m.sf or m.ff for m in modules if isinstance(m, Stage2))
-    return all(m.beta == 1 for m in first) or not has_frequency
-
-
-def cheaper(layer: nn.Module, *, joined: bool, share: bool = False, kernels: Kernels = Kernels.NONE) -> nn.Module:
-    """A module that computes the same as ``layer`` for less, with weights of its own, or ``layer`` itself.
-
-    With ``joined``, S and F are one tensor ``[S; F]`` wherever a pair would be; this needs β = 1, or no F. With
-    ``share`` the module may use convolutions of ``layer`` instead of copies of them. ``kernels`` is as for `fuse`.
-    """
-    if isinstance(layer, ComputedWeights):
-        return _with_cheaper_stage(layer, joined, kernels)
-    if isinstance(layer, Stage1):
-        return ReducedStage1(layer, joined, share)
-    if joined:
-        return _on_joined(layer)
-    if not isinstance(layer, Stage2) or layer.sf is None:
-        return layer
-    return KernelStage2(layer) if kernels is Kernels.AUTO and takes(layer) else ReducedStage2(layer, share)
-
-
-def _with_parameters(module: nn.Module) -> nn.Module:
-    """``module`` with the weight that it computes as a parameter, if it computes one."""
-    computed = as_plain(module) if isinstance(module, nn.Conv2d) and not is_plain(module) else module
-    return computed.with_parameters() if isinstance(computed, ComputedWeights) else module
-
-
-def _with_cheaper_stage(layer: ComputedWeights, joined: bool, kernels: Kernels) -> ComputedWeights:
-    shell = layer.shell()
-    stage, blocks = cheaper(shell, joined=joined, kernels=kernels), layer.blocks
-    if isinstance(stage, Dense):
-        assert isinstance(shell, Stage2 | Stage3)
-        blocks = {"": joined_block([[blocks[name] for name in row if name in blocks] for row in shell.blocks])}
-    return ComputedWeights(copy.deepcopy(layer.source), stage, blocks)
-
-
-def _on_joined(layer: nn.Module) -> nn.Module:
-    """The module that stands for ``layer`` where pairs are joined, or ``layer`` itself."""
-    match layer:
-        case Stage2() | Stage3():
-            with Unfilled():
-                return Dense(layer)
-        case PerBranch() if any(isinstance(branch, _NormBase) for branch in _branches(layer)):
-            return join_norms(layer)
-        case SharedNorm() if layer.formula.kind in JoinedNorm.KINDS:
-            return JoinedNorm(layer)
-        case SharedNorm():
-            return OnSlices(copy.deepcopy(layer), layer.widths[0])
-        case Divide() if layer.spatial.order == layer.frequency.order:
-            return copy.deepcopy(layer.spatial)  # one channel that is for all, such as a gate over places
-        case Divide():
-            return Pick([*layer.spatial.order, *layer.frequency.order])
-        case Join():
-            return copy.deepcopy(layer.pick)
-        case PickBranches():
-            return Pick([*layer.spatial.order, *(layer.width + i for i in layer.frequency.order)])
-        case Concatenate():
-            return JoinedConcatenate(layer)
-        case GroupedStage2():
-            return OnSlices(copy.deepcopy(layer), layer.pick.width)
-    return layer
-
-
-def _branches(module: nn.Module) -> tuple[object, ...]:
-    return (module.spatial, module.frequency) if isinstance(module, PerBranch) else (module,)
-
-
 def _is_foldable(norm: nn.Module) -> bool:
     """Whether ``norm`` is BatchNorms with statistics and nothing else: a subclass may have an activation besides."""
-    branches = _branches(norm)
+    branches = branches_of(norm)
     if any(type(m) not in (nn.BatchNorm2d, nn.Identity) for m in branches):
         return False
     norms = [m for m in branches if isinstance(m, nn.BatchNorm2d)]

@@ -30,7 +30,8 @@ def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
         return model
     traced = trace(model, input_size)
     has_changed = follow_changes(traced.graph)
-    if traced.graph.eliminate_dead_code() or has_changed:
+    is_unread = any(not node.users and node.op not in ("placeholder", "output") for node in traced.graph.nodes)
+    if (is_unread and traced.graph.eliminate_dead_code()) or has_changed:
         traced.recompile()
     originals = dict(model.named_modules(remove_duplicate=False))
     for name, module in traced.named_modules():

@@ -11,7 +11,7 @@ from torch.fx.node import Argument
 from sfic_bench.choices import OnUnsupported
 from sfic_bench.convert.building import Building
 from sfic_bench.convert.facts import Facts
-from sfic_bench.convert.graph import Call, nodes_in
+from sfic_bench.convert.graph import Call
 from sfic_bench.convert.layout import Layout
 from sfic_bench.convert.options import ConversionOptions
 from sfic_bench.convert.values import STANDARD, Folded, Paired, Parts, Single, Value, Vector
@@ -59,13 +59,13 @@ class Conversion:
         facts: the values of the vanilla network.
     """
 
-    def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions) -> None:
+    def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions, like: fx.Graph | None = None) -> None:
         self.vanilla, self.options = vanilla, options
         prototypes = options.prototypes
         self.modules = dict(vanilla.named_modules()) if prototypes is None else prototypes.modules_of(vanilla)
         self.calls = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
         self.dropped_biases = redundant_biases(vanilla.graph, self.modules)
-        self.building, self.facts = Building(prototypes), Facts(vanilla)
+        self.building, self.facts = Building(prototypes, like), Facts(vanilla)
         self.of_stages = options.of_stages
         self.values: dict[fx.Node, Value] = {}
         self.layouts: dict[str, Layout | None] = {}
@@ -86,7 +86,7 @@ class Operation(Call):
         super().__init__(node, conversion.modules)
         reads = self.options.placement.reads.get(self.path)
         source = node if reads is None else conversion.calls[reads]
-        self.values = {n: conversion.values[n] for n in nodes_in(source.args, source.kwargs)}
+        self.values = {n: conversion.values[n] for n in source.all_input_nodes}
         self.inputs = tuple(self.values.values())
         self.pairs = [value for value in self.inputs if isinstance(value, Paired)]
         self.axes = self.pairs[0].axes if self.pairs else STANDARD

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from sfic_bench.convert.blueprint import Blueprint
+from sfic_bench.modules import named_modules
 from sfic_bench.nn import MCSConv, Stage1
 from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.stages import StageBase
@@ -58,44 +59,59 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: nn.Module) -> "_Layer":
-        modules = dict(layer.named_modules())
+        modules = dict(named_modules(layer))
         stages = {name: m for name, m in modules.items() if isinstance(m, StageBase)}
         convs = {
             name: [c for c in (m.spatial, m.frequency) if c is not None and c.weight is not None]
             for name, m in stages.items()
             if isinstance(m, Stage1)
         }
+        own = {p for module in modules.values() for p in module._parameters.values() if p is not None}
         return cls(
-            total=sum(p.numel() for p in layer.parameters()),
-            mcs=sum(m.weight.numel() for m in modules.values() if isinstance(m, MCSConv)),
+            total=sum([p.numel() for p in own]),
+            mcs=sum([m.weight.numel() for m in modules.values() if isinstance(m, MCSConv)]),
             biases=_biases(_convolutions(modules.values())),
             stages=tuple(stages),
             first_stages={name: sum(c.weight.numel() for c in parts) for name, parts in convs.items() if parts},
         )
 
 
-def parity(vanilla: nn.Module, sfic: nn.Module | Blueprint) -> Parity:
+class VanillaParameters:
+    """What is compared of a vanilla network, found out once for all of its SFIC forms."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.modules = dict(network.named_modules())
+        self.total = sum(p.numel() for p in network.parameters())
+        self.biases = _biases(_convolutions(self.modules.values()))
+
+    def weights_of(self, path: str) -> int:
+        """How many weights the convolution or the linear layer at ``path`` has."""
+        weight = self.modules[path].weight
+        assert isinstance(weight, Tensor)
+        return weight.numel()
+
+
+def parity(vanilla: nn.Module | VanillaParameters, sfic: nn.Module | Blueprint) -> Parity:
     """Compare an SFIC network with the vanilla network that it was made from."""
+    before = vanilla if isinstance(vanilla, VanillaParameters) else VanillaParameters(vanilla)
     layers = sfic.layers if isinstance(sfic, Blueprint) else {"": sfic}
     different = {layer: _Layer.of(layer) for layer in set(layers.values())}
     known = {path: different[layer] for path, layer in layers.items()}
-    modules = dict(vanilla.named_modules())
     # A linear layer of a map has become a convolution.
-    stages = (modules.get(_name(path, stage)) for path, layer in known.items() for stage in layer.stages)
+    stages = (before.modules.get(_name(path, stage)) for path, layer in known.items() for stage in layer.stages)
     linears = [module for module in stages if isinstance(module, nn.Linear)]
     constants = sfic.modules.values() if isinstance(sfic, Blueprint) else ()
     return Parity(
-        vanilla=sum(p.numel() for p in vanilla.parameters()),
+        vanilla=before.total,
         sfic=sum(layer.total for layer in known.values())
         + sum(value.numel() for value in constants if isinstance(value, nn.Parameter)),
         mcs=sum(layer.mcs for layer in known.values()),
         grouped_stage1=sum(
-            elements - vanilla.get_parameter(f"{_name(path, stage)}.weight").numel()
+            elements - before.weights_of(_name(path, stage))
             for path, layer in known.items()
             for stage, elements in layer.first_stages.items()
         ),
-        conv_biases=sum(layer.biases for layer in known.values())
-        - _biases([*_convolutions(modules.values()), *linears]),
+        conv_biases=sum(layer.biases for layer in known.values()) - before.biases - _biases(linears),
     )
 
 

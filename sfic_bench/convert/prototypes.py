@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, fx, nn
 
+from sfic_bench.modules import evaluate
+
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
@@ -39,7 +41,7 @@ class Prototypes:
             result = make(*args, **kwargs)
             for module in result if isinstance(result, tuple) else (result,):
                 if isinstance(module, nn.Module):
-                    module.eval()
+                    evaluate(module)
             if isinstance(error, KeyError):
                 self._made[key] = result, (args, kwargs)  # arguments that live keep their identity
             return result

@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from sfic_bench.convert.conv_code import adds_its_bias, as_plain
 from sfic_bench.convert.layout import Layout
-from sfic_bench.nn.norms import sharing_tensors
+from sfic_bench.initialisation import meta_tensor
+from sfic_bench.modules import recast
 from sfic_bench.nn.stages import StageBase
 
 Channels = Sequence[int] | None
@@ -101,16 +102,13 @@ def dealt_norm(norm: _NormBase, channels: Sequence[int], shift: Tensor | None) -
     if not channels:
         return nn.Identity()
     count = norm.num_features
-    dealt = sharing_tensors(norm)
-    for name, source in [*norm.named_parameters(recurse=False), *norm.named_buffers(recurse=False)]:
-        if not source.dim():
-            continue
-        if source.shape != (count,):
-            raise ValueError(f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)")
-        value = values_of(channels, source)
-        is_parameter = isinstance(source, nn.Parameter)
-        setattr(dealt, name, nn.Parameter(value, requires_grad=source.requires_grad) if is_parameter else value)
-    dealt.num_features = len(channels)
+    tensors: dict[str, Tensor | None] = {}
+    for name, source in (*norm._parameters.items(), *norm._buffers.items()):
+        if source is not None and source.dim():
+            if source.shape != (count,):
+                raise ValueError(f"{type(norm).__name__}.{name} has shape {tuple(source.shape)}, expected ({count},)")
+            tensors[name] = values_of(channels, source)
+    dealt = recast(norm, tensors, num_features=len(channels))
     if shift is not None and dealt.running_mean is not None and not dealt.running_mean.is_meta:
         dealt.running_mean -= values_of(channels, shift)
     return dealt
@@ -127,7 +125,9 @@ def _fill(target: Tensor, source: Tensor, rows: Channels, columns: Channels = No
 
 def values_of(channels: Sequence[int], source: Tensor) -> Tensor:
     """A copy of the values that ``channels`` have in ``source``, which has one number a channel."""
-    return source.new_empty(len(channels)) if source.is_meta else _picked(source.detach(), channels, 0).clone()
+    if source.is_meta:
+        return meta_tensor((len(channels),), source.dtype)
+    return _picked(source.detach(), channels, 0).clone()
 
 
 def _picked(x: Tensor, channels: Sequence[int], dim: int) -> Tensor:

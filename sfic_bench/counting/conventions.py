@@ -8,8 +8,7 @@ All totals are for the whole batch. One multiply-add is one MAC; some counters a
 pools.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from operator import attrgetter
@@ -21,20 +20,13 @@ from sfic_bench.plugins import WithPlugins
 Rule = Callable[[CountedCall], int | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Convention:
     """A named way to count: ``rule`` gives the MACs of one operation, or ``None`` if the convention has none for it."""
 
     name: str
     summary: str
     rule: Rule
-
-    def macs(self, call: CountedCall) -> int | None:
-        """What ``rule`` gives for ``call``, found out once, since networks have few different calls."""
-        known = call.macs_by_convention
-        if self.name not in known:
-            known[self.name] = self.rule(call)
-        return known[self.name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,17 +43,29 @@ class Total:
     unsupported: Mapping[str, int]
 
 
+def totals(calls: Mapping[CountedCall, int], conventions: Iterable[Convention]) -> dict[str, Total]:
+    """Add up ``calls``, each as many times as it says, under each of ``conventions``, by name."""
+    asked = tuple(conventions)
+    sums = [(dict[str, int](), dict[str, int]()) for _ in asked]
+    for call, times in calls.items():
+        macs_of = call.macs_by_conventions.get(asked)
+        if macs_of is None:
+            macs_of = call.macs_by_conventions[asked] = tuple([convention.rule(call) for convention in asked])
+        label = call.label
+        for (terms, unsupported), macs in zip(sums, macs_of, strict=True):
+            if macs:
+                terms[label] = terms.get(label, 0) + macs * times
+            elif macs is None:
+                unsupported[label] = unsupported.get(label, 0) + times
+    return {
+        convention.name: Total(macs=sum(terms.values()), terms=terms, unsupported=unsupported)
+        for convention, (terms, unsupported) in zip(asked, sums, strict=True)
+    }
+
+
 def total(calls: Mapping[CountedCall, int], convention: Convention) -> Total:
     """Add up ``calls``, each as many times as it says, under ``convention``."""
-    terms: Counter[str] = Counter()
-    unsupported: Counter[str] = Counter()
-    for call, times in calls.items():
-        macs = convention.macs(call)
-        if macs is None:
-            unsupported[call.label] += times
-        elif macs:
-            terms[call.label] += macs * times
-    return Total(macs=terms.total(), terms=dict(terms), unsupported=dict(unsupported))
+    return totals(calls, [convention])[convention.name]
 
 
 def get(name: str) -> Convention:

@@ -65,7 +65,7 @@ class Cost(Trace):
     @cached_property
     def totals(self) -> Mapping[str, Total]:
         """Every convention's total, by name."""
-        return {name: conventions.total(self.calls, c) for name, c in CONVENTIONS.items()}
+        return conventions.totals(self.calls, CONVENTIONS.values())
 
     @property
     def macs(self) -> int:
@@ -115,7 +115,7 @@ class Cost(Trace):
         Raises:
             UnknownName: if there is no such convention.
         """
-        rule = conventions.get(convention)
+        rule = conventions.get(convention).rule
         params: Counter[str] = Counter()
         for weight in self.weights:
             params[weight.module] += weight.elements
@@ -124,7 +124,7 @@ class Cost(Trace):
             groups.setdefault((path, call.kind), []).append(call)
         layers = []
         for (path, kind), calls in groups.items():
-            macs = [rule.macs(call) for call in calls]
+            macs = [rule(call) for call in calls]
             layer = LayerCost(
                 path=path, kind=kind, calls=len(calls), input=calls[0].input, output=calls[-1].output,
                 params=params.pop(path, 0), macs=None if None in macs else sum(m for m in macs if m),

@@ -1,6 +1,7 @@
 """Counting a network that is a graph of layers, by what is known of each layer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from torch import fx, nn
 from sfic_bench.counting.cost import Cost
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Part
-from sfic_bench.counting.records import KnownValue, LayerFlow, LayerRecord, Records, Shaped, Slot, Table, key_of
+from sfic_bench.counting.records import LayerFlow, LayerRecord, Records, Table
 from sfic_bench.counting.trace import Weight, check_input_sizes
+from sfic_bench.counting.values import KnownValue, Shaped, Slot, key_of
 from sfic_bench.errors import UnsupportedModel
 from sfic_bench.nested import replaced
 
@@ -23,12 +25,14 @@ class Step(NamedTuple):
         place: the node's number in the graph.
         path: the qualified name of the module that it calls, empty for a function or a method.
         sources: the numbers of the nodes that it reads.
+        arguments: what tells its arguments from others, see `Records.table`; ``None`` if nothing does.
         table: what is known of the call.
     """
 
     place: int
     path: str
     sources: tuple[int, ...]
+    arguments: Hashable | None
     table: Table
 
 
@@ -40,13 +44,20 @@ class GraphCounter:
     """
 
     def __init__(self, graph: fx.Graph, modules: Mapping[str, object], records: Records) -> None:
-        self._nodes, self._modules, self._records = list(graph.nodes), modules, records
+        self.graph, self._nodes, self._modules, self._records = graph, list(graph.nodes), modules, records
         self._numbers = {node: i for i, node in enumerate(self._nodes)}
-        self._steps = [self._step(node, modules) for node in self._nodes if node.op.startswith("call")]
+        self._steps = [self._step(node) for node in self._nodes if node.op.startswith("call")]
         self._sources = [i for i, node in enumerate(self._nodes) if node.op in ("placeholder", "get_attr")]
         self._paths = [step.path for step in self._steps]
         self._result = [self._numbers[node] for node in self._nodes[-1].all_input_nodes]
         self._weights: dict[tuple[LayerFlow, ...], tuple[Weight, ...]] = {}
+
+    def having(self, modules: Mapping[str, object]) -> "GraphCounter":
+        """What counts a network of the same graph with other modules; cheaper to make than a new one."""
+        other = copy(self)
+        other._modules, other._weights = modules, {}
+        other._steps = [self._with_module(step, modules[step.path]) if step.path else step for step in self._steps]
+        return other
 
     def count(self, *input_sizes: Shape, instead: Mapping[str, nn.Module] | None = None) -> Cost:
         """What a forward pass costs, see `sfic_bench.counting.count`.
@@ -56,16 +67,16 @@ class GraphCounter:
         check_input_sizes(input_sizes)
         instead, steps = instead or {}, self._steps
         if instead:
-            steps = [self._step(self._nodes[s.place], instead) if s.path in instead else s for s in steps]
+            steps = [self._with_module(s, instead[s.path]) if s.path in instead else s for s in steps]
         values = self._given(input_sizes)
         records = []
         with self._records.recording():
-            for place, path, sources, table in steps:
+            for place, path, sources, arguments, table in steps:
                 inputs = tuple([values[source] for source in sources])
                 record = table.get(inputs)
                 if record is None:
                     module = instead.get(path) or self._modules.get(path)
-                    record = table[inputs] = self._record(self._nodes[place], module, inputs)
+                    record = table[inputs] = self._record(self._nodes[place], module, inputs, arguments)
                 values[place] = record.output
                 records.append(record)
         output = next((tensor for number in self._result for tensor in values[number].tensors), None)
@@ -77,17 +88,23 @@ class GraphCounter:
             find_weights=partial(self._weights_of, records, values),
         )  # fmt: skip
 
-    def _step(self, node: fx.Node, modules: Mapping[str, object]) -> Step:
+    def _step(self, node: fx.Node) -> Step:
         nodes = node.all_input_nodes
-        called = modules[str(node.target)] if node.op == "call_module" else node.target
-        if not node.kwargs and node.args == tuple(nodes):
-            arguments: object = len(nodes)
-        else:
+        is_module = node.op == "call_module"
+        arguments: Hashable | None = len(nodes)
+        if node.kwargs or node.args != tuple(nodes):
             arguments = key_of(self._arguments(node))
-        # What is not known by a key is known to this step alone.
-        table = {} if arguments is None else self._records.table((node.op, called), arguments)
-        path = str(node.target) if node.op == "call_module" else ""
-        return Step(self._numbers[node], path, tuple([self._numbers[n] for n in nodes]), table)
+        called = self._modules[str(node.target)] if is_module else node.target
+        sources = tuple([self._numbers[n] for n in nodes])
+        path = str(node.target) if is_module else ""
+        return Step(self._numbers[node], path, sources, arguments, self._table(node.op, called, arguments))
+
+    def _with_module(self, step: Step, module: object) -> Step:
+        return step._replace(table=self._table("call_module", module, step.arguments))
+
+    def _table(self, kind: str, called: object, arguments: Hashable | None) -> Table:
+        # What is not known by a key is known to one step alone.
+        return {} if arguments is None else self._records.table((kind, called), arguments)
 
     def _arguments(self, node: fx.Node) -> tuple[tuple[object, ...], dict[str, object]]:
         """The arguments of ``node``, with a `Slot` for each node that it reads."""
@@ -95,14 +112,17 @@ class GraphCounter:
         arguments: tuple[tuple[object, ...], dict[str, object]] = (tuple(node.args), dict(node.kwargs))
         return replaced(arguments, lambda value: slots[value] if isinstance(value, fx.Node) else value)
 
-    def _record(self, node: fx.Node, module: object, inputs: tuple[KnownValue, ...]) -> LayerRecord:
+    def _record(
+        self, node: fx.Node, module: object, inputs: tuple[KnownValue, ...], arguments: Hashable | None
+    ) -> LayerRecord:
         target = node.target
         called: object = partial(_call_method, target) if isinstance(target, str) else target
         path = str(target) if node.op == "call_module" else ""
         if path:
             called = module
         assert callable(called)
-        return self._records.record(called, *self._arguments(node), inputs, path)
+        replayed = self._records.replayed(called, arguments, inputs)
+        return replayed or self._records.record(called, *self._arguments(node), inputs, path, arguments)
 
     def _given(self, input_sizes: Sequence[Shape]) -> dict[int, KnownValue]:
         """What is known before anything is called: the network's inputs, its parameters and its constants."""

@@ -1,7 +1,6 @@
 """Operations as shapes: what a shape rule answers (`Effect`), and what a trace consists of (`CountedCall`, `Op`)."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -64,8 +63,8 @@ class CountedCall(Effect):
         return prod(self.output)
 
     @cached_property
-    def macs_by_convention(self) -> dict[str, int | None]:
-        """The MACs under each convention that has been asked, see `sfic_bench.counting.conventions`."""
+    def macs_by_conventions(self) -> dict[tuple[Hashable, ...], tuple[int | None, ...]]:
+        """The MACs under all conventions that have been asked together, see `sfic_bench.counting.conventions`."""
         return {}
 
     @cached_property
@@ -86,11 +85,6 @@ class Recorded:
 
     def __init__(self, ops: tuple[Op, ...]) -> None:
         self.ops = ops
-
-    @cached_property
-    def calls(self) -> Mapping[CountedCall, int]:
-        """How often each call is made, in order of the first."""
-        return Counter([op.call for op in self.ops])
 
 
 class Part(NamedTuple):

@@ -5,21 +5,19 @@ shape. The few functions without a rule run on copies of their arguments on the 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from sfic_bench.counting.formulas import Shape
-from sfic_bench.counting.op import CountedCall, Effect, Op
+from sfic_bench.counting.op import Effect, Op
+from sfic_bench.counting.requests import Request, TorchFunction
 from sfic_bench.counting.rules import RULES, VIEWS, WITHOUT_MACS
+from sfic_bench.initialisation import meta_tensor
 from sfic_bench.nested import replaced
-
-TorchFunction = Callable[..., object]
 
 
 def tensors_in(values: Iterable[object]) -> list[Tensor]:
@@ -84,6 +82,7 @@ class Recorder(TorchFunctionMode):
 
     Attributes:
         ops: the operations so far.
+        requests: the call that is each of them, and its result.
         flow: which tensor depends on which.
         path: qualified name of the module whose forward pass runs.
     """
@@ -96,6 +95,7 @@ class Recorder(TorchFunctionMode):
         """Forget what has been recorded, for a network with these modules."""
         self._names, self._parents = modules.names, modules.parents
         self.ops: list[Op] = []
+        self.requests: list[tuple[Request, Tensor]] = []
         self.flow = Flow()
         self.path = ""
         self._stack: list[tuple[str, str, int]] = [("", "", 1)]
@@ -135,14 +135,12 @@ class Recorder(TorchFunctionMode):
             return self._run(func, name, args, kwargs)
         path, module, parents = self._stack[-1]
         sources: list[Tensor] = []
-        key = (func, module, parents, _scan(args, sources), *kwargs, _scan(kwargs.values(), sources))
-        call = _calls.get(key)
-        if call is None:
-            call = _calls[key] = _call(func, module, parents, rule(*args, **kwargs))
+        request = Request(func, rule, module, parents, args, kwargs)
+        call = request.answer(sources)
         self.ops.append(Op(path, call))
-        # A detached view of an old meta tensor takes a fifth of the time of a new one.
-        result = sources[0] if in_place else meta_tensor(call.output, sources[0].dtype).detach()
+        result = sources[0] if in_place else meta_tensor(call.output, sources[0].dtype)
         self.flow.link(sources, result)
+        self.requests.append((request, result))
         return result
 
     def _run(self, func: TorchFunction, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
@@ -163,50 +161,17 @@ class Recorder(TorchFunctionMode):
                 kind=name.rstrip("_"), input=tuple(sources[0].shape), output=tuple(results[0].shape),
                 elements_read=sum(t.numel() for t in sources), macs=0 if name in WITHOUT_MACS else None,
             )  # fmt: skip
-            self.ops.append(Op(path, _call(func, module, parents, effect)))
+            request = Request(func, None, module, parents, args, kwargs)
+            self.ops.append(Op(path, request.counted(effect)))
+            self.requests.append((request, results[0]))
         return result
 
 
-_calls: dict[tuple[object, ...], CountedCall] = {}
-"""All calls of all traces of this process, by function, module class and arguments, tensors as shapes."""
-
-_FUNCTIONAL = ("torch.nn.functional", "torch._C._nn")
 _PLAIN_GETTERS = frozenset(
     getattr(Tensor, name).__get__ for name in ("shape", "dtype", "device", "ndim", "requires_grad")
 )
 _PLAIN_METHODS = frozenset(("dim", "size", "numel", "is_floating_point"))
 _PROPERTIES = frozenset(("data", "grad", "T", "mT", "H", "mH", "real", "imag"))
-
-
-_NUMBERS = frozenset((int, bool, float, str, type(None)))
-
-
-def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[object, ...]:
-    """What a rule sees of ``values``, as a hashable key: of tensors only the shape. Adds the tensors to ``tensors``."""
-    key: list[object] = []
-    for v in values:
-        kind = type(v)
-        if kind in _NUMBERS:  # most arguments; asking whether they are tensors takes longer
-            key.append(v)
-        elif isinstance(v, Tensor):
-            tensors.append(v)
-            key.append(v.shape)
-        elif isinstance(v, list | tuple):
-            key.append(_scan(v, tensors))
-        else:
-            key.append(v)
-    return tuple(key)
-
-
-def _call(func: TorchFunction, module: str, parents: int, effect: Effect) -> CountedCall:
-    in_functional = getattr(func, "__module__", None) in _FUNCTIONAL
-    return CountedCall(**vars(effect), module=module, parents=parents, in_functional=in_functional)
-
-
-@cache
-def meta_tensor(shape: Shape, dtype: torch.dtype) -> Tensor:
-    """The tensor of that shape and format on the meta device; a detached view of it is quicker made than a new one."""
-    return torch.empty(shape, dtype=dtype, device="meta")
 
 
 def _on_meta(value: object) -> object:

@@ -5,60 +5,25 @@ recorded when it first meets inputs of certain shapes, by the same `Recorder` th
 from then on.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from sfic_bench.counting.forms import form_of
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Op, Recorded
-from sfic_bench.counting.recorder import ModuleNames, Recorder, meta_tensor, tensors_in
+from sfic_bench.counting.programs import Program, program_of
+from sfic_bench.counting.recorder import ModuleNames, Recorder, tensors_in
 from sfic_bench.counting.trace import errors_named, evaluating
+from sfic_bench.counting.values import KnownValue, Shaped, Slot, key_of, shaped
+from sfic_bench.errors import InvalidValue
+from sfic_bench.modules import named_modules
 from sfic_bench.nested import replaced
-
-
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """What is known of a tensor; ``strides`` are ``None`` where they are those of a contiguous one."""
-
-    shape: Shape
-    dtype: torch.dtype
-    strides: Shape | None = None
-
-    def tensor(self) -> Tensor:
-        """A new tensor of this kind on the meta device."""
-        if self.strides is None:
-            return meta_tensor(self.shape, self.dtype).detach()
-        return torch.empty_strided(self.shape, self.strides, dtype=self.dtype, device="meta")
-
-
-def shaped(x: Tensor) -> Shaped:
-    """What is known of ``x``."""
-    return Shaped(tuple(x.shape), x.dtype, None if x.is_contiguous() else x.stride())
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A place in the arguments of a call, for what the node number ``source`` among its inputs gives."""
-
-    source: int
-
-
-class KnownValue:
-    """What flows from one layer to others. Equal ones are one object, so that they are compared by identity.
-
-    Attributes:
-        value: the value itself, with `Shaped` in place of tensors.
-        tensors: all tensors in it.
-    """
-
-    __slots__ = ("tensors", "value")
-
-    def __init__(self, value: object, tensors: tuple[Shaped, ...]) -> None:
-        self.value, self.tensors = value, tensors
 
 
 class LayerFlow:
@@ -114,8 +79,16 @@ class Layer:
 
     def __init__(self, call: Callable[..., object]) -> None:
         self.call = call
-        self.modules = dict(call.named_modules()) if isinstance(call, nn.Module) else {}
-        self.names = ModuleNames(self.modules)
+        self.modules = dict(named_modules(call)) if isinstance(call, nn.Module) else {}
+
+    @cached_property
+    def names(self) -> ModuleNames:
+        """The names of its modules."""
+        return ModuleNames(self.modules)
+
+    @cached_property
+    def weights(self) -> tuple[OwnWeight, ...]:
+        """Every parameter once."""
         own: dict[int, OwnWeight] = {}
         for path, module in self.modules.items():
             for name, p in module._parameters.items():
@@ -123,8 +96,32 @@ class Layer:
                     own[id(p)] = OwnWeight(
                         module=path, name=name, elements=p.numel(), trainable=p.requires_grad, parameter=p
                     )
-        self.weights = tuple(own.values())
-        """Every parameter once."""
+        return tuple(own.values())
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Its parameters and its buffers."""
+        buffers = [b for module in self.modules.values() for b in module._buffers.values() if b is not None]
+        return (*(weight.parameter for weight in self.weights), *buffers)
+
+    @cached_property
+    def kind(self) -> Hashable | None:
+        """What it has in common with layers of other numbers of channels; ``None`` if that is not known."""
+        form = form_of(self.call) if self.modules else None
+        return None if form is None else (form, tuple([t.dtype for t in self.tensors]))
+
+    @cached_property
+    def shapes(self) -> list[Shape]:
+        """The shapes of ``tensors``."""
+        return [tuple(t.shape) for t in self.tensors]
+
+
+class Replay(NamedTuple):
+    """What stands for a recording: a program, how its results depend on what it reads, and its results by shapes."""
+
+    program: Program
+    flow: LayerFlow
+    results: dict[tuple[Shape, ...], KnownValue]
 
 
 class Records:
@@ -136,6 +133,8 @@ class Records:
         self._flows: dict[object, LayerFlow] = {}
         self._tables: dict[object, Table] = {}
         self._layers: dict[object, Layer] = {}
+        self._replays: dict[Hashable, Replay] = {}
+        self._results: dict[Hashable, dict[tuple[Shape, ...], KnownValue]] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -143,7 +142,7 @@ class Records:
         with torch.enable_grad(), self._recorder.watching():
             yield
 
-    def table(self, layer: object, arguments: object) -> Table:
+    def table(self, layer: object, arguments: Hashable) -> Table:
         """What is known of ``layer``, called with ``arguments``, which are hashable and have `Slot`s."""
         return self._tables.setdefault((layer, arguments), {})
 
@@ -166,6 +165,24 @@ class Records:
                 self._values[key] = known
         return known
 
+    def replayed(
+        self, call: Callable[..., object], arguments: Hashable | None, inputs: tuple[KnownValue, ...]
+    ) -> LayerRecord | None:
+        """What ``call`` does, if a recording of a layer of its form says it; ``arguments`` are as in `table`."""
+        layer = self.layer(call)
+        replay = self._replays.get(_replay_key(layer, arguments, inputs))
+        if replay is None:
+            return None
+        given = [tensor.shape for known in inputs for tensor in known.tensors]
+        try:
+            ops, shapes = replay.program.run(given + layer.shapes)
+        except InvalidValue:
+            return None  # a recording says where in the layer it happens
+        output = replay.results.get(shapes)
+        if output is None:
+            output = replay.results[shapes] = self.value(replay.program.result(shapes))
+        return LayerRecord(ops, output, replay.flow)
+
     def record(
         self,
         call: Callable[..., object],
@@ -173,10 +190,11 @@ class Records:
         kwargs: Mapping[str, object],
         inputs: tuple[KnownValue, ...],
         path: str,
+        arguments: Hashable | None = None,
     ) -> LayerRecord:
         """What ``call`` does, a module or a function, where the `Slot`s of its arguments stand for ``inputs``.
 
-        ``path`` is the qualified name of the module, empty for a function.
+        ``path`` is the qualified name of the module, empty for a function; ``arguments`` are as in `table`.
 
         Raises:
             InputTooSmall, InvalidValue, UnsupportedModel: as `count` does.
@@ -188,34 +206,34 @@ class Records:
         recorder.begin(layer.names)
         with evaluating(layer.modules), recorder, errors_named(recorder, "the network itself", path):
             result = call(*args, **kwargs)
+        flow = self._flow(made, layer, result)
+        key = _replay_key(layer, arguments, inputs)
+        if key is not None:
+            program = program_of(recorder, [*made, *layer.tensors], result)
+            if program is not None:
+                results = {} if program.kind is None else self._results.setdefault(program.kind, {})
+                self._replays[key] = Replay(program, flow, results)
+        return LayerRecord(tuple(recorder.ops), self.value(result), flow)
+
+    def _flow(self, made: Sequence[Tensor], layer: Layer, result: object) -> LayerFlow:
+        """How ``result`` depends on the inputs that were ``made`` and on the parameters of ``layer``."""
+        reached, depends = self._recorder.flow.reached, self._recorder.flow.depends
         numbers = {id(t): i for i, t in enumerate([*made, *(weight.parameter for weight in layer.weights)])}
         outputs = []
         for tensor in tensors_in([result]):
             number = numbers.get(id(tensor), len(made))
-            outputs.append((number if number < len(made) else None, recorder.flow.reached(tensor, numbers)))
-        changed = [(i, recorder.flow.reached(t, numbers)) for i, t in enumerate(made) if recorder.flow.depends(t)]
+            outputs.append((number if number < len(made) else None, reached(tensor, numbers)))
+        changed = [(i, reached(t, numbers)) for i, t in enumerate(made) if depends(t)]
         flow = tuple(outputs), tuple((i, sources) for i, sources in changed if sources != {i}), len(layer.weights)
-        return LayerRecord(tuple(recorder.ops), self.value(result), self._flows.setdefault(flow, LayerFlow(*flow)))
+        return self._flows.setdefault(flow, LayerFlow(*flow))
 
 
-def key_of(value: object) -> object:
-    """A key that only equal values of equal types have; ``None`` for a value that is not known by such a key."""
-    try:
-        key = _key(value)
-        hash(key)
-    except TypeError:
+def _replay_key(layer: Layer, arguments: Hashable | None, inputs: Sequence[KnownValue]) -> Hashable | None:
+    """What a recording must have in common with a call of ``layer`` to stand for it; ``None`` if none can."""
+    if layer.kind is None or arguments is None:
         return None
-    return key
-
-
-def _key(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return (type(value), *map(_key, value))
-    if isinstance(value, dict):
-        return (dict, *((name, _key(v)) for name, v in value.items()))
-    if isinstance(value, slice):
-        return (slice, _key(value.start), _key(value.stop), _key(value.step))
-    return value if isinstance(value, Shaped | Slot) else (type(value), value)
+    forms = tuple([known.form for known in inputs])
+    return None if None in forms else (layer.kind, arguments, forms)
 
 
 def _made(value: object, tensors: list[Tensor]) -> object:

@@ -69,10 +69,10 @@ class Trace:
     @cached_property
     def calls(self) -> Mapping[CountedCall, int]:
         """How often each call is made, in order of the first."""
-        calls: Counter[CountedCall] = Counter()
+        calls: dict[CountedCall, int] = {}
         for recorded, times in Counter([part.recorded for part in self.parts]).items():
-            for call, each in recorded.calls.items():
-                calls[call] += times * each
+            for _, call in recorded.ops:
+                calls[call] = calls.get(call, 0) + times
         return calls
 
 

@@ -12,7 +12,6 @@ both branches. At β = 1 a `SharedNorm` is the vanilla norm. Where F is smaller 
 Variances are never differences of large sums, so that a mean far from 0 costs no precision.
 """
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
@@ -41,12 +40,6 @@ class NormFormula:
     kind: Literal["group", "layer", "rms", "simple"]
     groups: int = 1
     eps: float | None
-
-
-def sharing_tensors(norm: Norm) -> Norm:
-    """A copy of ``norm`` with the same tensors, save for single numbers, for a caller that replaces them."""
-    tensors = (*norm.parameters(recurse=False), *norm.buffers(recurse=False))
-    return copy.deepcopy(norm, {id(t): t for t in tensors if t.dim()})
 
 
 class Moments(NamedTuple):

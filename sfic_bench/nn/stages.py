@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from sfic_bench.choices import McsMode
+from sfic_bench.modules import meta_conv
 from sfic_bench.nn.geometry import Geometry
 from sfic_bench.nn.mcs import MCSConv
 from sfic_bench.nn.per_branch import PerBranch
@@ -87,17 +88,16 @@ class StageBase(nn.Module):
         """One branch's convolution, stride 1; ``None`` where either side has no channels."""
         if not inputs or not outputs:
             return None
+        geometry, bias = self.geometry, self._bias and has_bias
+        if self._device is not None and torch.device(self._device).type == "meta":
+            return meta_conv(
+                inputs, outputs, geometry.kernel, padding=geometry.own_padding, dilation=geometry.dilation,
+                groups=groups, bias=bias, dtype=self._dtype or torch.get_default_dtype(),
+            )  # fmt: skip
         return nn.Conv2d(
-            inputs,
-            outputs,
-            self.geometry.kernel,
-            padding=self.geometry.own_padding,
-            dilation=self.geometry.dilation,
-            groups=groups,
-            bias=self._bias and has_bias,
-            device=self._device,
-            dtype=self._dtype,
-        )
+            inputs, outputs, geometry.kernel, padding=geometry.own_padding, dilation=geometry.dilation, groups=groups,
+            bias=bias, device=self._device, dtype=self._dtype,
+        )  # fmt: skip
 
     def _pooled(self, x: Tensor) -> Tensor:
         """``x``, pooled by the stride."""

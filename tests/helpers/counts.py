@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from sfic_bench.choices import OnUnsupported
-from sfic_bench.convert import fuse, graph_of, parity, placement_of, set_beta, to_sfic
+from sfic_bench.convert import fuse, graph_of, parity, set_beta, to_sfic
 from sfic_bench.counting import Cost, count
 from sfic_bench.networks import registry
-from sfic_bench.networks.sfic_counts import KeptLayers, sfic_counts
+from sfic_bench.networks.sfic_counts import KeptLayers, SficForms
 
 KEPT = KeptLayers()
 """What all examples find out about layers, as in a count of many networks."""
@@ -21,9 +21,9 @@ def everything(cost: Cost) -> object:
 def check_counts(name: str, alphas: Iterable[float], betas: Iterable[float], size: int) -> None:
     """Both ways must give the same for the SFIC forms of ``name`` and for their fused forms."""
     graph = graph_of(registry.build(name, input_size=size, device="meta").eval(), size)
-    shape = (1, 3, size, size)
+    shape, forms = (1, 3, size, size), SficForms(graph, KEPT)
     for alpha in alphas:
-        counts = sfic_counts(graph, placement_of(graph), alpha, OnUnsupported.JOIN, KEPT)
+        counts = forms.counts(alpha, OnUnsupported.JOIN)
         network = to_sfic(graph, alpha=alpha, beta=1.0, share=True)
         assert counts.parity == parity(graph, network)
         for beta in betas:

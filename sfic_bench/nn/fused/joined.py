@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from sfic_bench.initialisation import meta_tensor
+from sfic_bench.modules import meta_conv, recast
 from sfic_bench.nn.adapters import Pick
-from sfic_bench.nn.norms import SharedNorm, sharing_tensors
+from sfic_bench.nn.norms import SharedNorm
 from sfic_bench.nn.per_branch import PerBranch
 from sfic_bench.nn.recompute import Derived
 from sfic_bench.nn.split import size_of
@@ -34,20 +36,15 @@ class Dense(nn.Conv2d):
         # A depthwise Stage 2 has one convolution a branch, and its block weight has one input channel a group.
         depthwise = isinstance(stage, Stage2) and stage.depthwise
         groups = sum(conv.groups for row in rows for _, conv in row) if depthwise else 1
-        super().__init__(
-            weight.shape[1] * groups,
-            weight.shape[0],
-            stage.geometry.kernel,
-            padding=stage.geometry.own_padding,
-            dilation=stage.geometry.dilation,
-            groups=groups,
-            device="meta",
-            bias=bias is not None,
-        )
-        is_trained = any(p.requires_grad for p in stage.parameters())
-        self.weight = nn.Parameter(weight, requires_grad=is_trained)
+        conv = meta_conv(
+            weight.shape[1] * groups, weight.shape[0], stage.geometry.kernel, padding=stage.geometry.own_padding,
+            dilation=stage.geometry.dilation, groups=groups, bias=bias is not None, dtype=weight.dtype,
+        )  # fmt: skip
+        is_trained = any(conv.weight.requires_grad for row in rows for _, conv in row)
+        conv.weight = nn.Parameter(weight, requires_grad=is_trained)
         if bias is not None:
-            self.bias = nn.Parameter(bias, requires_grad=is_trained)
+            conv.bias = nn.Parameter(bias, requires_grad=is_trained)
+        vars(self).update(vars(conv))  # which is all that `nn.Conv2d.__init__` would set
         pool, self.geometry = stage.pool, stage.geometry
         self.pool = copy.deepcopy(pool.spatial) if isinstance(pool, PerBranch) else None
         _name_as_unfused(self, _pieces(rows))
@@ -91,9 +88,10 @@ def _pieces(rows: Rows) -> dict[str, Piece]:
 def join_norms(norm: PerBranch) -> _NormBase:
     """One norm for [S; F] from a `PerBranch` of two that take each channel by itself, with the two's state dict."""
     branches = {n: branch for n in BRANCHES if isinstance(branch := getattr(norm, n), _NormBase)}
-    joined = sharing_tensors(next(iter(branches.values())))
-    joined.num_features = sum(branch.num_features for branch in branches.values())
-    _take_over(joined, branches)
+    tensors, pieces = _joined_tensors(branches)
+    width = sum(branch.num_features for branch in branches.values())
+    joined = recast(next(iter(branches.values())), tensors, num_features=width)
+    _name_as_unfused(joined, pieces)
     return joined
 
 
@@ -108,7 +106,12 @@ class JoinedNorm(nn.Module):
         super().__init__()
         self.formula, self.behind = norm.formula, norm.behind
         self.weight = self.bias = None
-        _take_over(self, {n: norm.get_submodule(n) for n, width in zip(BRANCHES, norm.widths, strict=True) if width})
+        branches = {n: norm.get_submodule(n) for n, width in zip(BRANCHES, norm.widths, strict=True) if width}
+        tensors, pieces = _joined_tensors(branches)
+        first = next(iter(branches.values()))
+        for name, tensor in tensors.items():
+            setattr(self, name, nn.Parameter(tensor, getattr(first, name).requires_grad))
+        _name_as_unfused(self, pieces)
         self.vanilla_order = copy.deepcopy(norm.vanilla_order)
         self.order = Pick([*norm.of_spatial.order, *norm.of_frequency.order])
         for name in norm.behind:
@@ -129,24 +132,25 @@ class JoinedNorm(nn.Module):
         return None if parameter is None else self.vanilla_order(parameter[:, None, None]).flatten()
 
 
-def _take_over(joined: nn.Module, branches: Mapping[str, nn.Module]) -> None:
-    """Give ``joined`` the tensors of ``branches``, one behind another, and their names in state dicts."""
+def _joined_tensors(branches: Mapping[str, nn.Module]) -> tuple[dict[str, Tensor], dict[str, Piece]]:
+    """The tensors of ``branches``, one behind another, by name, and where each of the branches' lies in them."""
     first = next(iter(branches.values()))
+    joined: dict[str, Tensor] = {}
     pieces: dict[str, Piece] = {}
-    for tensor_name, source in [*first.named_parameters(recurse=False), *first.named_buffers(recurse=False)]:
-        tensors = {name: getattr(branch, tensor_name) for name, branch in branches.items()}
-        if not source.dim():  # the number of batches, which is the same for both
-            pieces |= {f"{name}.{tensor_name}": (tensor_name, ()) for name in tensors}
+    for tensor_name, source in (*first._parameters.items(), *first._buffers.items()):
+        if source is None:
             continue
-        start = 0
-        for name, tensor in tensors.items():
+        if not source.dim():  # the number of batches, which is the same for both
+            pieces |= {f"{name}.{tensor_name}": (tensor_name, ()) for name in branches}
+            continue
+        start, tensors = 0, []
+        for name, branch in branches.items():
+            tensor = getattr(branch, tensor_name)
             pieces[f"{name}.{tensor_name}"] = (tensor_name, (slice(start, start + len(tensor)),))
             start += len(tensor)
-        value = _concatenated(list(tensors.values()))
-        if isinstance(source, nn.Parameter):
-            value = nn.Parameter(value, requires_grad=source.requires_grad)
-        setattr(joined, tensor_name, value)
-    _name_as_unfused(joined, pieces)
+            tensors.append(tensor)
+        joined[tensor_name] = _concatenated(tensors)
+    return joined, pieces
 
 
 def _concatenated(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -155,7 +159,7 @@ def _concatenated(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         return torch.cat([t.detach() for t in tensors], dim)
     shape = list(tensors[0].shape)
     shape[dim] = sum(t.shape[dim] for t in tensors)
-    return tensors[0].new_empty(shape)
+    return meta_tensor(tuple(shape), tensors[0].dtype)
 
 
 def _name_as_unfused(module: nn.Module, pieces: Mapping[str, Piece]) -> None:
