@@ -266,6 +266,7 @@ def test_it_is_one_graph_for_compilers_and_exporters(block: Callable[[], nn.Modu
         torch.testing.assert_close(torch.export.export(fused, (x,)).module()(x), fused(x))
 
 
+@pytest.mark.filterwarnings("ignore")  # that its sizes are constants in the trace
 def test_a_division_can_be_traced_by_torch_jit() -> None:
     """There, sizes are tensors; fvcore traces so, too."""
 
