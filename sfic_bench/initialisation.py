@@ -20,7 +20,7 @@ _WITHOUT_EFFECT = frozenset(("device", "dtype"))
 class Unfilled(TorchFunctionMode):
     """Leaves the weights of modules that are built inside uninitialised, for a caller that overwrites all of them.
 
-    Filling weights takes most of the time of building a module. With ``on_meta`` they are made on the meta device.
+    Filling weights takes most of the time of building a module. With ``on_meta``, new tensors lie on the meta device.
     """
 
     def __init__(self, *, on_meta: bool = False) -> None:

@@ -8,7 +8,7 @@ from torch import fx, nn
 
 from sfic_bench.nn import Stage1
 from sfic_bench.nn.fused import ReducedStage1
-from sfic_bench.nn.stages import StageBase
+from sfic_bench.nn.stages import stages_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,11 @@ class Blueprint:
     @cached_property
     def first_stages(self) -> Mapping[str, nn.Module]:
         """The modules that depend on β, by path."""
-        acting = {layer for layer in set(self.layers.values()) if _depends_on_beta(layer)}
+        acting = {
+            layer
+            for layer in set(self.layers.values())
+            if any(isinstance(stage, Stage1 | ReducedStage1) for stage in stages_in(layer))
+        }
         return {path: layer for path, layer in self.layers.items() if layer in acting}
 
     def built(self, original: nn.Module) -> fx.GraphModule:
@@ -52,12 +56,6 @@ class Blueprint:
         network = fx.GraphModule(dict(self.modules), self.graph, self.name)
         _take_over_modes(dict(original.named_modules()), network)
         return network
-
-
-def _depends_on_beta(module: nn.Module) -> bool:
-    if isinstance(module, StageBase):
-        return isinstance(module, Stage1 | ReducedStage1)
-    return any(_depends_on_beta(child) for child in module._modules.values() if child is not None)
 
 
 def _take_over_modes(

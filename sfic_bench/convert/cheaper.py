@@ -1,7 +1,7 @@
 """Which layer computes the same as another one for less, and what networks that are fused have in common."""
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -15,23 +15,15 @@ from sfic_bench.nn.computed import ComputedWeights, joined_block
 from sfic_bench.nn.fused import Dense, JoinedNorm, ReducedStage1, ReducedStage2, join_norms
 from sfic_bench.nn.grouped import GroupedStage2
 from sfic_bench.nn.norms import SharedNorm
-from sfic_bench.nn.stages import StageBase
+from sfic_bench.nn.stages import stages_in
 
 
 def joins_pairs(layers: Iterable[nn.Module]) -> bool:
     """Whether every pair may be one tensor [S; F]: both branches are equally large, or there is no F."""
-    stages = [stage for layer in set(layers) for stage in _stages_in(layer)]
+    stages = [stage for layer in set(layers) for stage in stages_in(layer)]
     first = [m for m in stages if isinstance(m, Stage1)]
     has_frequency = any(m.frequency for m in first) or any(m.sf or m.ff for m in stages if isinstance(m, Stage2))
     return all(m.beta == 1 for m in first) or not has_frequency
-
-
-def _stages_in(module: nn.Module) -> Iterator[StageBase]:
-    if isinstance(module, StageBase):
-        yield module
-    for child in module._modules.values():
-        if child is not None and child._modules:
-            yield from _stages_in(child)
 
 
 def cheaper(layer: nn.Module, *, joined: bool, share: bool = False, kernels: Kernels = Kernels.NONE) -> nn.Module:

@@ -35,11 +35,11 @@ def _of_leaf(layer: nn.Module) -> Hashable:
     return tuple([value for value in vars(layer).values() if not isinstance(value, dict | set)])
 
 
-def _of_parts(*names: str) -> Callable[[nn.Module], Hashable | None]:
-    """The forms of the parts of a layer; ``None`` if one is unknown."""
+def _with(settings: Callable[[nn.Module], Hashable], *names: str) -> Callable[[nn.Module], Hashable | None]:
+    """What gives the settings of a layer and the forms of its parts; ``None`` if one of these is unknown."""
 
     def of(layer: nn.Module) -> Hashable | None:
-        forms = []
+        forms = [settings(layer)]
         for name in names:
             part = getattr(layer, name)
             form = None if part is None else form_of(part)
@@ -47,17 +47,6 @@ def _of_parts(*names: str) -> Callable[[nn.Module], Hashable | None]:
                 return None
             forms.append(form)
         return tuple(forms)
-
-    return of
-
-
-def _with(settings: Callable[[nn.Module], Hashable], *names: str) -> Callable[[nn.Module], Hashable | None]:
-    """The settings of a layer and the forms of its parts; ``None`` if one is unknown."""
-    parts = _of_parts(*names)
-
-    def of(layer: nn.Module) -> Hashable | None:
-        forms = parts(layer)
-        return None if forms is None else (settings(layer), forms)
 
     return of
 

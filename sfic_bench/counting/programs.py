@@ -13,7 +13,7 @@ from torch import Tensor
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import CountedCall, Op
 from sfic_bench.counting.recorder import Recorder, tensors_in
-from sfic_bench.counting.requests import Request, Sized
+from sfic_bench.counting.requests import PLAIN, Request, Sized
 from sfic_bench.counting.rules import RULES
 from sfic_bench.counting.values import Shaped, Slot, key_of
 from sfic_bench.nested import Nested, replaced
@@ -111,14 +111,11 @@ class _Numbering:
 
     def arguments(self, args: tuple[object, ...], used: list[int]) -> tuple[object, ...]:
         """``slotted(args, used)``, in a third of the time where ``args`` are tensors, numbers and tuples of numbers."""
-        return tuple([v if type(v) in _PLAIN or _is_plain(v) else self.slotted(v, used) for v in args])
-
-
-_PLAIN = frozenset((int, bool, float, str, type(None)))
+        return tuple([v if type(v) in PLAIN or _is_plain(v) else self.slotted(v, used) for v in args])
 
 
 def _is_plain(value: object) -> bool:
-    return type(value) is tuple and _PLAIN.issuperset(map(type, value))
+    return type(value) is tuple and PLAIN.issuperset(map(type, value))
 
 
 _KNOWN: dict[Hashable, dict[tuple[Shape, ...], CountedCall]] = {}

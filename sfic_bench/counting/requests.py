@@ -64,7 +64,8 @@ _calls: dict[tuple[Hashable, ...], CountedCall] = {}
 
 _FUNCTIONAL = ("torch.nn.functional", "torch._C._nn")
 
-_NUMBERS = frozenset((int, bool, float, str, type(None)))
+PLAIN = frozenset((int, bool, float, str, type(None)))
+"""The types of most arguments that are no tensors; nothing lies in their values."""
 
 
 def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[Hashable, ...]:
@@ -72,7 +73,7 @@ def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[Hashable, ..
     key: list[Hashable] = []
     for v in values:
         kind = type(v)
-        if kind in _NUMBERS:  # most arguments; asking whether they are tensors takes longer
+        if kind in PLAIN:  # most arguments; asking whether they are tensors takes longer
             key.append(v)
         elif isinstance(v, Sized):
             key.append(v.shape)

@@ -50,7 +50,7 @@ def _inputs_of_a_group(node: Part) -> int:
 
 
 class _Nodes:
-    """Nodes that are added to a graph, each behind the one that it stands for."""
+    """Nodes that are added to a graph, each in front of the one that it stands for."""
 
     def __init__(self, graph: Part) -> None:
         self._graph = graph
@@ -122,7 +122,7 @@ class _Nodes:
         return constant
 
     def _add(self, like: Part, operation: str, inputs: Sequence[Part], attributes: Sequence[Part], name: str) -> Part:
-        """The output of a new node in front of what reads ``like``."""
+        """The output of a new node in front of ``like``."""
         import onnx_ir
 
         node = onnx_ir.Node("", operation, inputs, attributes)

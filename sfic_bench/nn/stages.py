@@ -15,6 +15,7 @@ a tensor; each stands for a vanilla convolution:
 torch.Size([1, 128, 28, 28])
 """
 
+from collections.abc import Iterator
 from math import gcd
 from typing import TypedDict, Unpack
 
@@ -120,6 +121,15 @@ class StageBase(nn.Module):
         if not summands:
             return x.new_empty(x.shape[0], 0, *size)
         return summands[0] if len(summands) == 1 else summands[0] + summands[1]
+
+
+def stages_in(module: nn.Module) -> Iterator[StageBase]:
+    """All stages in ``module``, itself included."""
+    if isinstance(module, StageBase):
+        yield module
+    for child in module._modules.values():
+        if child is not None:
+            yield from stages_in(child)
 
 
 class Stage1(StageBase):

@@ -40,7 +40,8 @@ class Dense(nn.Conv2d):
             weight.shape[1] * groups, weight.shape[0], stage.geometry.kernel, padding=stage.geometry.own_padding,
             dilation=stage.geometry.dilation, groups=groups, bias=bias is not None, dtype=weight.dtype,
         )  # fmt: skip
-        is_trained = any(conv.weight.requires_grad for row in rows for _, conv in row)
+        parts = [tensor for row in rows for _, part in row for tensor in part._parameters.values()]
+        is_trained = any(tensor is not None and tensor.requires_grad for tensor in parts)
         conv.weight = nn.Parameter(weight, requires_grad=is_trained)
         if bias is not None:
             conv.bias = nn.Parameter(bias, requires_grad=is_trained)
