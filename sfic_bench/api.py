@@ -207,7 +207,7 @@ class _CountedBackbone:
     def _forms(self) -> SficForms:
         """The forms of its graph, which not every network has."""
         check_convertible(self.name, self._vanilla)
-        return SficForms(graph_of(self._vanilla, self._size), self._kept)
+        return SficForms(graph_of(self._vanilla, self._size, only_read=True), self._kept)
 
     def costed(self, variant: Variant, *, fused: bool) -> Costed:
         if variant.alpha is None or variant.beta is None:
@@ -289,7 +289,7 @@ def explain_placement(
     Raises:
         UnsupportedModel: as `to_sfic` does.
     """
-    graph = graph_of(model)
+    graph = graph_of(model, only_read=True)
     placement = placement or placement_of(graph, divides=on_unsupported == OnUnsupported.JOIN)
     options = ConversionOptions(placement=placement, alpha=alpha, beta=1.0, on_unsupported=on_unsupported, share=True)
     converted = convert(graph, options)

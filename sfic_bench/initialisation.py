@@ -1,7 +1,7 @@
 """Building modules on another device, on the meta device alone, or without initialising their weights."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -15,12 +15,15 @@ _MAKING = frozenset((torch.empty, torch.ones, torch.zeros))
 """Functions that make a tensor of a shape. Some have kernels for the meta device that are written in Python."""
 _WITHOUT_EFFECT = frozenset(("device", "dtype"))
 """Arguments of these that are mostly not given, or ``None``."""
+_MAKING_NOTHING = frozenset(("__get__", "_set_grad_enabled", "dim", "is_contiguous", "size"))
+"""Names of what modules call most besides, to which a device means nothing."""
 
 
 class Unfilled(TorchFunctionMode):
     """Leaves the weights of modules that are built inside uninitialised, for a caller that overwrites all of them.
 
-    Filling weights takes most of the time of building a module. With ``on_meta``, new tensors lie on the meta device.
+    Filling weights takes most of the time of building a module. With ``on_meta``, new tensors lie on the meta device,
+    where no device is named.
     """
 
     def __init__(self, *, on_meta: bool = False) -> None:
@@ -40,7 +43,10 @@ class Unfilled(TorchFunctionMode):
         if self._on_meta and func in _MAKING and kwargs.keys() <= _WITHOUT_EFFECT and not any(kwargs.values()):
             shape = args[0] if len(args) == 1 and isinstance(args[0], tuple | list) else args
             return meta_tensor(tuple(shape), torch.get_default_dtype())  # type: ignore[arg-type]  # its sizes
-        return func(*args, **kwargs)
+        if not self._on_meta or func.__name__ in _MAKING_NOTHING:
+            return func(*args, **kwargs)
+        with torch.device("meta"):
+            return func(*args, **kwargs)
 
 
 @cache
@@ -73,5 +79,5 @@ def placed_on(device: torch.device | str | None) -> Iterator[None]:
         yield
         return
     is_meta = torch.device(device).type == "meta"
-    with torch.device(device), Unfilled(on_meta=True) if is_meta else nullcontext():
+    with Unfilled(on_meta=True) if is_meta else torch.device(device):
         yield

@@ -1,7 +1,8 @@
 """Modules copied, listed and put into evaluation mode, in less time than torch takes."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TypeVar
 
@@ -11,21 +12,46 @@ from torch import Tensor, nn
 from sfic_bench.initialisation import meta_tensor
 
 Layer = TypeVar("Layer", bound=nn.Module)
+Kind = TypeVar("Kind", bound=Tensor)
 
 
-def named_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """What ``module.named_modules()`` gives."""
-    return _named_modules(module, "", set())
-
-
-def _named_modules(module: nn.Module, path: str, seen: set[nn.Module]) -> Iterator[tuple[str, nn.Module]]:
-    if module not in seen:
+def modules_by_name(module: nn.Module) -> dict[str, nn.Module]:
+    """What ``dict(module.named_modules())`` gives."""
+    found: dict[str, nn.Module] = {}
+    seen: set[nn.Module] = set()
+    waiting = [("", module)]
+    while waiting:
+        path, module = waiting.pop()
+        if module in seen:
+            continue
         seen.add(module)
-        yield path, module
-        prefix = f"{path}." if path else ""
-        for name, child in module._modules.items():
-            if child is not None:
-                yield from _named_modules(child, prefix + name, seen)
+        found[path] = module
+        if module._modules:
+            prefix = f"{path}." if path else ""
+            children = [(prefix + name, child) for name, child in module._modules.items() if child is not None]
+            waiting += reversed(children)
+    return found
+
+
+def parameters_by_name(module: nn.Module) -> dict[str, nn.Parameter]:
+    """What ``dict(module.named_parameters())`` gives."""
+    return _once((path, part._parameters) for path, part in modules_by_name(module).items())
+
+
+def buffers_by_name(module: nn.Module) -> dict[str, Tensor]:
+    """What ``dict(module.named_buffers())`` gives."""
+    return _once((path, part._buffers) for path, part in modules_by_name(module).items())
+
+
+def _once(tensors: Iterable[tuple[str, Mapping[str, Kind | None]]]) -> dict[str, Kind]:
+    found: dict[str, Kind] = {}
+    seen: set[Kind] = set()
+    for path, own in tensors:
+        for name, tensor in own.items():
+            if tensor is not None and tensor not in seen:
+                seen.add(tensor)
+                found[f"{path}.{name}" if path else name] = tensor
+    return found
 
 
 def evaluate(module: nn.Module) -> None:
@@ -34,6 +60,10 @@ def evaluate(module: nn.Module) -> None:
     for child in module._modules.values():
         if child is not None:
             evaluate(child)
+
+
+_CONTAINERS = frozenset((dict, OrderedDict, set))
+"""The types of what a module keeps its tensors, its children and its hooks in."""
 
 
 def recast(layer: Layer, tensors: Mapping[str, Tensor | None], **settings: object) -> Layer:
@@ -45,8 +75,9 @@ def recast(layer: Layer, tensors: Mapping[str, Tensor | None], **settings: objec
     new = object.__new__(type(layer))
     state = vars(new)
     state.update(vars(layer))
-    for name in [name for name, value in state.items() if isinstance(value, dict | set)]:
-        state[name] = state[name].copy()
+    for name, value in vars(layer).items():
+        if type(value) in _CONTAINERS:
+            state[name] = value.copy() if value else type(value)()
     state.update(settings)
     if layer._modules:
         state["_modules"] = copy.deepcopy(layer._modules)

@@ -11,7 +11,7 @@ from sfic_bench.convert.following import DiffersError, FollowingGraph, made_alon
 from sfic_bench.counting import GraphCounter, Records, count
 from sfic_bench.counting.forms import form_of
 from sfic_bench.initialisation import meta_tensor
-from sfic_bench.modules import evaluate, meta_conv, named_modules, recast
+from sfic_bench.modules import buffers_by_name, evaluate, meta_conv, modules_by_name, parameters_by_name, recast
 from sfic_bench.nn import MCSConv, PerBranch, Split, Stage1, Stage2, Stage3
 from sfic_bench.nn.fused import Dense, ReducedStage1, ReducedStage2
 
@@ -145,7 +145,9 @@ def test_what_was_made_in_inference_mode_can_be_trained_outside() -> None:
 def test_modules_are_named_and_evaluated_as_torch_does() -> None:
     shared = nn.ReLU()
     network = nn.Sequential(shared, nn.Sequential(nn.BatchNorm2d(3), shared))
-    assert list(named_modules(network)) == list(network.named_modules())
+    assert list(modules_by_name(network).items()) == list(network.named_modules())
+    assert list(parameters_by_name(network).items()) == list(network.named_parameters())
+    assert list(buffers_by_name(network).items()) == list(network.named_buffers())
     evaluate(network)
     assert not any(module.training for module in network.modules())
 

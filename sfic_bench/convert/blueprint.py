@@ -6,6 +6,7 @@ from functools import cached_property
 
 from torch import fx, nn
 
+from sfic_bench.modules import modules_by_name
 from sfic_bench.nn import Stage1
 from sfic_bench.nn.fused import ReducedStage1
 from sfic_bench.nn.stages import stages_in
@@ -28,7 +29,7 @@ class Blueprint:
     @classmethod
     def of(cls, network: fx.GraphModule) -> "Blueprint":
         """The blueprint of a network, with the modules that it has."""
-        modules = dict(network.named_modules())
+        modules = modules_by_name(network)
         named = {str(n.target): modules[str(n.target)] for n in network.graph.nodes if n.op == "call_module"}
         for node in network.graph.nodes:
             if node.op == "get_attr":
@@ -54,7 +55,7 @@ class Blueprint:
     def built(self, original: nn.Module) -> fx.GraphModule:
         """The network; each module has the mode (training or evaluation) of its namesake in ``original``."""
         network = fx.GraphModule(dict(self.modules), self.graph, self.name)
-        _take_over_modes(dict(original.named_modules()), network)
+        _take_over_modes(modules_by_name(original), network)
         return network
 
 

@@ -60,7 +60,9 @@ def fuse(
         raise ValueError("share needs for_training: folding a BatchNorm would change the shared module")
     choice = member(Kernels, kernels, "value of kernels")
     network = graph_of(model, input_size)
-    fused = _Fusion(Blueprint.of(network), for_training, share, choice).run().built(network)
+    blueprint = Blueprint.of(network)
+    joined = joins_pairs(blueprint.layers.values())
+    fused = _Fusion(blueprint, for_training, share, choice, joined).run().built(network)
     return fused if for_training else fused.eval()
 
 
@@ -81,7 +83,8 @@ def fused_blueprint(blueprint: Blueprint, prototypes: Prototypes, like: fx.Graph
 
 def _joined_blueprint(blueprint: Blueprint, prototypes: Prototypes, like: fx.Graph | None) -> Blueprint:
     building = Building(prototypes, like)
-    return _Fusion(blueprint, for_training=True, share=True, kernels=Kernels.NONE, building=building).run()
+    fusion = _Fusion(blueprint, for_training=True, share=True, kernels=Kernels.NONE, joined=True, building=building)
+    return fusion.run()
 
 
 class _Fusion:
@@ -93,11 +96,12 @@ class _Fusion:
         for_training: bool,
         share: bool,
         kernels: Kernels,
+        joined: bool,
         building: Building | None = None,
     ) -> None:
         self.network, self.for_training, self.share, self.kernels = network, for_training, share, kernels
         self.layers = network.layers
-        self.joined = joins_pairs(self.layers.values())
+        self.joined = joined
         self.calls = Counter(str(node.target) for node in network.graph.nodes if node.op == "call_module")
         self.building = building or Building()
         self.new: dict[fx.Node, fx.Node] = {}

@@ -8,12 +8,12 @@ from torch.fx.node import Argument
 
 from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert.changes import follow_changes
-from sfic_bench.convert.tracing import trace
+from sfic_bench.convert.tracing import ReadGraph, trace
 from sfic_bench.convert.values import STANDARD, Axes
 
 
 @collector_at_rest()
-def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
+def graph_of(model: nn.Module, input_size: int | None = None, *, only_read: bool = False) -> fx.GraphModule:
     """``model`` as a graph. One graph serves any number of `to_sfic` calls.
 
     Where its code branches on a size, the graph holds for every size at which it takes the same branches.
@@ -22,21 +22,29 @@ def graph_of(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
         model: a network, which is not changed and nothing of which is computed, or a graph, which is returned.
         input_size: height and width of the images at which such code is followed; by default what the network says
             (``input_size``, ``default_cfg`` or ``pretrained_cfg``), else 256.
+        only_read: make no code of the graph, which then cannot be called, in four fifths of the time.
 
     Raises:
         UnsupportedModel: if torch.fx cannot trace it; one whose code asks for the values of a tensor never can be.
     """
     if isinstance(model, fx.GraphModule):
         return model
-    traced = trace(model, input_size)
+    traced = trace(model, input_size, ReadGraph if only_read else fx.GraphModule)
     has_changed = follow_changes(traced.graph)
     is_unread = any(not node.users and node.op not in ("placeholder", "output") for node in traced.graph.nodes)
     if (is_unread and traced.graph.eliminate_dead_code()) or has_changed:
         traced.recompile()
-    originals = dict(model.named_modules(remove_duplicate=False))
-    for name, module in traced.named_modules():
-        module.training = originals[name].training  # tracing leaves containers in training mode
+    _take_over_modes(model, traced)
     return traced
+
+
+def _take_over_modes(original: nn.Module, traced: nn.Module) -> None:
+    """Put containers, which torch.fx makes anew and in training mode, into the modes of the original ones."""
+    traced.training = original.training
+    for name, child in traced._modules.items():
+        like = getattr(original, name)
+        if child is not None and child is not like:
+            _take_over_modes(like, child)
 
 
 def nodes_in(*arguments: Argument) -> list[fx.Node]:

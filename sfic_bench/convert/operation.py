@@ -17,6 +17,7 @@ from sfic_bench.convert.options import ConversionOptions
 from sfic_bench.convert.values import STANDARD, Folded, Paired, Parts, Single, Value, Vector
 from sfic_bench.convert.weights import redundant_biases, without_bias
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.modules import modules_by_name
 from sfic_bench.nn import PerBranch, Split
 
 Role = Literal["Stage 1", "Stage 2", "Stage 3", "vanilla", "per branch", "divide", "join", "kept"]
@@ -62,7 +63,7 @@ class Conversion:
     def __init__(self, vanilla: fx.GraphModule, options: ConversionOptions, like: fx.Graph | None = None) -> None:
         self.vanilla, self.options = vanilla, options
         prototypes = options.prototypes
-        self.modules = dict(vanilla.named_modules()) if prototypes is None else prototypes.modules_of(vanilla)
+        self.modules = modules_by_name(vanilla) if prototypes is None else prototypes.modules_of(vanilla)
         self.calls = {str(n.target): n for n in vanilla.graph.nodes if n.op == "call_module"}
         self.dropped_biases = redundant_biases(vanilla.graph, self.modules)
         self.building, self.facts = Building(prototypes, like), Facts(vanilla)

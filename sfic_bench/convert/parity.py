@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from sfic_bench.convert.blueprint import Blueprint
-from sfic_bench.modules import named_modules
+from sfic_bench.modules import modules_by_name, parameters_by_name
 from sfic_bench.nn import MCSConv, Stage1
 from sfic_bench.nn.computed import ComputedWeights
 from sfic_bench.nn.stages import StageBase
@@ -59,7 +59,7 @@ class _Layer:
 
     @classmethod
     def of(cls, layer: nn.Module) -> "_Layer":
-        modules = dict(named_modules(layer))
+        modules = modules_by_name(layer)
         stages = {name: m for name, m in modules.items() if isinstance(m, StageBase)}
         convs = {
             name: [c for c in (m.spatial, m.frequency) if c is not None and c.weight is not None]
@@ -80,8 +80,8 @@ class VanillaParameters:
     """What is compared of a vanilla network, found out once for all of its SFIC forms."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.modules = dict(network.named_modules())
-        self.total = sum(p.numel() for p in network.parameters())
+        self.modules = modules_by_name(network)
+        self.total = sum([p.numel() for p in parameters_by_name(network).values()])
         self.biases = _biases(_convolutions(self.modules.values()))
 
     def weights_of(self, path: str) -> int:

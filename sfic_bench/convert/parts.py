@@ -7,6 +7,7 @@ from torch import fx
 from sfic_bench.convert.graph import Call
 from sfic_bench.convert.rules import rule_for
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.modules import modules_by_name
 
 
 def narrow_places(graph: fx.Graph) -> list[fx.Node]:
@@ -31,7 +32,7 @@ def last_map(network: fx.GraphModule) -> fx.Node:
     Raises:
         UnsupportedModel: if other values go around that map.
     """
-    modules = dict(network.named_modules())
+    modules = modules_by_name(network)
     places = narrow_places(network.graph)
     pooling = [node for node in network.graph.nodes if _pools(Call(node, modules))]
     for node in reversed(pooling):

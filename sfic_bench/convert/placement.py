@@ -20,6 +20,7 @@ from sfic_bench.convert.options import Placement
 from sfic_bench.convert.rules import rule_for
 from sfic_bench.convert.values import STANDARD, Axes
 from sfic_bench.errors import UnsupportedModel
+from sfic_bench.modules import modules_by_name
 
 RESNET = Placement(
     stage1=("layer1.0.conv1",),
@@ -46,7 +47,7 @@ def placement_of(graph: fx.GraphModule, divides: bool = True) -> Placement:
     Raises:
         UnsupportedModel: for a network without a place for Stage 1.
     """
-    convolutions = {name: m for name, m in graph.named_modules() if isinstance(m, nn.Conv2d)}
+    convolutions = {name: m for name, m in modules_by_name(graph).items() if isinstance(m, nn.Conv2d)}
     if convolutions.keys() >= {*RESNET.stage1, *RESNET.stage3, *RESNET.reads, *RESNET.reads.values()} and all(
         convolutions[shortcut].in_channels == convolutions[other].in_channels
         for shortcut, other in RESNET.reads.items()
@@ -116,7 +117,7 @@ class _Flow:
         self.tied: set[fx.Node] = set()
         self.pooling: set[fx.Node] = set()
         self._parents: dict[fx.Node, fx.Node] = {}
-        modules = dict(graph.named_modules())
+        modules = modules_by_name(graph)
         axes: dict[fx.Node, Axes | None] = {}
         places: dict[fx.Node, float] = {}
         for node in self.nodes:

@@ -8,6 +8,7 @@ from torch.fx.node import Argument
 from torch.nn.modules.batchnorm import _NormBase
 
 from sfic_bench.convert.norms import known_norm
+from sfic_bench.modules import modules_by_name, parameters_by_name
 
 WHOLE = (nn.Conv2d, _NormBase)
 """Classes whose subclasses stay one node, too: a norm with an activation is known by its base class."""
@@ -26,7 +27,7 @@ class PlainTracer(fx.Tracer):
 
     def trace(self, root: nn.Module | Function, concrete_args: dict[str, object] | None = None) -> fx.Graph:
         self._names = {id(tensor): name for name, tensor in self._symbolic_tensors(root)}
-        modules = root.modules() if isinstance(root, nn.Module) else ()
+        modules = modules_by_name(root).values() if isinstance(root, nn.Module) else ()
         self._known = {module for module in modules if self._knows(module)}
         with _own_forward_as_its_class(root):
             return super().trace(root, concrete_args)
@@ -37,7 +38,7 @@ class PlainTracer(fx.Tracer):
 
     def _symbolic_tensors(self, root: nn.Module | Function) -> Iterable[tuple[str, Tensor]]:
         """The tensors of ``root`` that become nodes where the network's code reads them, with their names."""
-        return root.named_parameters() if isinstance(root, nn.Module) else ()
+        return parameters_by_name(root).items() if isinstance(root, nn.Module) else ()
 
     def create_arg(self, a: object) -> Argument:
         # Most arguments are proxies, and torch.fx first asks what else they could be.

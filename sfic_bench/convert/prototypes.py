@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
-from sfic_bench.modules import evaluate
+from sfic_bench.modules import evaluate, modules_by_name
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -27,14 +27,15 @@ class Prototypes:
     def modules_of(self, network: fx.GraphModule) -> dict[str, nn.Module]:
         """The modules of ``network`` by name, with its prototype in the place of each that the graph calls."""
         if network not in self._networks:
-            modules = dict(network.named_modules())
+            modules = modules_by_name(network)
             called = {str(node.target) for node in network.graph.nodes if node.op == "call_module"}
             self._networks[network] = modules | {path: self._prototype(modules[path]) for path in called}
         return self._networks[network]
 
     def made(self, make: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
         """What ``make`` gives, once for all calls with equal arguments; modules and tensors are known by identity."""
-        key = (make, tuple(map(_key, args)), tuple([(name, _key(value)) for name, value in kwargs.items()]))
+        # With their types, since 1 and 1.0 are equal.
+        key = (make, args, *map(type, args), *kwargs.items(), *map(type, kwargs.values()))
         try:
             return self._made[key][0]  # type: ignore[return-value]  # what this function gave
         except (KeyError, TypeError) as error:
@@ -65,14 +66,18 @@ def described(module: nn.Module, *, with_children: bool = False) -> object:
             if None in children.values():
                 return None
             facts += [*value, *children.items()]
-        elif isinstance(value, dict | set):
+        elif isinstance(value, _CONTAINERS):
             if value:
                 return None
-        elif isinstance(value, int | float | str | tuple | None):
-            facts.append((name, type(value), value))
+        elif isinstance(value, _CONSTANTS):
+            facts += (name, type(value), value)
         else:
             return None
     return _if_hashable(tuple(facts))
+
+
+# Tuples, since a union of types takes several times as long.
+_CONTAINERS, _CONSTANTS = (dict, set), (int, float, str, tuple, type(None))
 
 
 def _if_hashable(facts: tuple[object, ...]) -> tuple[object, ...] | None:
@@ -81,14 +86,3 @@ def _if_hashable(facts: tuple[object, ...]) -> tuple[object, ...] | None:
     except TypeError:  # an attribute is a tuple of lists, say
         return None
     return facts
-
-
-_NUMBERS = frozenset((bool, int, float))
-
-
-def _key(argument: object) -> object:
-    """A key for ``argument``: of a number also its type, since 1 and 1.0 are equal."""
-    kind = type(argument)
-    if kind in _NUMBERS:
-        return kind, argument
-    return (Tensor, id(argument)) if isinstance(argument, Tensor) else argument

@@ -25,8 +25,17 @@ FEWER_IMAGES = 2
 """The number of images for which the graph must be the same, where their number shows."""
 
 
-def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
-    """``model`` as a graph, whose nodes have the names of its modules and parameters.
+class ReadGraph(fx.GraphModule):
+    """A graph that is only read: torch.fx writes no code of it, so that it cannot be called."""
+
+    def recompile(self) -> None:  # type: ignore[override]  # there is no code to give
+        pass
+
+
+def trace(
+    model: nn.Module, input_size: int | None = None, kind: type[fx.GraphModule] = fx.GraphModule
+) -> fx.GraphModule:
+    """``model`` as a graph of a ``kind``, whose nodes have the names of its modules and parameters.
 
     Raises:
         UnsupportedModel: if it cannot be traced.
@@ -34,14 +43,14 @@ def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     shapes = image_shapes(model, input_size)
     try:
         with unchanged(model):
-            network = fx.GraphModule(model, _graph(model, PlainTracer()), type(model).__name__)
+            network = kind(model, _graph(model, PlainTracer()), type(model).__name__)
             return with_images(network, *shapes)
     except UnsupportedModel:
         pass  # the reason why symbols alone do not do says nothing about the network
     refusals = []
     for shape in shapes:
         try:
-            return with_images(_network_for(model, shape), shape)
+            return with_images(_network_for(model, shape, kind), shape)
         except UnsupportedModel as error:
             refusals.append(error)
             if isinstance(error.__cause__, AsksForValues):
@@ -49,11 +58,11 @@ def trace(model: nn.Module, input_size: int | None = None) -> fx.GraphModule:
     raise refusals[0]
 
 
-def _network_for(model: nn.Module, shape: Shape) -> fx.GraphModule:
+def _network_for(model: nn.Module, shape: Shape, kind: type[fx.GraphModule]) -> fx.GraphModule:
     """The graph of ``model`` for images of ``shape``, and of any other size at which its code takes the same way."""
-    tracer, network = _traced_with(model, shape, IMAGES)
+    tracer, network = _traced_with(model, shape, IMAGES, kind)
     if tracer.may_go_by_images():
-        _, other = _traced_with(model, shape, FEWER_IMAGES)
+        _, other = _traced_with(model, shape, FEWER_IMAGES, ReadGraph)
         if str(other.graph) != str(network.graph):
             raise UnsupportedModel(
                 f"torch.fx cannot trace {type(model).__name__}{_tried(shape)}: its code does something else for "
@@ -62,13 +71,15 @@ def _network_for(model: nn.Module, shape: Shape) -> fx.GraphModule:
     return network
 
 
-def _traced_with(model: nn.Module, shape: Shape, images: int) -> tuple[ValuedTracer, fx.GraphModule]:
+def _traced_with(
+    model: nn.Module, shape: Shape, images: int, kind: type[fx.GraphModule]
+) -> tuple[ValuedTracer, fx.GraphModule]:
     dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.get_default_dtype())
     tracer = ValuedTracer(torch.empty((images, *shape), dtype=dtype, device="meta"))
     with unchanged(model):
         with symbolic_functions(model):
             graph = _graph(model, tracer, _tried(shape))
-        return tracer, fx.GraphModule(model, graph, type(model).__name__)
+        return tracer, kind(model, graph, type(model).__name__)
 
 
 def _tried(shape: Shape) -> str:

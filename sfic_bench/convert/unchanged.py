@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from sfic_bench.modules import buffers_by_name, modules_by_name, parameters_by_name
+
 CONTAINERS = (dict, OrderedDict, list, set)
 HOOKS = frozenset(name for name, value in vars(nn.Module()).items() if isinstance(value, OrderedDict))
 
@@ -20,11 +22,15 @@ def unchanged(model: nn.Module) -> Iterator[None]:
 
     Parameters are no code's to change; lists and dictionaries are restored, but not what lies in them.
     """
-    modules = list(model.modules())
+    modules = list(modules_by_name(model).values())
     attributes = [(vars(module), vars(module).copy()) for module in modules]
     contents = [content for module in modules for content in _contents(module)]
-    buffers = [(b, b._version, b.detach().clone()) for b in model.buffers() if not (b.is_meta or b.is_inference())]
-    devices = sorted({p.device.index for p in model.parameters() if p.is_cuda})
+    buffers = [
+        (b, b._version, b.detach().clone())
+        for b in buffers_by_name(model).values()
+        if not (b.is_meta or b.is_inference())
+    ]
+    devices = sorted({p.device.index for p in parameters_by_name(model).values() if p.is_cuda})
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices):
         try:

@@ -8,10 +8,12 @@ All totals are for the whole batch. One multiply-add is one MAC; some counters a
 pools.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from math import prod
-from operator import attrgetter
+from operator import attrgetter, mul
+from typing import NamedTuple
 
 from sfic_bench.counting.op import CountedCall
 from sfic_bench.errors import UnknownName
@@ -29,38 +31,72 @@ class Convention:
     rule: Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Total:
     """A convention's total over a list of operations.
 
     Attributes:
-        terms: the MACs that add up to ``macs``, by `CountedCall.label`.
-        unsupported: how many calls have no rule, by `CountedCall.label`.
+        find_parts: finds the calls, how often each is made, and its MACs, ``None`` without a rule.
     """
 
     macs: int
-    terms: Mapping[str, int]
-    unsupported: Mapping[str, int]
+    find_parts: Callable[[], Iterable[tuple[CountedCall, int, int | None]]]
+
+    @cached_property
+    def terms(self) -> Mapping[str, int]:
+        """The MACs that add up to ``macs``, by `CountedCall.label`."""
+        terms: dict[str, int] = {}
+        for call, times, macs in self.find_parts():
+            if macs:
+                terms[call.label] = terms.get(call.label, 0) + macs * times
+        return terms
+
+    @cached_property
+    def unsupported(self) -> Mapping[str, int]:
+        """How many calls have no rule, by `CountedCall.label`."""
+        unsupported: dict[str, int] = {}
+        for call, times, macs in self.find_parts():
+            if macs is None:
+                unsupported[call.label] = unsupported.get(call.label, 0) + times
+        return unsupported
+
+
+class Under(NamedTuple):
+    """The MACs of one call under several conventions: with 0 where there is no rule, and with ``None`` there."""
+
+    numbers: tuple[int, ...]
+    macs: tuple[int | None, ...]
 
 
 def totals(calls: Mapping[CountedCall, int], conventions: Iterable[Convention]) -> dict[str, Total]:
     """Add up ``calls``, each as many times as it says, under each of ``conventions``, by name."""
     asked = tuple(conventions)
-    sums = [(dict[str, int](), dict[str, int]()) for _ in asked]
-    for call, times in calls.items():
-        macs_of = call.macs_by_conventions.get(asked)
-        if macs_of is None:
-            macs_of = call.macs_by_conventions[asked] = tuple([convention.rule(call) for convention in asked])
-        label = call.label
-        for (terms, unsupported), macs in zip(sums, macs_of, strict=True):
-            if macs:
-                terms[label] = terms.get(label, 0) + macs * times
-            elif macs is None:
-                unsupported[label] = unsupported.get(label, 0) + times
+    known = _KNOWN.setdefault(asked, {})
+    rows = [known.get(call) or _under(asked, call) for call in calls]
+    columns = zip(*[row.numbers for row in rows], strict=True) if rows else [()] * len(asked)
     return {
-        convention.name: Total(macs=sum(terms.values()), terms=terms, unsupported=unsupported)
-        for convention, (terms, unsupported) in zip(asked, sums, strict=True)
+        convention.name: Total(
+            macs=sum(map(mul, column, calls.values())), find_parts=partial(_parts, calls, rows, number)
+        )
+        for number, (convention, column) in enumerate(zip(asked, columns, strict=True))
     }
+
+
+_KNOWN: dict[tuple[Convention, ...], dict[CountedCall, Under]] = {}
+"""What is known of calls under conventions that have been asked together."""
+
+
+def _under(asked: tuple[Convention, ...], call: CountedCall) -> Under:
+    macs = tuple([convention.rule(call) for convention in asked])
+    known = _KNOWN[asked][call] = Under(tuple([m or 0 for m in macs]), macs)
+    return known
+
+
+def _parts(
+    calls: Mapping[CountedCall, int], rows: Iterable[Under], number: int
+) -> Iterator[tuple[CountedCall, int, int | None]]:
+    for (call, times), row in zip(calls.items(), rows, strict=True):
+        yield call, times, row.macs[number]
 
 
 def total(calls: Mapping[CountedCall, int], convention: Convention) -> Total:

@@ -32,7 +32,7 @@ def form_of(layer: object) -> Hashable | None:
 
 def _of_leaf(layer: nn.Module) -> Hashable:
     """Every setting of a layer without channels."""
-    return tuple([value for value in vars(layer).values() if not isinstance(value, dict | set)])
+    return tuple([value for value in vars(layer).values() if not isinstance(value, (dict, set))])
 
 
 def _with(settings: Callable[[nn.Module], Hashable], *names: str) -> Callable[[nn.Module], Hashable | None]:

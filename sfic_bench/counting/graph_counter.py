@@ -1,8 +1,9 @@
 """Counting a network that is a graph of layers, by what is known of each layer."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import fx, nn
 from sfic_bench.counting.cost import Cost
 from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import Part
-from sfic_bench.counting.records import LayerFlow, LayerRecord, Records, Table
+from sfic_bench.counting.records import Inputs, LayerFlow, LayerRecord, Records, Table
 from sfic_bench.counting.trace import Weight, check_input_sizes
 from sfic_bench.counting.values import KnownValue, Shaped, Slot, key_of
 from sfic_bench.errors import UnsupportedModel
@@ -25,15 +26,15 @@ class Step(NamedTuple):
         place: the node's number in the graph.
         path: the qualified name of the module that it calls, empty for a function or a method.
         sources: the numbers of the nodes that it reads.
+        read: gives what is known of these nodes, as a `Table` names it, from what is known of all.
         arguments: what tells its arguments from others, see `Records.table`; ``None`` if nothing does.
-        table: what is known of the call.
     """
 
     place: int
     path: str
     sources: tuple[int, ...]
+    read: Callable[[Mapping[int, KnownValue]], Inputs]
     arguments: Hashable | None
-    table: Table
 
 
 class GraphCounter:
@@ -46,7 +47,16 @@ class GraphCounter:
     def __init__(self, graph: fx.Graph, modules: Mapping[str, object], records: Records) -> None:
         self.graph, self._nodes, self._modules, self._records = graph, list(graph.nodes), modules, records
         self._numbers = {node: i for i, node in enumerate(self._nodes)}
-        self._steps = [self._step(node) for node in self._nodes if node.op.startswith("call")]
+        called = [node for node in self._nodes if node.op.startswith("call")]
+        self._steps = [self._step(node) for node in called]
+        self._of_path: dict[str, list[int]] = {}
+        for i, step in enumerate(self._steps):
+            if step.path:
+                self._of_path.setdefault(step.path, []).append(i)
+        self._tables = [
+            self._table(node.op, modules[step.path] if step.path else node.target, step.arguments)
+            for node, step in zip(called, self._steps, strict=True)
+        ]
         self._sources = [i for i, node in enumerate(self._nodes) if node.op in ("placeholder", "get_attr")]
         self._paths = [step.path for step in self._steps]
         self._result = [self._numbers[node] for node in self._nodes[-1].all_input_nodes]
@@ -56,7 +66,7 @@ class GraphCounter:
         """What counts a network of the same graph with other modules; cheaper to make than a new one."""
         other = copy(self)
         other._modules, other._weights = modules, {}
-        other._steps = [self._with_module(step, modules[step.path]) if step.path else step for step in self._steps]
+        other._tables = self._tables_with({path: modules[path] for path in self._of_path})
         return other
 
     def count(self, *input_sizes: Shape, instead: Mapping[str, nn.Module] | None = None) -> Cost:
@@ -65,18 +75,18 @@ class GraphCounter:
         ``instead`` has modules that take the place of others, by path, whose parameters are the same.
         """
         check_input_sizes(input_sizes)
-        instead, steps = instead or {}, self._steps
-        if instead:
-            steps = [self._with_module(s, instead[s.path]) if s.path in instead else s for s in steps]
+        modules = {**self._modules, **instead} if instead else self._modules
         values = self._given(input_sizes)
         records = []
         with self._records.recording():
-            for place, path, sources, arguments, table in steps:
-                inputs = tuple([values[source] for source in sources])
+            for (place, path, sources, read, arguments), table in zip(
+                self._steps, self._tables_with(instead or {}), strict=True
+            ):
+                inputs = read(values)
                 record = table.get(inputs)
                 if record is None:
-                    module = instead.get(path) or self._modules.get(path)
-                    record = table[inputs] = self._record(self._nodes[place], module, inputs, arguments)
+                    given = tuple([values[source] for source in sources])
+                    record = table[inputs] = self._record(self._nodes[place], modules.get(path), given, arguments)
                 values[place] = record.output
                 records.append(record)
         output = next((tensor for number in self._result for tensor in values[number].tensors), None)
@@ -94,13 +104,18 @@ class GraphCounter:
         arguments: Hashable | None = len(nodes)
         if node.kwargs or node.args != tuple(nodes):
             arguments = key_of(self._arguments(node))
-        called = self._modules[str(node.target)] if is_module else node.target
         sources = tuple([self._numbers[n] for n in nodes])
         path = str(node.target) if is_module else ""
-        return Step(self._numbers[node], path, sources, arguments, self._table(node.op, called, arguments))
+        read = itemgetter(*sources) if sources else _nothing
+        return Step(self._numbers[node], path, sources, read, arguments)
 
-    def _with_module(self, step: Step, module: object) -> Step:
-        return step._replace(table=self._table("call_module", module, step.arguments))
+    def _tables_with(self, instead: Mapping[str, object]) -> list[Table]:
+        """What is known of each step, where ``instead`` has modules that take the place of others, by path."""
+        tables = self._tables.copy()
+        for path, module in instead.items():
+            for i in self._of_path[path]:
+                tables[i] = self._table("call_module", module, self._steps[i].arguments)
+        return tables
 
     def _table(self, kind: str, called: object, arguments: Hashable | None) -> Table:
         # What is not known by a key is known to one step alone.
@@ -187,6 +202,10 @@ class GraphCounter:
                         module=f"{path}.{own.module}" if own.module else path, name=own.name, elements=own.elements,
                         trainable=own.trainable, dead=own.trainable and (path, i) not in reached,
                     )  # fmt: skip
+
+
+def _nothing(_: object) -> Inputs:
+    return ()
 
 
 def _call_method(name: str, tensor: object, *args: object, **kwargs: object) -> object:

@@ -1,6 +1,6 @@
 """Operations as shapes: what a shape rule answers (`Effect`), and what a trace consists of (`CountedCall`, `Op`)."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -61,11 +61,6 @@ class CountedCall(Effect):
     @cached_property
     def elements_out(self) -> int:
         return prod(self.output)
-
-    @cached_property
-    def macs_by_conventions(self) -> dict[tuple[Hashable, ...], tuple[int | None, ...]]:
-        """The MACs under all conventions that have been asked together, see `sfic_bench.counting.conventions`."""
-        return {}
 
     @cached_property
     def label(self) -> str:

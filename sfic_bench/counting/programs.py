@@ -27,14 +27,14 @@ class Instruction(NamedTuple):
         request: the call, with a `Slot` for each tensor; its number is the place of its shape among ``sources``.
         sources: the tensors that it reads, by number.
         gives: whether its result is a new tensor, which gets the next number.
-        known: what the call does for tensors of the shapes that it has met.
+        known: the operation for tensors of the shapes that it has met.
     """
 
     path: str
     request: Request
     sources: tuple[int, ...]
     gives: bool
-    known: dict[tuple[Shape, ...], CountedCall]
+    known: dict[tuple[Shape, ...], Op]
 
 
 class Program:
@@ -63,12 +63,12 @@ class Program:
         all_shapes, ops = list(shapes), []
         for path, request, sources, gives, known in self._steps:
             given = tuple([all_shapes[i] for i in sources])
-            call = known.get(given)
-            if call is None:
-                call = known[given] = _answered(request, given)
-            ops.append(Op(path, call))
+            op = known.get(given)
+            if op is None:
+                op = known[given] = Op(path, _answered(request, given))
+            ops.append(op)
             if gives:
-                all_shapes.append(call.output)
+                all_shapes.append(op.call.output)
         return tuple(ops), tuple([all_shapes[i] for i in self._returned])
 
     def result(self, shapes: Sequence[Shape]) -> object:
@@ -118,7 +118,7 @@ def _is_plain(value: object) -> bool:
     return type(value) is tuple and PLAIN.issuperset(map(type, value))
 
 
-_KNOWN: dict[Hashable, dict[tuple[Shape, ...], CountedCall]] = {}
+_KNOWN: dict[Hashable, dict[tuple[Shape, ...], Op]] = {}
 """What is known of all calls of all programs, by what they are besides the shapes of their tensors."""
 
 
@@ -136,7 +136,7 @@ def program_of(recorder: Recorder, tensors: Sequence[Tensor], result: object) ->
             args = numbering.arguments(request.args, used)
             kwargs = numbering.slotted(request.kwargs, used) if request.kwargs else request.kwargs
             slotted = _for_any_width(request, request._replace(args=args, kwargs=kwargs))
-            known = _KNOWN.setdefault(slotted.key([]), {})
+            known = _KNOWN.setdefault((op.path, *slotted.key([])), {})
             steps.append(Instruction(op.path, slotted, tuple(used), numbering.add(given), known))
         slotted_result = numbering.slotted(result, returned)
     except (_Unnumbered, TypeError):  # a TypeError for an argument that cannot be a key

@@ -22,7 +22,7 @@ from sfic_bench.counting.recorder import ModuleNames, Recorder, tensors_in
 from sfic_bench.counting.trace import errors_named, evaluating
 from sfic_bench.counting.values import KnownValue, Shaped, Slot, key_of, shaped
 from sfic_bench.errors import InvalidValue
-from sfic_bench.modules import named_modules
+from sfic_bench.modules import modules_by_name
 from sfic_bench.nested import replaced
 
 
@@ -70,7 +70,10 @@ class OwnWeight:
 
 Noted = TypeVar("Noted")
 
-Table = dict[tuple[KnownValue, ...], LayerRecord]
+Inputs = KnownValue | tuple[KnownValue, ...]
+"""The input of a layer that has one, and all inputs of any other."""
+
+Table = dict[Inputs, LayerRecord]
 """What one layer does, by its inputs."""
 
 
@@ -79,7 +82,7 @@ class Layer:
 
     def __init__(self, call: Callable[..., object]) -> None:
         self.call = call
-        self.modules = dict(named_modules(call)) if isinstance(call, nn.Module) else {}
+        self.modules = modules_by_name(call) if isinstance(call, nn.Module) else {}
 
     @cached_property
     def names(self) -> ModuleNames:

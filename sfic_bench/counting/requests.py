@@ -80,7 +80,7 @@ def _scan(values: Iterable[object], tensors: list[Tensor]) -> tuple[Hashable, ..
         elif isinstance(v, Tensor):
             tensors.append(v)
             key.append(v.shape)
-        elif isinstance(v, list | tuple):
+        elif isinstance(v, (list, tuple)):
             key.append(_scan(v, tensors))
         else:
             key.append(v)

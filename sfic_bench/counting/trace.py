@@ -18,6 +18,7 @@ from sfic_bench.counting.formulas import Shape
 from sfic_bench.counting.op import CountedCall, InputTooSmall, Op, Part, Recorded
 from sfic_bench.counting.recorder import ModuleNames, Recorder, tensors_in
 from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.modules import modules_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Trace:
 def trace(model: nn.Module, *input_sizes: Shape) -> Trace:
     """Trace ``model.eval()`` for one float input of each of ``input_sizes``; raises the errors of `count`."""
     check_input_sizes(input_sizes)
-    modules = dict(model.named_modules())
+    modules = modules_by_name(model)
     recorder = Recorder()
     recorder.begin(ModuleNames(modules))
     inputs = [torch.empty(size, device="meta") for size in input_sizes]

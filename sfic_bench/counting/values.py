@@ -84,10 +84,13 @@ def key_of(value: object) -> Hashable | None:
 
 
 def _key(value: object) -> object:
-    if isinstance(value, tuple | list):
-        return (type(value), *map(_key, value))
+    kind = type(value)
+    if kind is Shaped or kind is Slot:
+        return value
+    if isinstance(value, (tuple, list)):
+        return (kind, *map(_key, value))
     if isinstance(value, dict):
         return (dict, *((name, _key(v)) for name, v in value.items()))
     if isinstance(value, slice):
         return (slice, _key(value.start), _key(value.stop), _key(value.step))
-    return value if isinstance(value, Shaped | Slot) else (type(value), value)
+    return kind, value

@@ -25,6 +25,7 @@ from sfic_bench.convert import (
 )
 from sfic_bench.counting import Cost, GraphCounter, Records, count
 from sfic_bench.counting.formulas import Shape
+from sfic_bench.modules import modules_by_name, parameters_by_name
 
 
 class KeptLayers:
@@ -87,11 +88,11 @@ def _has_shared_parameters(graph: fx.GraphModule) -> bool:
 
     A blueprint has modules of its own for each path.
     """
-    modules = dict(graph.named_modules())
+    modules = modules_by_name(graph)
     paths = {str(node.target) for node in graph.graph.nodes if node.op == "call_module"}
-    held = Counter(id(p) for path in paths for p in modules[path].parameters())
+    held = Counter([id(p) for path in paths for p in parameters_by_name(modules[path]).values()])
     read = {str(node.target) for node in graph.graph.nodes if node.op == "get_attr"}
-    held.update(id(graph.get_parameter(name)) for name, _ in graph.named_parameters() if name in read)
+    held.update(id(graph.get_parameter(name)) for name in parameters_by_name(graph) if name in read)
     return any(times > 1 for times in held.values())
 
 

@@ -15,7 +15,6 @@ a tensor; each stands for a vanilla convolution:
 torch.Size([1, 128, 28, 28])
 """
 
-from collections.abc import Iterator
 from math import gcd
 from typing import TypedDict, Unpack
 
@@ -123,13 +122,13 @@ class StageBase(nn.Module):
         return summands[0] if len(summands) == 1 else summands[0] + summands[1]
 
 
-def stages_in(module: nn.Module) -> Iterator[StageBase]:
+def stages_in(module: nn.Module) -> list[StageBase]:
     """All stages in ``module``, itself included."""
-    if isinstance(module, StageBase):
-        yield module
+    found = [module] if isinstance(module, StageBase) else []
     for child in module._modules.values():
         if child is not None:
-            yield from stages_in(child)
+            found += stages_in(child)
+    return found
 
 
 class Stage1(StageBase):
