@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from sfic_bench.choices import OnUnsupported
+from sfic_bench.collector import objects_called_old
 from sfic_bench.commands.counted import Counting
 from sfic_bench.commands.given import FilePath, Names, Ratios, grid_named, paths_in
 from sfic_bench.commands.watcher import UNWATCHED, Watcher
@@ -76,7 +77,9 @@ def flops(
     """
     grid = grid_named(backbone, alpha, beta, on_unsupported)
     tell_kept(grid)
-    from sfic_bench.counting import conventions  # imports torch
+    with objects_called_old():  # imports make many objects and no garbage
+        import sfic_bench.api  # noqa: F401  # what is imported here, workers need not import
+        from sfic_bench.counting import conventions
 
     conventions.get(reference)
     counting = Counting(grid=grid, input_size=input_size, classes=classes, per_layer=per_layer)

@@ -60,8 +60,6 @@ class Counting:
         if workers < 2 or "fork" not in multiprocessing.get_all_start_methods():
             yield from map(self.row, self.one_by_one(watch))
             return
-        import sfic_bench.api  # noqa: F401  # what is imported here, workers need not import
-
         counted: dict[str, list[CostRow | SficBenchError]] = {}
         with (
             ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), start_worker) as pool,

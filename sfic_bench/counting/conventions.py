@@ -9,7 +9,7 @@ pools.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import prod
 from operator import attrgetter, mul
@@ -31,7 +31,7 @@ class Convention:
     rule: Rule
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Total:
     """A convention's total over a list of operations.
 
@@ -40,7 +40,7 @@ class Total:
     """
 
     macs: int
-    find_parts: Callable[[], Iterable[tuple[CountedCall, int, int | None]]]
+    find_parts: Callable[[], Iterable[tuple[CountedCall, int, int | None]]] = field(repr=False)
 
     @cached_property
     def terms(self) -> Mapping[str, int]:

@@ -70,7 +70,8 @@ class Cost(Trace):
     @property
     def macs(self) -> int:
         """MACs under the convention ``conv-linear``."""
-        return conventions.total(self.calls, CONVENTIONS[conventions.DEFAULT]).macs
+        rule = CONVENTIONS[conventions.DEFAULT].rule
+        return sum([times * (rule(call) or 0) for call, times in self.calls.items()])
 
     @property
     def activations(self) -> int:

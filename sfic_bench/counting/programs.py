@@ -25,16 +25,47 @@ class Instruction(NamedTuple):
     Attributes:
         path: qualified name of the innermost module that makes the call, within the layer.
         request: the call, with a `Slot` for each tensor; its number is the place of its shape among ``sources``.
+        varying: the places of its arguments that have a `Slot` or `DEPTHWISE` in them.
         sources: the tensors that it reads, by number.
         gives: whether its result is a new tensor, which gets the next number.
-        known: the operation for tensors of the shapes that it has met.
+        ops: the operation for tensors of the shapes that it has met.
+        calls: the same without the path.
     """
 
     path: str
     request: Request
+    varying: tuple[int, ...]
     sources: tuple[int, ...]
     gives: bool
-    known: dict[tuple[Shape, ...], Op]
+    ops: dict[tuple[Shape, ...], Op]
+    calls: dict[tuple[Shape, ...], CountedCall]
+
+    def op(self, shapes: tuple[Shape, ...]) -> Op:
+        """The operation for tensors of ``shapes``, found out anew.
+
+        Raises:
+            InvalidValue: as the shape rule does.
+        """
+        call = self.calls.get(shapes)
+        if call is None:
+            call = self.calls[shapes] = self._counted(shapes)
+        op = self.ops[shapes] = Op(self.path, call)
+        return op
+
+    def _counted(self, shapes: tuple[Shape, ...]) -> CountedCall:
+        sized = [Sized(shape) for shape in shapes]
+
+        def given(value: object) -> object:
+            if type(value) is Slot:
+                return sized[value.source]
+            return shapes[0][1] if value is DEPTHWISE else value
+
+        request = self.request
+        args, kwargs = list(request.args), replaced(request.kwargs, given) if request.kwargs else {}
+        for place in self.varying:
+            args[place] = replaced(args[place], given)
+        assert request.rule is not None
+        return request.counted(request.rule(*args, **kwargs))
 
 
 class Program:
@@ -61,13 +92,11 @@ class Program:
             InvalidValue: as a shape rule does.
         """
         all_shapes, ops = list(shapes), []
-        for path, request, sources, gives, known in self._steps:
-            given = tuple([all_shapes[i] for i in sources])
-            op = known.get(given)
-            if op is None:
-                op = known[given] = Op(path, _answered(request, given))
+        for step in self._steps:
+            given = tuple([all_shapes[i] for i in step.sources])
+            op = step.ops.get(given) or step.op(given)
             ops.append(op)
-            if gives:
+            if step.gives:
                 all_shapes.append(op.call.output)
         return tuple(ops), tuple([all_shapes[i] for i in self._returned])
 
@@ -86,14 +115,14 @@ class _Numbering:
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self._numbers = {id(tensor): i for i, tensor in enumerate(tensors)}
-        self._count = len(tensors)
+        self.shapes: list[Shape] = [tuple(tensor.shape) for tensor in tensors]
 
-    def add(self, tensor: object) -> bool:
+    def add(self, tensor: Tensor) -> bool:
         """Give ``tensor`` the next number, unless it has one; whether it is new."""
         is_new = id(tensor) not in self._numbers
         if is_new:
-            self._numbers[id(tensor)] = self._count
-            self._count += 1
+            self._numbers[id(tensor)] = len(self.shapes)
+            self.shapes.append(tuple(tensor.shape))
         return is_new
 
     def slotted(self, value: Nested, used: list[int]) -> Nested:
@@ -118,8 +147,11 @@ def _is_plain(value: object) -> bool:
     return type(value) is tuple and PLAIN.issuperset(map(type, value))
 
 
-_KNOWN: dict[Hashable, dict[tuple[Shape, ...], Op]] = {}
-"""What is known of all calls of all programs, by what they are besides the shapes of their tensors."""
+_OPS: dict[Hashable, dict[tuple[Shape, ...], Op]] = {}
+"""What is known of all calls of all programs, by what they are besides the shapes of their tensors, and by path."""
+
+_CALLS: dict[Hashable, dict[tuple[Shape, ...], CountedCall]] = {}
+"""The same by what they are alone."""
 
 
 def program_of(recorder: Recorder, tensors: Sequence[Tensor], result: object) -> Program | None:
@@ -136,8 +168,11 @@ def program_of(recorder: Recorder, tensors: Sequence[Tensor], result: object) ->
             args = numbering.arguments(request.args, used)
             kwargs = numbering.slotted(request.kwargs, used) if request.kwargs else request.kwargs
             slotted = _for_any_width(request, request._replace(args=args, kwargs=kwargs))
-            known = _KNOWN.setdefault((op.path, *slotted.key([])), {})
-            steps.append(Instruction(op.path, slotted, tuple(used), numbering.add(given), known))
+            key, shapes = slotted.key([]), tuple([numbering.shapes[number] for number in used])
+            ops, calls = _OPS.setdefault((op.path, key), {}), _CALLS.setdefault(key, {})
+            ops[shapes], calls[shapes] = op, op.call
+            varying = tuple([i for i, v in enumerate(slotted.args) if not (type(v) in PLAIN or _is_plain(v))])
+            steps.append(Instruction(op.path, slotted, varying, tuple(used), numbering.add(given), ops, calls))
         slotted_result = numbering.slotted(result, returned)
     except (_Unnumbered, TypeError):  # a TypeError for an argument that cannot be a key
         return None
@@ -170,15 +205,3 @@ def _for_any_width(request: Request, slotted: Request) -> Request:
     if "groups" in kwargs:
         return slotted._replace(kwargs={**kwargs, "groups": DEPTHWISE})
     return slotted._replace(args=(*args[:_PLACE_OF_GROUPS], DEPTHWISE))
-
-
-def _answered(request: Request, shapes: Sequence[Shape]) -> CountedCall:
-    sized = [Sized(shape) for shape in shapes]
-
-    def given(value: object) -> object:
-        if type(value) is Slot:
-            return sized[value.source]
-        return shapes[0][1] if value is DEPTHWISE else value
-
-    args, kwargs = replaced((request.args, request.kwargs), given)
-    return request._replace(args=args, kwargs=kwargs).answer([])

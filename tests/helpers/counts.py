@@ -15,7 +15,8 @@ KEPT = KeptLayers()
 def everything(cost: Cost) -> object:
     """All that a cost says, with the parameters in one order."""
     weights = sorted(map(repr, cost.weights))
-    return cost.input_size, cost.output, list(map(repr, cost.ops)), weights, cost.layers("thop"), cost.totals
+    totals = {name: (total.macs, total.terms, total.unsupported) for name, total in cost.totals.items()}
+    return cost.input_size, cost.output, list(map(repr, cost.ops)), weights, cost.layers("thop"), totals
 
 
 def check_counts(name: str, alphas: Iterable[float], betas: Iterable[float], size: int) -> None:
