@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 import sfic_bench
-from sfic_bench.cli.main import app
+from sfic_bench.cli.main import app_with
 
 SMALL = ("--backbone", "mobilenet", "--alpha", ".5", "--beta", "1")
 QUICK = ("--max-seconds", "3", "--format", "json")
@@ -57,7 +57,7 @@ def main() -> None:
         " ".join(words[:2] if words[0] in ("sweep", "data", "framework") else words[:1])
         for words in (*RUNS, *NEED_AN_EXTRA)
     }
-    commands = set(_names(typer.main.get_command(app)))
+    commands = set(_names(typer.main.get_command(app_with())))
     assert covered == commands, f"commands without a run here: {commands ^ covered}"
     Path("sweep.toml").write_text(SWEEP)
     for label in ("real", "fake"):

@@ -15,7 +15,7 @@ from helpers.command import run_command, run_python
 from msgspec import Struct, json
 
 import sfic_bench
-from sfic_bench.cli.main import app
+from sfic_bench.cli.main import app_with
 from sfic_bench.commands.counted import FailedProcess
 from sfic_bench.commands.tables import tables_of
 from sfic_bench.commands.watcher import UNWATCHED, Advance, Watcher
@@ -48,7 +48,7 @@ RETURNED = {
 """Commands whose ``--output`` is where the result is written, which a function returns."""
 
 
-def commands(application: typer.Typer = app, prefix: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
+def commands(application: typer.Typer, prefix: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
     for command in application.registered_commands:
         assert command.name is not None and command.callback is not None
         yield f"{prefix}{command.name.replace('-', '_')}", command.callback
@@ -62,7 +62,7 @@ def function_of(name: str) -> Callable[..., object]:
     return function
 
 
-@pytest.mark.parametrize("name", [name for name, _ in commands()])
+@pytest.mark.parametrize("name", [name for name, _ in commands(app_with())])
 def test_each_command_has_a_documented_function_with_typed_results(name: str) -> None:
     function = function_of(name)
     assert OTHERWISE.get(name, name) in sfic_bench.__all__
@@ -75,7 +75,7 @@ def test_each_command_has_a_documented_function_with_typed_results(name: str) ->
     assert not undocumented, f"{name} does not describe {undocumented}"
 
 
-@pytest.mark.parametrize(("name", "callback"), list(commands()))
+@pytest.mark.parametrize(("name", "callback"), list(commands(app_with())))
 def test_each_option_of_a_command_is_an_argument_of_its_function(name: str, callback: Callable[..., object]) -> None:
     of_recipe = {*Recipe.__dataclass_fields__, *TrainingDevices.__dataclass_fields__} - {"seed"}
     options = {*inspect.signature(callback).parameters} - SHOWN - ELSEWHERE.get(name, {}).keys()

@@ -19,7 +19,7 @@ from helpers.command import run_command
 from helpers.doc_blocks import LANGUAGES, MARKS, OUTPUT, SHELL, DocBlock, blocks_of, calls
 from helpers.screen import Terminal, plain, terminal
 
-from sfic_bench.cli.main import app
+from sfic_bench.cli.main import app_with
 from sfic_bench.data.choices import SplitName
 from sfic_bench.data.manifest import COLUMNS
 from sfic_bench.sweeping.spec import read_sweep
@@ -107,7 +107,7 @@ def check_command(words: Sequence[str], block: DocBlock) -> None:
 
 def parse(words: Sequence[str]) -> None:
     """Let the command line parse a command, without running it."""
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app_with())
     _disarm(command)
     command(list(words), prog_name="sfic-bench", standalone_mode=False)
 

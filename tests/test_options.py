@@ -13,7 +13,7 @@ from sfic_bench.cli.accuracy import accuracy_command
 from sfic_bench.cli.data import data_app
 from sfic_bench.cli.flops import flops_command
 from sfic_bench.cli.latency import latency_command, stage2_command
-from sfic_bench.cli.main import app
+from sfic_bench.cli.main import app_with
 from sfic_bench.cli.table import table_command
 from sfic_bench.cli.training import train_command
 from sfic_bench.measure.conditions import Conditions
@@ -120,7 +120,7 @@ def test_every_output_can_be_given_as_o() -> None:
     for command, what in commands.items():
         status, out, _ = run_command(*command.split(), "--help")
         assert status == 0 and re.search(rf"--output\s+-o\s+{what}", out), command
-    for registered in (*app.registered_commands, *data_app.registered_commands):
+    for registered in (*app_with().registered_commands, *data_app.registered_commands):
         assert registered.callback is not None
         for name, parameter in inspect.signature(registered.callback).parameters.items():
             if name == "output":

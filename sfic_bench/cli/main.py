@@ -6,29 +6,16 @@ import shlex
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfic_bench.cli import compare, options, predict, training
-from sfic_bench.cli.accuracy import accuracy_command
-from sfic_bench.cli.audit import audit_command
-from sfic_bench.cli.data import data_app
 from sfic_bench.cli.defaults import use_defaults
-from sfic_bench.cli.deploy import deploy_command
-from sfic_bench.cli.explain import explain_command
-from sfic_bench.cli.export import export_command
-from sfic_bench.cli.flops import flops_command
-from sfic_bench.cli.framework import framework_app
-from sfic_bench.cli.info import env_command, list_command
-from sfic_bench.cli.latency import latency_command, stage2_command
+from sfic_bench.cli.options import CommandApp
 from sfic_bench.cli.output import LOG, say
-from sfic_bench.cli.publish import publish_command
-from sfic_bench.cli.report import report_command
-from sfic_bench.cli.robustness import robustness_command
-from sfic_bench.cli.sweep import sweep_app
-from sfic_bench.cli.table import table_command
 from sfic_bench.cli.verbosity import QUIET, VERBOSE, listen_as
 from sfic_bench.errors import InvalidValue, SficBenchError, first_line
 from sfic_bench.version import __version__
@@ -38,35 +25,55 @@ EPILOG = (
     "70 a defect of sfic-bench."
 )
 
-app = options.CommandApp(
-    help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("flops")(flops_command)
-app.command("audit")(audit_command)
-app.command("latency")(latency_command)
-app.command("stage2")(stage2_command)
-app.command("compare", epilog=compare.EPILOG)(compare.compare_command)
-app.command("report")(report_command)
-app.add_typer(data_app, name="data")
-app.command("accuracy")(accuracy_command)
-app.command("table")(table_command)
-app.command("train")(training.train_command)
-app.command("evaluate")(training.evaluate_command)
-app.command("robustness")(robustness_command)
-app.command("predict", epilog=predict.EPILOG)(predict.predict_command)
-app.command("attention")(training.attention_command)
-app.add_typer(sweep_app, name="sweep")
-app.command("explain")(explain_command)
-app.command("export")(export_command)
-app.command("deploy")(deploy_command)
-app.command("publish")(publish_command)
-app.add_typer(framework_app, name="framework")
-app.command("list")(list_command)
-app.command("env")(env_command)
+CONFIG = "SFIC_BENCH_CONFIG"
+"""The environment variable that names the file with the defaults of options."""
+
+COMMANDS: Mapping[str, str] = {
+    "flops": "flops:flops_command",
+    "audit": "audit:audit_command",
+    "latency": "latency:latency_command",
+    "stage2": "latency:stage2_command",
+    "compare": "compare:compare_command",
+    "report": "report:report_command",
+    "data": "data:data_app",
+    "accuracy": "accuracy:accuracy_command",
+    "table": "table:table_command",
+    "train": "training:train_command",
+    "evaluate": "training:evaluate_command",
+    "robustness": "robustness:robustness_command",
+    "predict": "predict:predict_command",
+    "attention": "training:attention_command",
+    "sweep": "sweep:sweep_app",
+    "explain": "explain:explain_command",
+    "export": "export:export_command",
+    "deploy": "deploy:deploy_command",
+    "publish": "publish:publish_command",
+    "framework": "framework:framework_app",
+    "list": "info:list_command",
+    "env": "info:env_command",
+}
+"""Where each command, or group of commands, is: the module of this package, and what has its name there."""
+
+
+def app_with(names: Iterable[str] = COMMANDS) -> CommandApp:
+    """The command line with the commands ``names``; the modules of others are not imported."""
+    app = CommandApp(
+        help="Benchmark and profile space-frequency interactive convolution in any CNN backbone.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in names:
+        place, _, attribute = COMMANDS[name].partition(":")
+        module = import_module(f"{__package__}.{place}")
+        command = getattr(module, attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name, epilog=getattr(module, "EPILOG", None))(command)
+    return app
 
 
 def _version(is_given: bool) -> None:
@@ -75,7 +82,6 @@ def _version(is_given: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -85,7 +91,7 @@ def _options(
         typer.Option(
             metavar="FILE.toml",
             callback=use_defaults,
-            envvar="SFIC_BENCH_CONFIG",
+            envvar=CONFIG,
             show_envvar=False,
             help="Defaults of options: a table for each command, such as \\[latency]. An environment variable such as "
             "SFIC_BENCH_LATENCY_DEVICE or SFIC_BENCH_CONFIG comes before them.",
@@ -109,7 +115,8 @@ DEFECT = 70
 def main() -> NoReturn:
     """Run a command; an error that the caller can correct is one line on stderr and exit status 2."""
     try:
-        status = app(_in_new_words(sys.argv[1:]), prog_name="sfic-bench", standalone_mode=False)
+        words = _in_new_words(sys.argv[1:])
+        status = app_with(_needed(words))(words, prog_name="sfic-bench", standalone_mode=False)
     except SficBenchError as error:
         if LOG.isEnabledFor(logging.DEBUG):
             say("".join(traceback.format_exception(error)).rstrip())
@@ -128,6 +135,11 @@ def main() -> NoReturn:
     except Exception as error:
         status = _report(error)
     sys.exit(status or 0)
+
+
+def _needed(words: list[str]) -> Iterable[str]:
+    """The command that ``words`` begin with, where they do and no file has defaults of other commands; else all."""
+    return words[:1] if words and words[0] in COMMANDS and CONFIG not in os.environ else COMMANDS
 
 
 RENAMED = {"--dtype": "--precision"}
