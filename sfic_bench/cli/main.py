@@ -1,5 +1,6 @@
 """The command ``sfic-bench``: all commands, and how errors become a line on stderr and an exit status."""
 
+import errno
 import logging
 import os
 import shlex
@@ -169,6 +170,9 @@ def _report(error: Exception) -> int:
     """Say in one line what nobody foresaw, and where the traceback is; returns the exit status."""
     if isinstance(error, OSError) and error.filename is not None:
         say(f"sfic-bench: {error.filename}: {error.strerror or error}")
+        return 2
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        say(f"sfic-bench: cannot write the output: {error.strerror}")
         return 2
     handle, path = tempfile.mkstemp(prefix="sfic-bench-", suffix=".log")
     with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as log:
