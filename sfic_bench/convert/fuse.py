@@ -126,7 +126,10 @@ class _Fusion:
         if isinstance(unfused, Divide) and self.joined:
             self.building.modules[path] = module
             return graph.call_module(path, (self.new[node.all_input_nodes[0]],))
-        if (total := self._summed_in_stage(node, module) or self._activated_in_stage(node, module)) is not None:
+        total = None
+        if not self.for_training:  # in training a BatchNorm stands behind the stage
+            total = self._summed_in_stage(node, module) or self._activated_in_stage(node, module)
+        if total is not None:
             return total
         if isinstance(module, PerBranch) and self.joined:
             on_both = module.spatial
@@ -143,12 +146,9 @@ class _Fusion:
         return new
 
     def _summed_in_stage(self, node: fx.Node, module: nn.Module) -> fx.Node | None:
-        """A sum of two pairs as part of the Stage 2 that gives one of them, if nothing else reads that pair.
-
-        This is for inference: in training a BatchNorm stands between the two.
-        """
+        """A sum of two pairs as part of the Stage 2 that gives one of them, if nothing else reads that pair."""
         is_sum = isinstance(module, PerBranch) and module.spatial in (operator.add, operator.iadd, torch.add)
-        if self.for_training or not is_sum or len(node.args) != 2 or node.kwargs:
+        if not is_sum or len(node.args) != 2 or node.kwargs:
             return None
         terms = [n for n in node.args if isinstance(n, fx.Node)]
         if len(set(terms)) != 2:  # for twice the same pair, the stage would have to run before itself
@@ -170,7 +170,7 @@ class _Fusion:
     def _activated_in_stage(self, node: fx.Node, module: nn.Module) -> fx.Node | None:
         """An activation of a pair as part of the `KernelStage2` that gives the pair, if nothing else reads it."""
         activation = Activation.made_by(module.spatial) if isinstance(module, PerBranch) else None
-        if self.for_training or activation is None or module.frequency is not module.spatial:
+        if activation is None or module.frequency is not module.spatial:
             return None
         term, call = node.args[0], None
         if isinstance(term, fx.Node) and len(term.users) == 1:

@@ -46,15 +46,16 @@ def as_convolution(linear: nn.Linear) -> nn.Conv2d:
 
 def fill_conv(target: nn.Conv2d, vanilla: nn.Conv2d, rows: Channels, columns: Channels) -> None:
     """Fill ``target`` with ``rows`` and ``columns`` of the vanilla weight, and with ``rows`` of its bias."""
-    if vanilla.groups > 1 and columns is None and target.weight.shape[1] != vanilla.weight.shape[1]:
+    weight, bias, source = target.weight, target.bias, vanilla.weight
+    if vanilla.groups > 1 and columns is None and weight.shape[1] != source.shape[1]:
         assert rows is not None
-        if not target.weight.is_meta:
-            target.weight.detach().copy_(_regrouped(vanilla, target, rows[0] if rows else 0))
-        target.weight.requires_grad_(vanilla.weight.requires_grad)
+        if not weight.is_meta:
+            weight.detach().copy_(_regrouped(vanilla, target, rows[0] if rows else 0))
+        weight.requires_grad_(source.requires_grad)
     else:
-        _fill(target.weight, vanilla.weight, rows, columns)
-    if target.bias is not None and vanilla.bias is not None:
-        _fill(target.bias, vanilla.bias, rows)
+        _fill(weight, source, rows, columns)
+    if bias is not None and vanilla.bias is not None:
+        _fill(bias, vanilla.bias, rows)
 
 
 def redundant_biases(graph: fx.Graph, modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
