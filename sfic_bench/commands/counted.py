@@ -16,6 +16,7 @@ from sfic_bench.errors import SficBenchError, UnsupportedModel
 from sfic_bench.networks.grid import Grid
 from sfic_bench.processes import start_worker
 from sfic_bench.results.cost import CostRow
+from sfic_bench.results.environment import environment
 
 if TYPE_CHECKING:
     from sfic_bench.api import Costed, KeptLayers
@@ -66,7 +67,9 @@ class Counting:
             watch.progress("counting", len(self.grid)) as advance,
         ):
             try:
-                for future in as_completed([pool.submit(self._rows_of, names) for names in batches]):
+                futures = [pool.submit(self._rows_of, names) for names in batches]
+                environment()  # the result's, which is remembered; this process would only wait
+                for future in as_completed(futures):
                     for name, rows in future.result().items():
                         counted[name] = rows
                         advance(name, sum(isinstance(row, CostRow) for row in rows))
