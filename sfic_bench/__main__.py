@@ -28,7 +28,8 @@ def main() -> NoReturn:
 def _leave(status: int) -> NoReturn:
     """End the process as Python does, but leave it to the system to free its memory.
 
-    Python would take a fifth of a second to take torch apart. It does so where something still runs, or looks on.
+    Python takes a fifth of a second to take torch apart. It still does so while another thread runs, and under a
+    profiler or a debugger.
     """
     others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
     is_watched = sys.getprofile() is not None or sys.gettrace() is not None

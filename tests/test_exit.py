@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from helpers.command import run_python
 
-from sfic_bench.cli.main import COMMANDS, CONFIG, _needed, app_with
+from sfic_bench.cli.defaults import CONFIG
+from sfic_bench.cli.main import COMMANDS, _needed, app_with
 
 COMMAND = [sys.executable, "-m", "sfic_bench"]
 

@@ -14,6 +14,9 @@ from sfic_bench.files import read_file
 VARIABLES = "SFIC_BENCH"
 """The beginning of the environment variables that give options, such as ``SFIC_BENCH_LATENCY_DEVICE``."""
 
+CONFIG = f"{VARIABLES}_CONFIG"
+"""The environment variable that names the file with the defaults of options."""
+
 
 def use_defaults(context: typer.Context, path: Path | None) -> Path | None:
     """Let environment variables and, behind them, the file ``path`` give the defaults of all commands.

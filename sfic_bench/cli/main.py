@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sfic_bench.cli.defaults import use_defaults
+from sfic_bench.cli.defaults import CONFIG, use_defaults
 from sfic_bench.cli.options import CommandApp
 from sfic_bench.cli.output import LOG, say
 from sfic_bench.cli.verbosity import QUIET, VERBOSE, listen_as
@@ -25,9 +25,6 @@ EPILOG = (
     "Exit status: 0 success, 1 a check failed, 2 input that cannot be used, 3 runs that cannot be compared, "
     "70 a defect of sfic-bench."
 )
-
-CONFIG = "SFIC_BENCH_CONFIG"
-"""The environment variable that names the file with the defaults of options."""
 
 COMMANDS: Mapping[str, str] = {
     "flops": "flops:flops_command",
@@ -53,7 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "info:list_command",
     "env": "info:env_command",
 }
-"""Where each command, or group of commands, is: the module of this package, and what has its name there."""
+"""For each command, or group of commands, the module in `sfic_bench.cli` and the name of its function or `Typer`."""
 
 
 def app_with(names: Iterable[str] = COMMANDS) -> CommandApp:

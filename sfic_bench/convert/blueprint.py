@@ -6,7 +6,7 @@ from functools import cached_property
 
 from torch import fx, nn
 
-from sfic_bench.modules import modules_by_name
+from sfic_bench.modules import modules_by_name, take_over_modes
 from sfic_bench.nn import Stage1
 from sfic_bench.nn.fused import ReducedStage1
 from sfic_bench.nn.stages import stages_in
@@ -55,17 +55,5 @@ class Blueprint:
     def built(self, original: nn.Module) -> fx.GraphModule:
         """The network; each module has the mode (training or evaluation) of its namesake in ``original``."""
         network = fx.GraphModule(dict(self.modules), self.graph, self.name)
-        _take_over_modes(modules_by_name(original), network)
+        take_over_modes(original, network)
         return network
-
-
-def _take_over_modes(
-    originals: Mapping[str, nn.Module], module: nn.Module, path: str = "", training: bool = True
-) -> None:
-    """Set each module's mode to that of its namesake among ``originals``, else to its parent's."""
-    if path in originals:
-        training = originals[path].training
-    if module.training != training:
-        module.training = training
-    for name, child in module.named_children():
-        _take_over_modes(originals, child, f"{path}.{name}" if path else name, training)

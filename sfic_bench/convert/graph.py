@@ -10,6 +10,7 @@ from sfic_bench.collector import collector_at_rest
 from sfic_bench.convert.changes import follow_changes
 from sfic_bench.convert.tracing import ReadGraph, trace
 from sfic_bench.convert.values import STANDARD, Axes
+from sfic_bench.modules import take_over_modes
 
 
 @collector_at_rest()
@@ -22,7 +23,7 @@ def graph_of(model: nn.Module, input_size: int | None = None, *, only_read: bool
         model: a network, which is not changed and nothing of which is computed, or a graph, which is returned.
         input_size: height and width of the images at which such code is followed; by default what the network says
             (``input_size``, ``default_cfg`` or ``pretrained_cfg``), else 256.
-        only_read: make no code of the graph, which then cannot be called, in four fifths of the time.
+        only_read: make no code of the graph, which then cannot be called, in three quarters of the time.
 
     Raises:
         UnsupportedModel: if torch.fx cannot trace it; one whose code asks for the values of a tensor never can be.
@@ -34,17 +35,8 @@ def graph_of(model: nn.Module, input_size: int | None = None, *, only_read: bool
     is_unread = any(not node.users and node.op not in ("placeholder", "output") for node in traced.graph.nodes)
     if (is_unread and traced.graph.eliminate_dead_code()) or has_changed:
         traced.recompile()
-    _take_over_modes(model, traced)
+    take_over_modes(model, traced)  # torch.fx makes containers anew, in training mode
     return traced
-
-
-def _take_over_modes(original: nn.Module, traced: nn.Module) -> None:
-    """Put containers, which torch.fx makes anew and in training mode, into the modes of the original ones."""
-    traced.training = original.training
-    for name, child in traced._modules.items():
-        like = getattr(original, name)
-        if child is not None and child is not like:
-            _take_over_modes(like, child)
 
 
 def nodes_in(*arguments: Argument) -> list[fx.Node]:

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from math import prod
 from operator import attrgetter, mul
-from typing import NamedTuple
 
-from sfic_bench.counting.op import CountedCall
+from sfic_bench.counting.op import CountedCall, MacsUnder
 from sfic_bench.errors import UnknownName
 from sfic_bench.plugins import WithPlugins
 
@@ -61,18 +60,10 @@ class Total:
         return unsupported
 
 
-class Under(NamedTuple):
-    """The MACs of one call under several conventions: with 0 where there is no rule, and with ``None`` there."""
-
-    numbers: tuple[int, ...]
-    macs: tuple[int | None, ...]
-
-
 def totals(calls: Mapping[CountedCall, int], conventions: Iterable[Convention]) -> dict[str, Total]:
     """Add up ``calls``, each as many times as it says, under each of ``conventions``, by name."""
     asked = tuple(conventions)
-    known = _KNOWN.setdefault(asked, {})
-    rows = [known.get(call) or _under(asked, call) for call in calls]
+    rows = [call.macs_by_conventions.get(asked) or _under(asked, call) for call in calls]
     columns = zip(*[row.numbers for row in rows], strict=True) if rows else [()] * len(asked)
     return {
         convention.name: Total(
@@ -82,18 +73,14 @@ def totals(calls: Mapping[CountedCall, int], conventions: Iterable[Convention]) 
     }
 
 
-_KNOWN: dict[tuple[Convention, ...], dict[CountedCall, Under]] = {}
-"""What is known of calls under conventions that have been asked together."""
-
-
-def _under(asked: tuple[Convention, ...], call: CountedCall) -> Under:
+def _under(asked: tuple[Convention, ...], call: CountedCall) -> MacsUnder:
     macs = tuple([convention.rule(call) for convention in asked])
-    known = _KNOWN[asked][call] = Under(tuple([m or 0 for m in macs]), macs)
+    known = call.macs_by_conventions[asked] = MacsUnder(tuple([m or 0 for m in macs]), macs)
     return known
 
 
 def _parts(
-    calls: Mapping[CountedCall, int], rows: Iterable[Under], number: int
+    calls: Mapping[CountedCall, int], rows: Iterable[MacsUnder], number: int
 ) -> Iterator[tuple[CountedCall, int, int | None]]:
     for (call, times), row in zip(calls.items(), rows, strict=True):
         yield call, times, row.macs[number]

@@ -1,6 +1,6 @@
 """Operations as shapes: what a shape rule answers (`Effect`), and what a trace consists of (`CountedCall`, `Op`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -37,9 +37,16 @@ class Effect:
     elements_skipped: int = 0
 
 
+class MacsUnder(NamedTuple):
+    """The MACs of one call under several conventions: with 0 where there is no rule, and with ``None`` there."""
+
+    numbers: tuple[int, ...]
+    macs: tuple[int | None, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CountedCall(Effect):
-    """An effect and where it is called. Equal calls are one object, since a network makes each of them many times.
+    """An effect and where it is called. Most equal calls are one object, since a network makes each many times.
 
     Attributes:
         module: class name of the innermost module if it is one of `torch.nn`'s own; otherwise ``""``, and the
@@ -61,6 +68,11 @@ class CountedCall(Effect):
     @cached_property
     def elements_out(self) -> int:
         return prod(self.output)
+
+    @cached_property
+    def macs_by_conventions(self) -> dict[tuple[Hashable, ...], MacsUnder]:
+        """The MACs under all conventions that have been asked together, see `sfic_bench.counting.conventions`."""
+        return {}
 
     @cached_property
     def label(self) -> str:

@@ -60,7 +60,7 @@ class Request(NamedTuple):
 
 
 _calls: dict[tuple[Hashable, ...], CountedCall] = {}
-"""All calls of all traces of this process, by function, module class and arguments, tensors as shapes."""
+"""All calls that this process has recorded, by function, module class and arguments, tensors as shapes."""
 
 _FUNCTIONAL = ("torch.nn.functional", "torch._C._nn")
 
