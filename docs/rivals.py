@@ -44,3 +44,8 @@ def resnet14(classes: int = 2) -> nn.Module:
 def vgg11(classes: int = 2) -> nn.Module:
     """VGG-11 with BatchNorm and the head of the paper's VGGs: a rival of SFIC-VGG-13."""
     return VGG((1, 1, 2, 2, 2), classes)
+
+
+def vgg10(classes: int = 2) -> nn.Module:
+    """VGG-13 with one convolution in place of two before each of the first three pools: a rival of SFIC-VGG-13."""
+    return VGG((1, 1, 1, 2, 2), classes)

@@ -1,12 +1,16 @@
 import io
 import stat
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from sfic_bench.commands.tables import tables_of
 from sfic_bench.files import UnwritableOutput, write_atomically
 from sfic_bench.reporting import Column, Table, to_csv, to_markdown, to_plain, to_terminal
+from sfic_bench.results.read import read
 
 TABLE = Table(
     title="A <title>",
@@ -51,6 +55,27 @@ def test_a_table_of_many_figures_may_be_wider_than_the_terminal() -> None:
     out = io.StringIO()
     to_terminal([Table(title="", columns=columns, rows=[["a name", *["1,234,567"] * 9]])], Console(file=out, width=60))
     assert out.getvalue().count("1,234,567") == 9
+
+
+def as_on_a_wide_terminal(tables: Sequence[Table]) -> str:
+    out = io.StringIO()
+    to_terminal(tables, Console(file=out, width=10_000))
+    return "".join(line.rstrip() + "\n" for line in out.getvalue().splitlines())
+
+
+def test_plain_text_is_what_a_wide_terminal_shows() -> None:
+    columns = [Column(name="two\nlines"), Column(name="n", number=True), Column(name="顔", number=True)]
+    rows = [["x", "1", "match"], ["日本", "22", ""], ["[b]z[/b] z\n", "3,000", "9"]]
+    table = Table(title="顔 <1>", columns=columns, rows=rows, sections=frozenset({0, 2}), notes=["a note", "n" * 200])
+    many = [replace(table, rows=rows * 20, folded=folded) for folded in (False, True)]
+    tables = [table, replace(table, rows=[]), replace(table, rows=rows[:1], notes=()), *many]
+    assert to_plain(tables) == as_on_a_wide_terminal(tables)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "reports").glob("*.json")), ids=lambda p: p.stem)
+def test_plain_text_of_every_committed_result_is_what_a_wide_terminal_shows(path: Path) -> None:
+    tables = tables_of(read(path).result)
+    assert to_plain(tables) == as_on_a_wide_terminal(tables)
 
 
 def test_csv_has_every_column_and_empty_fields() -> None:

@@ -1,6 +1,5 @@
 """``sfic-bench flops``: parameters and MACs over the α/β grid."""
 
-import gc
 from typing import Annotated
 
 import typer
@@ -57,7 +56,6 @@ def flops_command(
     from sfic_bench.commands.tables import cost_tables
     from sfic_bench.counting import conventions  # imports torch
 
-    gc.freeze()  # what has been imported stays, and need not be looked through for garbage again and again
     shown = [conventions.get(convention).name] if convention else ["paper", conventions.DEFAULT]
     result = sfic_bench.flops(
         options.parts(backbone), alpha=alphas, beta=betas, input_size=input_size, classes=classes,
