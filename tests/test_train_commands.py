@@ -45,6 +45,10 @@ def test_runs_are_trained_evaluated_and_explained(data: DataSplits, tmp_path: Pa
     status, out, _ = run_command(*call, "--against", "mobilenet")  # each run is finished
     _, sfic_row = json.loads(out)["rows"]
     assert sfic_row == rows[1] | {"against": "mobilenet"}
+    (alone,) = json.loads(run_command(*call, "--no-vanilla")[1])["rows"]
+    assert alone == {name: value for name, value in rows[1].items() if not name.endswith("_over_vanilla")}
+    status, _, err = run_command(*call, "--no-vanilla", "--alpha", "none")
+    assert status == 2 and "no network is left to train" in err
     run = runs / "noise" / "mobilenet-seed1"
     assert {p.name for p in run.iterdir()} >= {
         "config.json", "environment.json", "metrics.jsonl", "model.safetensors",

@@ -48,6 +48,7 @@ def accuracy(
     alpha: Ratios = None,
     beta: Ratios = None,
     against: str | None = None,
+    vanilla: bool = True,
     data: "OneOrMoreData" = "orl",
     compression: Names = (),
     seeds: int | Sequence[int] = 7,
@@ -67,6 +68,7 @@ def accuracy(
         backbone, on_unsupported: as for `sfic_bench.flops`.
         alpha, beta: ratios of the SFIC forms; .5 and 1 if not given, and no SFIC forms of detectors.
         against: backbone whose vanilla network all others are compared with; each network's own if not given.
+        vanilla: whether each backbone's vanilla network is trained, too; that of ``against`` always is.
         data: manifests or their paths, one or several; ``"orl"`` for the embedded images.
         compression: only images of these compressions.
         seeds: one seed or several; each network has a run for each.
@@ -74,7 +76,8 @@ def accuracy(
         watch: gets the rows so far after each network.
 
     Raises:
-        UnusableRun, UnusableData, InvalidValue, UnknownName: as `sfic_bench.train` does.
+        InvalidValue: also if ``vanilla`` leaves no network.
+        UnusableRun, UnusableData, UnknownName: as `sfic_bench.train` does.
     """
     kind = member(EvaluationProtocol, protocol, "protocol")
     grid = grid_named(backbone, alpha, beta, on_unsupported, default_alphas=(0.5,), default_betas=(1.0,))
@@ -84,7 +87,10 @@ def accuracy(
         from sfic_bench.training.protocols import experiments
 
         loggers, manifests = loggers_of(logger), manifests_of(data, compression)
-        networks = dict.fromkeys(grid if against is None else (Variant(backbone=against), *grid))
+        rival = [] if against is None else [Variant(backbone=against)]
+        networks = dict.fromkeys([*rival, *(variant for variant in grid if vanilla or not variant.is_vanilla)])
+        if not networks:
+            raise InvalidValue("no network is left to train: expected an α, --against or vanilla networks")
         pairs = [(variant, experiment) for experiment in experiments(kind, manifests) for variant in networks]
 
         def so_far(rows: Sequence[AccuracyRow]) -> AccuracyResult:
