@@ -15,6 +15,7 @@ from sfic_bench.networks import registry
 from sfic_bench.networks.grid import grid_of
 
 FILE = """
+import torch
 from torch import nn
 
 def small(num_classes):
@@ -28,6 +29,15 @@ def fixed():
 
 def wrong():
     return "a network"
+
+class Tied(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
+        self.second.weight = self.first.weight
+
+def computed():
+    return Tied(torch.tensor(6.0).int().item())
 
 number = 3
 """
@@ -43,6 +53,12 @@ def file(tmp_path: Path) -> Path:
 def test_a_function_in_a_file(file: Path) -> None:
     model = registry.build(f"{file}:small", classes=4)
     assert isinstance(model, nn.Module) and model(torch.rand(1, 3, 8, 8)).shape == (1, 4)
+
+
+def test_a_network_whose_widths_are_read_from_tensors_has_shapes_too(file: Path) -> None:
+    model = registry.build(f"{file}:computed", device="meta")
+    (weight,) = model.parameters()  # the one weight of both layers
+    assert weight.is_meta and weight.requires_grad and weight.shape == (6, 6)
     assert registry.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
     meta = registry.build(f"{file}:small", device="meta")
     assert {p.device.type for p in meta.parameters()} == {"meta"}

@@ -1,17 +1,17 @@
 """What the values of a vanilla network are when it runs: the shapes of its tensors, and the numbers it computes."""
 
-import copy
 from collections.abc import Mapping
 from typing import cast
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.fx.node import Argument, Target
 
 from sfic_bench.convert.images import images_of
 from sfic_bench.convert.norms import known_norm
 from sfic_bench.errors import UnsupportedModel, first_line
+from sfic_bench.modules import on_meta
 
 
 class Facts:
@@ -69,7 +69,7 @@ class _Recorder(fx.Interpreter):
 
 
 def _run(vanilla: fx.GraphModule) -> Mapping[str, object]:
-    network = _without_data(vanilla)
+    network = on_meta(vanilla)
     dtype = next((p.dtype for p in network.parameters() if p.is_floating_point()), None)
     reasons = {}
     for shape in images_of(vanilla):
@@ -84,12 +84,3 @@ def _run(vanilla: fx.GraphModule) -> Mapping[str, object]:
         return {node.name: recorder.env.get(twin) for node, twin in twins}
     shape, reason = next(iter(reasons.items()))
     raise UnsupportedModel(f"{type(vanilla).__name__} does not run on images of {'×'.join(map(str, shape))}: {reason}")
-
-
-def _without_data(vanilla: fx.GraphModule) -> fx.GraphModule:
-    """``vanilla`` itself if it is on the meta device, else a copy there, for which no weight is copied."""
-    tensors = [*vanilla.parameters(), *vanilla.buffers()]
-    if all(tensor.is_meta for tensor in tensors):
-        return vanilla
-    on_meta = {id(t): nn.Parameter(t.to("meta")) if isinstance(t, nn.Parameter) else t.to("meta") for t in tensors}
-    return copy.deepcopy(vanilla, on_meta)

@@ -6,11 +6,12 @@ Importing it does not import torch: a network's code is loaded when the network 
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sfic_bench.errors import InvalidValue, UnknownName, check_count
-from sfic_bench.networks.external import LIBRARIES, check_reference, factory_of, is_reference, networks_of
+from sfic_bench.networks.external import LIBRARIES, FailedCode, check_reference, factory_of, is_reference, networks_of
 from sfic_bench.networks.families import FAMILIES
 from sfic_bench.plugins import WithPlugins
 
@@ -144,10 +145,26 @@ def build(
         factory = _PLUGINS[name]
     else:
         factory = factory_of(name)
-    from sfic_bench.initialisation import placed_on  # imports torch
+    sizes = {"input_size": input_size} if entry is not None and entry.sized else {}
+    return _built_on(device, partial(factory, classes, **sizes))
 
-    with placed_on(device):
-        return factory(classes, input_size=input_size) if entry is not None and entry.sized else factory(classes)
+
+def _built_on(device: "torch.device | str | None", make: "Callable[[], nn.Module]") -> "nn.Module":
+    """What ``make`` builds, on ``device``.
+
+    Some networks, such as torchvision's RegNets, read their widths from tensors. Tensors on the meta device cannot be
+    read, so there such a network is a copy of one that is built on the default device.
+    """
+    from sfic_bench.initialisation import placed_on  # imports torch
+    from sfic_bench.modules import on_meta
+
+    try:
+        with placed_on(device):
+            return make()
+    except (RuntimeError, FailedCode):
+        if str(device) != "meta":
+            raise
+    return on_meta(make())
 
 
 def _loaded(factory: str | Factory) -> Factory:

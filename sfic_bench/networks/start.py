@@ -4,7 +4,6 @@ A `Start` is of one vanilla network, or of one of its SFIC forms. Everything in 
 another number of classes stays as it was drawn.
 """
 
-import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from sfic_bench.choices import McsMode
 from sfic_bench.convert import to_sfic
 from sfic_bench.errors import InvalidValue, UnsupportedModel
+from sfic_bench.modules import on_meta
 from sfic_bench.networks import registry
 from sfic_bench.networks.detectors.detection import Detector
 from sfic_bench.networks.head import head_tensors
@@ -167,8 +167,7 @@ def _is_of_blocks(start: Start, variant: Variant, vanilla: nn.Module) -> bool:
     if variant.alpha is None or not besides:
         return False
     check_convertible(variant.backbone, vanilla)
-    meta = copy.deepcopy(vanilla).to("meta")
-    sfic = to_sfic(meta, alpha=variant.alpha, beta=1.0, on_unsupported=variant.on_unsupported)
+    sfic = to_sfic(on_meta(vanilla), alpha=variant.alpha, beta=1.0, on_unsupported=variant.on_unsupported)
     return not besides.isdisjoint(sfic.state_dict())
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import io
-import os
 import platform
 import time
 import traceback
@@ -17,6 +16,7 @@ from msgspec import structs
 from sfic_bench.errors import SficBenchError, chain, first_line
 from sfic_bench.measure.conditions import Device
 from sfic_bench.measure.failures import out_of_memory
+from sfic_bench.processes import cores
 from sfic_bench.results.environment import environment
 from sfic_bench.sweeping.jobs import AnyJob
 from sfic_bench.sweeping.jobs.job import ReportRate, StartPeers, Workplace, code_version
@@ -53,7 +53,7 @@ def facts_of_this_node(*, gpus: bool = False) -> NodeFacts:
     count = torch.cuda.device_count() if gpus and torch.cuda.is_available() else 0
     return NodeFacts(
         host=platform.node(), code=code_version(), torch=str(torch.__version__),
-        processor=environment().processor or "", cpus=os.cpu_count() or 1,
+        processor=environment().processor or "", cpus=cores(),
         gpus=tuple(torch.cuda.get_device_name(i) for i in range(count)),
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from sfic_bench.networks.normalisation import IMAGENET, Normalisation
 from sfic_bench.networks.start import Start, Started, build_from
 from sfic_bench.networks.variant import Variant
 from sfic_bench.networks.weights import load
+from sfic_bench.processes import cores
 from sfic_bench.training.augment import Augment
 from sfic_bench.training.average import Average
 from sfic_bench.training.checkpoint import Checkpoint, Tensors, adam_state, restore_adam
@@ -45,14 +46,14 @@ def check_machine(variant: Variant, recipe: Recipe, devices: TrainingDevices, *,
     Raises:
         InvalidValue: with what is lacking.
     """
-    device, cores = torch.device(devices.device), os.cpu_count() or 1
+    device, usable = torch.device(devices.device), cores()
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InvalidValue("this machine has no CUDA device: leave --device cuda out")
-    most = torch.cuda.device_count() if device.type == "cuda" else cores
+    most = torch.cuda.device_count() if device.type == "cuda" else usable
     if "RANK" not in os.environ and devices.devices > most:  # torchrun has started the processes already
         raise InvalidValue(f"--devices must be at most {most} on this machine, got {devices.devices}")
-    if devices.workers > WORKERS_PER_CORE * cores:
-        raise InvalidValue(f"--workers must be at most {WORKERS_PER_CORE * cores} here, got {devices.workers}")
+    if devices.workers > WORKERS_PER_CORE * usable:
+        raise InvalidValue(f"--workers must be at most {WORKERS_PER_CORE * usable} here, got {devices.workers}")
     images = max(1, recipe.batch_size // (devices.devices * devices.hosts))
     if lack := lack_of_memory(_least_bytes(variant, recipe, images, training), device):
         size = f"{images} images of {recipe.input_size}×{recipe.input_size}"

@@ -191,7 +191,7 @@ def test_at_beta_1_and_without_the_filter_the_function_is_vanillas(name: str) ->
 
 @pytest.mark.parametrize("name", CONVERTED)
 def test_state_dicts_go_round_and_reach_the_fused_form(name: str) -> None:
-    graph = graph_of(registry.build(name, classes=5, device=None if "regnet_" in name else "meta"), build_size(name))
+    graph = graph_of(registry.build(name, classes=5, device="meta"), build_size(name))
     sfic, other = (to_sfic(graph, alpha=0.5, beta=0.5) for _ in range(2))
     fused = fuse(sfic, for_training=True)
     state = sfic.state_dict()
