@@ -12,6 +12,7 @@ from helpers.networks import small
 from torch import Tensor, nn
 
 from sfic_bench import api
+from sfic_bench.convert import fuse
 from sfic_bench.deploying import export as export_module
 from sfic_bench.deploying.export import export
 from sfic_bench.deploying.formats import FORMATS, ExportFailed, Session, write
@@ -49,6 +50,21 @@ def test_exported_files_compute_what_torch_computes(format: str, tmp_path: Path)
     assert run.runtime.endswith(f"{torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1))
     with torch.no_grad():
         torch.testing.assert_close(run(x), model(x), rtol=1e-3, atol=1e-4)
+
+
+@needs_onnx
+def test_an_onnx_file_does_not_depend_on_the_memory_format_of_the_weights(tmp_path: Path) -> None:
+    import onnx
+
+    model, x = api.build("mobilenet", alpha=0.5, beta=0.5).eval(), torch.zeros(2, 3, 64, 64)
+    operations = []
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        fused = fuse(model.to(memory_format=memory_format))  # type: ignore[call-overload]
+        write(fused, x.contiguous(memory_format=memory_format), tmp_path / "net.onnx", "onnx")
+        operations.append([node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node])
+        lie_last = any(not weight.is_contiguous() for weight in fused.parameters())
+        assert lie_last == (memory_format is torch.channels_last)  # the network itself stays as it is
+    assert operations[0] == operations[1] and "Gather" not in operations[0]
 
 
 def test_a_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

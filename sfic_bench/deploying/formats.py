@@ -4,6 +4,7 @@ ONNX is written by torch's exporter (``torch.onnx.export(dynamo=True)``) and run
 made of that file and run by OpenVINO; exported programs (``torch.export``) and TorchScript are torch's own.
 """
 
+import copy
 import importlib.util
 import logging
 import warnings
@@ -163,8 +164,11 @@ def _threads() -> str:
 
 
 def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
+    # ONNX knows no memory formats: of one whose weights lie channels last, torch writes a global pool as a gather with
+    # computed indices, which OpenVINO 2026.4 reads wrongly in int8.
+    contiguous = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     program = torch.onnx.export(
-        model, (x,), dynamo=True, opset_version=OPSET, verbose=False,
+        contiguous, (x.contiguous(),), dynamo=True, opset_version=OPSET, verbose=False,
         input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
     )  # fmt: skip
     assert program is not None
