@@ -12,7 +12,6 @@ from helpers.networks import small
 from torch import Tensor, nn
 
 from sfic_bench import api
-from sfic_bench.convert import fuse
 from sfic_bench.deploying import export as export_module
 from sfic_bench.deploying.export import export
 from sfic_bench.deploying.formats import FORMATS, ExportFailed, Session, write
@@ -56,13 +55,13 @@ def test_exported_files_compute_what_torch_computes(format: str, tmp_path: Path)
 def test_an_onnx_file_does_not_depend_on_the_memory_format_of_the_weights(tmp_path: Path) -> None:
     import onnx
 
-    model, x = api.build("mobilenet", alpha=0.5, beta=0.5).eval(), torch.zeros(2, 3, 64, 64)
+    network, x = small(beta=0.5), torch.zeros(2, 3, 48, 48)
     operations = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        fused = fuse(model.to(memory_format=memory_format))  # type: ignore[call-overload]
-        write(fused, x.contiguous(memory_format=memory_format), tmp_path / "net.onnx", "onnx")
+        network.to(memory_format=memory_format)  # type: ignore[call-overload]
+        write(network, x.contiguous(memory_format=memory_format), tmp_path / "net.onnx", "onnx")
         operations.append([node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node])
-        lie_last = any(not weight.is_contiguous() for weight in fused.parameters())
+        lie_last = any(not weight.is_contiguous() for weight in network.parameters())
         assert lie_last == (memory_format is torch.channels_last)  # the network itself stays as it is
     assert operations[0] == operations[1] and "Gather" not in operations[0]
 

@@ -133,10 +133,7 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence exporters' warnings about their own calls, packages that are not needed, and branches on sizes.
-
-    Such branches depend on the input's height and width alone, which are fixed.
-    """
+    """Silence exporters' warnings about their own calls, packages not needed, and branches on heights and widths."""
     loggers = [logging.getLogger("torch.onnx"), logging.getLogger()]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -289,9 +286,7 @@ ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 FORMATS: Mapping[str, FileFormat] = {
     format.name: format
     for format in (
-        FileFormat(
-            name="onnx", title="ONNX", write=_write_onnx, load=_load_onnx, packages=ONNX_PACKAGES, extra="onnx"
-        ),
+        FileFormat(name="onnx", title="ONNX", write=_write_onnx, load=_load_onnx, packages=ONNX_PACKAGES, extra="onnx"),
         FileFormat(
             name="openvino", title="OpenVINO", write=_write_openvino, load=_load_openvino,
             packages=(*ONNX_PACKAGES, "openvino"), extra="openvino", suffix=".xml", beside=".bin",
