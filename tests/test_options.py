@@ -82,7 +82,7 @@ def test_options_have_the_defaults_of_the_dataclasses(
     [
         ("cost", flops_command, NEEDS, {"convention", "per_layer", "peers", "workers"}),
         ("latency", latency_command, NEEDS, {"profile", "memory_snapshot"}),
-        ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs", "against", "vanilla"}),
+        ("accuracy", accuracy_command, NEEDS | WITHOUT_OPTION, {"runs", "against", "no_vanilla"}),
         ("table", table_command, NEEDS | WITHOUT_OPTION | {"compression"}, {"runs", "results", "dry_run"}),
     ],
 )

@@ -33,9 +33,9 @@ def accuracy_command(
             "Default: each network's own backbone.",
         ),
     ] = None,
-    vanilla: Annotated[
-        bool, typer.Option(help="Train each backbone's vanilla network, too; that of --against always is.")
-    ] = True,
+    no_vanilla: Annotated[
+        bool, typer.Option("--no-vanilla", help="Train no vanilla network but that of --against.")
+    ] = False,
     data: Annotated[str, typer.Option(metavar="MANIFEST[,…]|orl", help="Manifests, or the embedded default.")] = "orl",
     compression: training_options.Compression = "",
     seeds: Annotated[str, typer.Option(metavar="N[,N…]", help="Seeds; each network has a run for each.")] = "7",
@@ -55,8 +55,9 @@ def accuracy_command(
     out = Output(format=format, path=output)
     result = sfic_bench.accuracy(
         runs, protocol=protocol, backbone=options.parts(backbone), alpha=alphas, beta=betas, against=against,
-        vanilla=vanilla, data=options.parts(data), compression=compression, seeds=options.counts("--seeds", seeds),
-        recipe=recipe, devices=devices, logger=logger, on_unsupported=on_unsupported, watch=Terminal(out, view_of),
+        vanilla=not no_vanilla, data=options.parts(data), compression=compression,
+        seeds=options.counts("--seeds", seeds), recipe=recipe, devices=devices, logger=logger,
+        on_unsupported=on_unsupported, watch=Terminal(out, view_of),
     )  # fmt: skip
     if is_first_process():
         out.emit(view_of(result))
