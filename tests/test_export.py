@@ -58,7 +58,7 @@ def test_an_onnx_file_does_not_depend_on_the_memory_format_of_the_weights(tmp_pa
     network, x = small(beta=0.5), torch.zeros(2, 3, 48, 48)
     operations = []
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        network.to(memory_format=memory_format)  # type: ignore[call-overload]
+        network.to(memory_format=memory_format)  # type: ignore[call-overload]  # torch has no type for it
         write(network, x.contiguous(memory_format=memory_format), tmp_path / "net.onnx", "onnx")
         operations.append([node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node])
         lie_last = any(not weight.is_contiguous() for weight in network.parameters())

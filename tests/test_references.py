@@ -53,15 +53,15 @@ def file(tmp_path: Path) -> Path:
 def test_a_function_in_a_file(file: Path) -> None:
     model = registry.build(f"{file}:small", classes=4)
     assert isinstance(model, nn.Module) and model(torch.rand(1, 3, 8, 8)).shape == (1, 4)
+    assert registry.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
+    meta = registry.build(f"{file}:small", device="meta")
+    assert {p.device.type for p in meta.parameters()} == {"meta"}
 
 
 def test_a_network_whose_widths_are_read_from_tensors_has_shapes_too(file: Path) -> None:
     model = registry.build(f"{file}:computed", device="meta")
     (weight,) = model.parameters()  # the one weight of both layers
     assert weight.is_meta and weight.requires_grad and weight.shape == (6, 6)
-    assert registry.build(f"{file}:fixed")(torch.rand(1, 3, 8, 8)).shape == (1, 7)
-    meta = registry.build(f"{file}:small", device="meta")
-    assert {p.device.type for p in meta.parameters()} == {"meta"}
 
 
 def test_wrong_references_are_named(file: Path) -> None:

@@ -76,7 +76,7 @@ def accuracy(
         watch: gets the rows so far after each network.
 
     Raises:
-        InvalidValue: also if ``vanilla`` leaves no network.
+        InvalidValue: as `sfic_bench.train` does, and if no network is left without the vanilla ones.
         UnusableRun, UnusableData, UnknownName: as `sfic_bench.train` does.
     """
     kind = member(EvaluationProtocol, protocol, "protocol")
@@ -90,7 +90,9 @@ def accuracy(
         rival = [] if against is None else [Variant(backbone=against)]
         networks = dict.fromkeys([*rival, *(variant for variant in grid if vanilla or not variant.is_vanilla)])
         if not networks:
-            raise InvalidValue("no network is left to train: expected an α, --against or vanilla networks")
+            raise InvalidValue(
+                "no network is left to train without the vanilla ones: expected an α, or a network to compare with"
+            )
         pairs = [(variant, experiment) for experiment in experiments(kind, manifests) for variant in networks]
 
         def so_far(rows: Sequence[AccuracyRow]) -> AccuracyResult:

@@ -133,7 +133,7 @@ def write(model: nn.Module, x: Tensor, path: Path, format: str) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence exporters' warnings about their own calls, packages not needed, and branches on heights and widths."""
+    """Silence exporters' warnings about their own calls, unneeded packages, and branches on the fixed image size."""
     loggers = [logging.getLogger("torch.onnx"), logging.getLogger()]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -163,7 +163,8 @@ def _threads() -> str:
 def _write_onnx(model: nn.Module, x: Tensor, path: Path) -> None:
     # ONNX knows no memory formats: of one whose weights lie channels last, torch writes a global pool as a gather with
     # computed indices, which OpenVINO 2026.4 reads wrongly in int8.
-    contiguous = copy.deepcopy(model).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    contiguous = copy.deepcopy(model)
+    contiguous.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch has no type for it
     program = torch.onnx.export(
         contiguous, (x.contiguous(),), dynamo=True, opset_version=OPSET, verbose=False,
         input_names=["image"], output_names=["logits"], dynamic_shapes=(_dynamic_batch(),),
