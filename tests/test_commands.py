@@ -79,6 +79,7 @@ def test_each_command_has_a_documented_function_with_typed_results(name: str) ->
 def test_each_option_of_a_command_is_an_argument_of_its_function(name: str, callback: Callable[..., object]) -> None:
     of_recipe = {*Recipe.__dataclass_fields__, *TrainingDevices.__dataclass_fields__} - {"seed"}
     options = {*inspect.signature(callback).parameters} - SHOWN - ELSEWHERE.get(name, {}).keys()
+    options = {option.removeprefix("no_") for option in options}  # --no-vanilla gives vanilla=False
     if name in RETURNED:
         options -= {"output"} if name not in ("sweep_status",) else set()
     arguments = {*inspect.signature(function_of(name)).parameters}
