@@ -7,6 +7,8 @@ from sfic_bench.reporting.columns import INTERVAL, Cells, tabulated
 from sfic_bench.reporting.table import Table
 from sfic_bench.results.predictions import FaceBox, FrameRow, Prediction, PredictionsResult
 
+BOX = "box: left,top width×height of the detector's box, in pixels of the upright picture"
+
 
 def prediction_tables(result: PredictionsResult, *, per_frame: bool) -> list[Table]:
     """A table with a row for each face and video, and with ``per_frame`` one of all frames of videos."""
@@ -43,7 +45,8 @@ def _frames(rows: Sequence[FrameRow]) -> Table:
         Cells[FrameRow]("box", lambda row: _box(row.box), number=False),
         Cells[FrameRow]("fake", lambda row: number(row.fake, ".4f"), always=True),
     )
-    return tabulated("Frames", columns, rows, group_by=lambda row: row.path, notes=["a frame without fake has no face"])
+    notes = ["no face was found in a frame that has no value for fake", BOX] if any(row.box for row in rows) else []
+    return tabulated("Frames", columns, rows, group_by=lambda row: row.path, notes=notes)
 
 
 def _notes(result: PredictionsResult) -> list[str]:
@@ -51,8 +54,8 @@ def _notes(result: PredictionsResult) -> list[str]:
     value = f"{result.threshold:g}"
     threshold = value if result.threshold_name == value else f"{value}, the threshold {result.threshold_name}"
     notes = [f"{what}, scored by {result.run}; the verdict is fake above {threshold}"]
-    if any(row.box or any(f.box for f in row.curve) for row in result.rows):
-        notes.append("box: left,top width×height of the detector's box, in pixels of the upright picture")
+    if any(row.box for row in result.rows):
+        notes.append(BOX)
     if any(row.kind == "video" and row.fake is not None for row in result.rows):
         notes.append(
             "a video's score is the mean of its frames'; its interval is of other frames of the same video, and says "

@@ -76,7 +76,8 @@ def _title(rows: Sequence[Prediction]) -> str:
     """What the picture shows, in letters that Pillow's own font has."""
     first = rows[0]
     if first.kind == "face":
-        return f"{len(rows)} face{'s' * (len(rows) > 1)}, each with its probability of fake"
+        faces = "1 face" if len(rows) == 1 else f"{len(rows)} faces, each"
+        return f"{faces} with its probability of fake"
     score = "no score" if first.fake is None else f"probability of fake {first.fake:.3f}"
     if first.low is not None and first.high is not None:
         score += f" ({first.low:.3f} to {first.high:.3f})"
