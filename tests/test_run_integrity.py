@@ -5,6 +5,7 @@ import random
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -151,6 +152,14 @@ def test_other_labels_are_another_run(data: DataSplits, run: Run) -> None:
     inverted = splits(data, data.train.assign(label=1 - data.train["label"]))
     with pytest.raises(UnusableRun, match="another run: the images' paths or labels have changed; choose"):
         train(MOBILENET, recipe(epochs=1), inverted, run, TrainingDevices(), resume=True)
+
+
+def test_the_same_images_of_a_manifest_of_another_name_are_the_same_run(data: DataSplits, run: Run) -> None:
+    """``train`` names its data by the manifest's path, ``accuracy`` by their name: each takes the other's runs."""
+    scores = run.predictions()
+    renamed = replace(data, name="called otherwise")
+    train(MOBILENET, recipe(epochs=1), renamed, run, TrainingDevices(), resume=True)
+    pd.testing.assert_frame_equal(run.predictions(), scores)
 
 
 def test_other_images_are_another_run(data: DataSplits, run: Run, tmp_path: Path) -> None:

@@ -86,11 +86,14 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         return _flat(to_builtins(structs.replace(self, recipe=replace(self.recipe))))
 
     def differences_from(self, old: "RunConfig") -> dict[str, str]:
-        """What differs from ``old``, in words, by its key; digests count only if ``old`` has them."""
+        """What differs from ``old``, in words, by its key.
+
+        Digests count only if ``old`` has them, and then tell the images, whatever their manifest is called.
+        """
         facts, old_facts = self.facts(), old.facts()
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
-        if old.digests is None:
-            keys = [key for key in keys if key not in CHANGED]
+        told_otherwise = CHANGED if old.digests is None else {"data"}
+        keys = [key for key in keys if key not in told_otherwise]
         if old.variant.on_unsupported is OnUnsupported.ERROR and self.variant.on_unsupported is OnUnsupported.JOIN:
             keys = [key for key in keys if key != "variant.on_unsupported"]  # nothing had to be joined
         return {key: CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys}
