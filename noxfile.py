@@ -12,7 +12,8 @@ nox.options.sessions = [
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True
 
-CONSTRAINED = ("-c", "constraints.txt")
+# Python compiles what is imported; pip would spend a minute in each environment on modules that no session imports.
+CONSTRAINED = ("--no-compile", "-c", "constraints.txt")
 FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub,lmdb,hf]"
 # Idle workers take tests from busy ones, so that no core waits for the other's last long tests.
 ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
