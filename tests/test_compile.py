@@ -34,7 +34,7 @@ def graphs_of(model: nn.Module, size: int = 64) -> int:
 
 QUICK: dict[str, tuple[float, ...]] = {
     "resnet50": (), "resnet101": (), "resnet152": (), "vgg16": (), "vgg19": (),
-    "densenet121": (), "efficientnet_b0": (0.5,),
+    "densenet121": (), "efficientnet_b0": (0.5,), "resnet26": (0.5,),
 }  # fmt: skip
 """The β with which networks are traced in every run that repeat the blocks of others, or have very many of them.
 

@@ -12,6 +12,17 @@ from helpers.command import run_command_process as run
 
 from sfic_bench.measure.limit import OutOfTime, TimeLimit
 
+TWO_SMALL_NETWORKS = """
+from torch import nn
+
+def first(classes):
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), *head)
+
+def second(classes):
+    return first(classes)
+"""
+
 
 def test_command_line() -> None:
     small = ("--backbone", "mobilenet", "--alpha", "0.5", "--beta", "0.5", "--batch-size", "2")
@@ -73,7 +84,8 @@ def test_every_row_names_the_device_that_this_machine_lacks() -> None:
 @pytest.mark.parametrize("moment", ["preparing", "sampling"])
 def test_ctrl_c_keeps_what_was_finished(moment: str, tmp_path: Path) -> None:
     """The second backbone is interrupted; the first is on disk, and in the table."""
-    path = tmp_path / "kept.json"
+    path, two = tmp_path / "kept.json", tmp_path / "two.py"
+    two.write_text(TWO_SMALL_NETWORKS)
     code = f"""
 import sys
 from sfic_bench.timing import prepare, run
@@ -88,14 +100,14 @@ def interrupted(*arguments):
         raise KeyboardInterrupt
     return original(*arguments)
 setattr(owner, name, interrupted)
-sys.argv = "sfic-bench latency --backbone mobilenet,resnet26 --alpha .5 --beta .5 --batch-size 2".split()
-sys.argv += "--input-size 48 --path fused --max-seconds 5 --format json --output {path}".split()
+sys.argv = "sfic-bench latency --backbone {two}:first,{two}:second --alpha .5 --beta .5 --batch-size 2".split()
+sys.argv += "--input-size 48 --path fused --max-seconds 3 --format json --output {path}".split()
 main()
 """
     done = run_python("-c", code)
     assert done.returncode == 130 and "interrupted" in done.stderr
     rows = json.loads(path.read_text())["rows"]
-    assert [(r["backbone"], r["status"]) for r in rows] == [("mobilenet", "ok")] * 2
+    assert [(r["backbone"], r["status"]) for r in rows] == [(f"{two}:first", "ok")] * 2
 
 
 @pytest.mark.parametrize(

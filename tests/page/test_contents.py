@@ -100,14 +100,6 @@ def test_a_matrix_of_training_and_test_data(tmp_path: Path) -> None:
     assert matrix.rows == [["A", "60.00", "70.00", "95.00"], ["B", "", "90.00", "80.00"]]
 
 
-def test_a_whole_grid_is_small_enough(tmp_path: Path) -> None:
-    target = tmp_path / "report.html"
-    status, _, _ = run("report", *sorted(REPORTS.glob("*.json")), "-o", target)
-    assert status == 0 and target.stat().st_size < 5_000_000
-    text = target.read_text()
-    assert "60 of 64" in text or "match to the printed digit" in text
-
-
 def test_markdown_has_the_verdict_first_and_the_rest_folded(page: Path) -> None:
     folder = page.parent
     status, out, _ = run("report", folder / "times.json", "--format", "markdown")

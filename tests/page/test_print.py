@@ -35,6 +35,12 @@ def grid_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_a_page_of_all_committed_results_is_small_enough(grid_page: Path) -> None:
+    assert grid_page.stat().st_size < 5_000_000
+    text = grid_page.read_text(encoding="utf-8")
+    assert "60 of 64" in text or "match to the printed digit" in text
+
+
 @pytest.fixture
 def on_paper(browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
     """A browser that lays pages out as it does for A4 paper."""
