@@ -4,14 +4,17 @@ import json
 import sys
 from pathlib import Path
 
+import altair
 import pandas as pd
 import pytest
+from altair.utils.schemapi import validate_jsonschema
 from helpers.command import run_command as run
 from helpers.mangled_files import mangled
 from helpers.report_files import documents
 from helpers.result_files import accuracy_file, accuracy_row, timing_file, timing_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import ValidationError
 
 from sfic_bench.errors import SficBenchError
 from sfic_bench.extras import install_command
@@ -39,6 +42,17 @@ def test_sections_and_slower_rows(page: Path) -> None:
     assert "https://" not in text.split('<script type="application/json" id="config">')[0].replace(
         "https://vega.github.io/schema", ""
     )
+
+
+def test_every_chart_is_valid_vega_lite(page: Path) -> None:
+    files = [*REPORTS.glob("*.json"), *page.parent.glob("*.json")]
+    charts = [make() for section in sections([read(file) for file in files]) for make in section.charts.values()]
+    assert len(charts) > 40
+    schema = altair.load_schema()
+    for spec in charts:
+        validate_jsonschema(spec, schema)
+    with pytest.raises(ValidationError, match="barr"):
+        validate_jsonschema(charts[0] | {"mark": "barr"}, schema)
 
 
 def test_networks_side_by_side(tmp_path: Path) -> None:
