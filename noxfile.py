@@ -1,5 +1,6 @@
 """The sessions that people and CI run: ``nox`` runs the default ones, ``nox -l`` lists all."""
 
+import os
 import re
 import shutil
 import time
@@ -12,7 +13,9 @@ nox.options.sessions = [
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True
 
-# Python compiles what is imported; pip would spend a minute in each environment on modules that no session imports.
+# Python compiles what is imported and keeps it; pip would spend a minute in each environment on modules that no session
+# imports. Where a variable forbids to keep it, each process that a test starts would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 CONSTRAINED = ("--no-compile", "-c", "constraints.txt")
 FOR_TESTS = ".[test,peers,onnx,openvino,report,train,faces,hub,lmdb,hf]"
 # Idle workers take tests from busy ones, so that no core waits for the other's last long tests.
