@@ -20,6 +20,7 @@ from sfic_bench.errors import SficBenchError
 from sfic_bench.extras import install_command
 from sfic_bench.reporting.overview import front
 from sfic_bench.reporting.page import sections, to_markdown
+from sfic_bench.reporting.page.charts import pareto
 from sfic_bench.results.read import read
 from sfic_bench.results.write import to_json
 from sfic_bench.training.scores import METRIC_NAMES
@@ -53,6 +54,16 @@ def test_every_chart_is_valid_vega_lite(page: Path) -> None:
         validate_jsonschema(spec, schema)
     with pytest.raises(ValidationError, match="barr"):
         validate_jsonschema(charts[0] | {"mark": "barr"}, schema)
+
+
+def test_times_that_are_nearly_equal_are_drawn_close_to_each_other() -> None:
+    def ends(*times: float) -> str:
+        frame = pd.DataFrame({"ms": times, "auc": [60.0, 70.0], "backbone": ["vgg10", "vgg13"]})
+        _, points, *_ = pareto(frame, "ms", "auc", highest=True)["layer"]
+        return " to ".join(f"{end:.1f}" for end in points["encoding"]["x"]["scale"].get("domain", []))
+
+    assert ends(311.0, 315.0) == "285.7 to 342.9"
+    assert ends(311.0, 588.0) == ""
 
 
 def test_networks_side_by_side(tmp_path: Path) -> None:

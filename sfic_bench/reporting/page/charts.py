@@ -13,6 +13,9 @@ from sfic_bench.reporting.page.section import Spec
 FEW = 12
 """The number of points in a menu's choice up to which each has its ratios beside it."""
 
+NARROW = 1.2
+"""The least ratio of an axis's ends: values that are nearly equal are drawn close to each other."""
+
 
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
     """A point for each row of ``frame``, and a line through the Pareto front, which no other point beats.
@@ -31,9 +34,11 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
         frame = frame.assign(ratios=[_ratios(*pair) for pair in zip(frame["alpha"], frame["beta"], strict=True)])
     logarithmic = alt.Scale(type="log", nice=False, padding=20)
     y_scale = alt.Scale(zero=False, padding=15) if highest else logarithmic
+    ends = _wide_enough(frame[x]) if len(groups) == 1 else None
+    x_scale = alt.Scale(type="log", nice=False, padding=20, domain=ends or alt.Undefined)
     base = alt.Chart(frame)
     points = base.mark_point(filled=True, size=75, opacity=0.9).encode(
-        x=alt.X(f"{x}:Q", title=TITLES[x], scale=logarithmic),
+        x=alt.X(f"{x}:Q", title=TITLES[x], scale=x_scale),
         y=alt.Y(f"{y}:Q", title=TITLES[y], scale=y_scale),
         color=colour_of("backbone"),
         tooltip=tooltip(frame),
@@ -55,6 +60,15 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
         layers.insert(1, bars.encode(x=f"{x}:Q", y=low, y2=f"{y}_high:Q", color=colour_of("backbone")))
     chart = alt.layer(*layers).properties(width="container", height=HEIGHT)
     return spec_of(chart if choose is None else with_menu(chart, frame, choose))
+
+
+def _wide_enough(values: "pd.Series[float]") -> list[float] | None:
+    """The ends of a logarithmic axis around ``values``; ``None`` if theirs are far enough from each other."""
+    low, high = values.min(), values.max()
+    if not 0 < high < NARROW * low:
+        return None
+    middle = (low * high) ** 0.5
+    return [middle / NARROW**0.5, middle * NARROW**0.5]
 
 
 def _ratios(alpha: float | None, beta: float | None) -> str:
