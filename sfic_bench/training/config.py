@@ -92,8 +92,8 @@ class RunConfig(Struct, frozen=True, kw_only=True, tag_field="schema", tag="sfic
         """
         facts, old_facts = self.facts(), old.facts()
         keys = [key for key in facts if facts[key] != old_facts.get(key)]
-        told_otherwise = CHANGED if old.digests is None else {"data"}
-        keys = [key for key in keys if key not in told_otherwise]
+        ignored = CHANGED if old.digests is None else {"data"}
+        keys = [key for key in keys if key not in ignored]
         if old.variant.on_unsupported is OnUnsupported.ERROR and self.variant.on_unsupported is OnUnsupported.JOIN:
             keys = [key for key in keys if key != "variant.on_unsupported"]  # nothing had to be joined
         return {key: CHANGED.get(key, f"{key} was {old_facts.get(key)!r} and is {facts[key]!r}") for key in keys}
