@@ -36,7 +36,7 @@ QUICK: dict[str, tuple[float, ...]] = {
     "resnet50": (), "resnet101": (), "resnet152": (), "vgg16": (), "vgg19": (),
     "densenet121": (), "efficientnet_b0": (0.5,), "resnet26": (0.5,),
 }  # fmt: skip
-"""The β with which networks are traced in every run that repeat the blocks of others, or have very many of them.
+"""The β with which a network is traced in every run, if it repeats blocks of others, has many, or takes long.
 
 Tracing takes up to 40 s for each β. ``nox -s thorough`` traces all networks with all β.
 """

@@ -87,7 +87,7 @@ def spec_of(chart: "alt.TopLevelMixin") -> Spec:
     import altair as alt
 
     with alt.data_transformers.enable(max_rows=None):  # Altair's own limit is 5,000
-        spec: Spec = chart.to_dict(validate=False)
+        spec: Spec = chart.to_dict(validate=False)  # a test checks each chart
     spec.pop("config", None)
     if spec.get("width") == "container" and not isinstance(spec.get("height"), dict):
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}

@@ -4,6 +4,8 @@ Every mark has a tooltip that names its row and gives the interval. The colour-b
 (Okabe & Ito 2008).
 """
 
+from functools import partial
+
 import pandas as pd
 
 from sfic_bench.reporting.overview import front
@@ -13,8 +15,8 @@ from sfic_bench.reporting.page.section import Spec
 FEW = 12
 """The number of points in a menu's choice up to which each has its ratios beside it."""
 
-NARROW = 1.2
-"""The least ratio of an axis's ends: values that are nearly equal are drawn close to each other."""
+LEAST_SPAN = 1.2
+"""The least ratio of the ends of a horizontal axis, so that values that are nearly equal are drawn close together."""
 
 
 def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose: str | None = None) -> Spec:
@@ -32,10 +34,10 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
     frame = frame.assign(front=on_front.reindex(frame.index))
     if len(frame) <= FEW * len(groups) and {"alpha", "beta"} <= {*frame}:
         frame = frame.assign(ratios=[_ratios(*pair) for pair in zip(frame["alpha"], frame["beta"], strict=True)])
-    logarithmic = alt.Scale(type="log", nice=False, padding=20)
-    y_scale = alt.Scale(zero=False, padding=15) if highest else logarithmic
-    ends = _wide_enough(frame[x]) if len(groups) == 1 else None
-    x_scale = alt.Scale(type="log", nice=False, padding=20, domain=ends or alt.Undefined)
+    logarithmic = partial(alt.Scale, type="log", nice=False, padding=20)
+    y_scale = alt.Scale(zero=False, padding=15) if highest else logarithmic()
+    ends = _ends(frame[x]) if len(groups) == 1 else None  # with a menu, each choice has ends of its own
+    x_scale = logarithmic() if ends is None else logarithmic(domain=ends)
     base = alt.Chart(frame)
     points = base.mark_point(filled=True, size=75, opacity=0.9).encode(
         x=alt.X(f"{x}:Q", title=TITLES[x], scale=x_scale),
@@ -62,13 +64,13 @@ def pareto(frame: pd.DataFrame, x: str, y: str, *, highest: bool = False, choose
     return spec_of(chart if choose is None else with_menu(chart, frame, choose))
 
 
-def _wide_enough(values: "pd.Series[float]") -> list[float] | None:
-    """The ends of a logarithmic axis around ``values``; ``None`` if theirs are far enough from each other."""
+def _ends(values: "pd.Series[float]") -> list[float] | None:
+    """The ends of a logarithmic axis around values whose ratios are below `LEAST_SPAN`; ``None`` for other values."""
     low, high = values.min(), values.max()
-    if not 0 < high < NARROW * low:
+    if not 0 < high < LEAST_SPAN * low:
         return None
     middle = (low * high) ** 0.5
-    return [middle / NARROW**0.5, middle * NARROW**0.5]
+    return [middle / LEAST_SPAN**0.5, middle * LEAST_SPAN**0.5]
 
 
 def _ratios(alpha: float | None, beta: float | None) -> str:
